@@ -1,0 +1,94 @@
+"""Which pairs of points can act on each other at all, found exactly and in bounded memory.
+
+Points of one class are paired by sorting the labels. Points of different classes are searched in
+tiles of their Gram matrix; no n x n array ever exists. Both searches yield pairs in chunks, each
+unordered pair once. They may yield a pair that does not act (the potential then gives it slope zero),
+and never miss one that does.
+
+The first ``targets`` points are the ones whose energy is wanted; the points after them are further
+sources. Pairs of two sources are left out.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+TILE_ROWS = 1024
+
+_TF32_ERROR = 4e-3
+"""Bound on the error of a squared distance of unit vectors from a product in TF32 (2^-8)."""
+
+Pairs = tuple[Tensor, Tensor]
+
+
+def same_class_pairs(labels: Tensor, targets: int, chunk_size: int) -> Iterator[Pairs]:
+    """Yield all pairs of points of one class.
+
+    Args:
+        labels: class of each point, (n,), integers.
+        targets: number of leading points of which each pair must hold at least one.
+        chunk_size: pairs in a chunk, except that all partners of one point stay together.
+
+    Yields:
+        Two index tensors of equal length.
+
+    Example:
+        >>> labels = torch.tensor([0, 1, 0, 0])
+        >>> [pair.tolist() for pairs in same_class_pairs(labels, 4, 10) for pair in pairs]
+        [[0, 0, 2], [2, 3, 3]]
+    """
+    order = labels.argsort(stable=True)
+    in_order = labels[order]
+    position = torch.arange(len(labels), device=labels.device)
+    partners = torch.searchsorted(in_order, in_order, right=True) - position - 1
+    pairs_before = partners.cumsum(0) - partners
+    chunk_of_point = pairs_before.div(chunk_size, rounding_mode="floor")
+    for positions in position.split(chunk_of_point.unique_consecutive(return_counts=True)[1].tolist()):
+        counts = partners[positions]
+        first = positions.repeat_interleave(counts)
+        rank = torch.arange(len(first), device=labels.device)
+        second = first + 1 + rank - (pairs_before[first] - pairs_before[positions[0]])
+        first, second = order[first], order[second]
+        wanted = torch.minimum(first, second) < targets
+        yield first[wanted], second[wanted]
+
+
+def different_class_pairs_within(
+    radius: float, points: Tensor, labels: Tensor, targets: int, chunk_size: int
+) -> Iterator[Pairs]:
+    """Yield all pairs of points of different classes that are closer than a radius.
+
+    Args:
+        radius: distance; pairs a little farther apart are yielded as well.
+        points: (n, d), each of norm at most 1.
+        labels: class of each point, (n,), integers.
+        targets: number of leading points of which each pair must hold at least one.
+        chunk_size: largest number of pairs in a chunk.
+
+    Yields:
+        Two index tensors of equal length.
+
+    Example:
+        >>> points = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+        >>> labels = torch.tensor([0, 1, 1])
+        >>> list(different_class_pairs_within(0.5, points, labels, 3, 10))
+        [(tensor([0]), tensor([1]))]
+    """
+    squared_norms = points.square().sum(dim=1)
+    largest_squared_distance = radius**2 + _TF32_ERROR
+    for start in range(0, targets, TILE_ROWS):
+        rows = slice(start, min(start + TILE_ROWS, targets))
+        for left in range(start, len(points), TILE_ROWS):
+            columns = slice(left, left + TILE_ROWS)
+            with torch.autocast(points.device.type, enabled=False):
+                products = points[rows] @ points[columns].T
+            squared = squared_norms[rows, None] + squared_norms[None, columns] - 2 * products
+            near = squared < largest_squared_distance
+            near &= labels[rows, None] != labels[None, columns]
+            if left == start:
+                near = near.triu(1)
+            first, second = near.nonzero(as_tuple=True)
+            yield from zip(
+                (first + start).split(chunk_size), (second + left).split(chunk_size), strict=True
+            )

@@ -1,0 +1,19 @@
+"""Losses for pytorch-metric-learning, one a file, named as the class."""
+
+from pml_potential.losses.class_wise_multi_similarity_loss import ClassWiseMultiSimilarityLoss
+from pml_potential.losses.cpml_loss import CPMLLoss
+from pml_potential.losses.mean_field_class_wise_multi_similarity_loss import (
+    MeanFieldClassWiseMultiSimilarityLoss,
+)
+from pml_potential.losses.mean_field_contrastive_loss import MeanFieldContrastiveLoss
+from pml_potential.losses.potential_field_loss import PotentialFieldLoss
+from pml_potential.losses.validation import NonFiniteEmbeddingsError
+
+__all__ = [
+    "CPMLLoss",
+    "ClassWiseMultiSimilarityLoss",
+    "MeanFieldClassWiseMultiSimilarityLoss",
+    "MeanFieldContrastiveLoss",
+    "NonFiniteEmbeddingsError",
+    "PotentialFieldLoss",
+]

@@ -1,0 +1,119 @@
+"""The multi-similarity loss with means over classes in place of sums over pairs."""
+
+import math
+from typing import Any
+
+import torch
+from pytorch_metric_learning.distances import CosineSimilarity
+from pytorch_metric_learning.utils.loss_and_miner_utils import convert_to_pairs
+from torch import Tensor
+
+from pml_potential.fields.class_means import first_of_group, log1p_exp, log_mean_exp_by_group
+from pml_potential.losses.checked_metric_loss import CheckedMetricLoss
+from pml_potential.losses.validation import check_distance, check_number
+
+
+class ClassWiseMultiSimilarityLoss(CheckedMetricLoss):
+    r"""Multi-similarity between classes: pairs enter by their class's mean (CWMS). No parameters.
+
+    With B_c the members of class c in the batch, C the classes in the batch, and the cosine
+    similarity s_ij:
+
+        pos_c     = mean over (i, j) in B_c x B_c  of exp(-alpha (s_ij - base)), i = j included
+        neg_{cc'} = mean over (i, j) in B_c x B_c' of exp(+beta  (s_ij - base))
+        loss = 1/|C| [ \sum_c 1/alpha log(1 + pos_c / 2) + \sum_{c != c'} 1/(2 beta) log(1 + neg_{cc'}) ]
+
+    Computed in log space: no exponent overflows.
+
+    Args:
+        alpha: sharpness among members of a class, in (0, 1000]. Default 0.01, published.
+        beta: sharpness between classes, in (0, 1000]. Default 80, published.
+        base: lambda, a cosine similarity in [-1, 1]. Default 0.8, published.
+        kwargs: what PML's losses take: ``reducer`` (default ``MeanReducer``), ``distance``
+            (``CosineSimilarity()``, no other), ``embedding_regularizer``, ``collect_stats``.
+
+    Shape:
+        - embeddings: (batch_size, d), labels: (batch_size,), integers from 0; the loss is a scalar.
+        - The reducer gets one element for each class of the batch; its index is that of the first
+          member of the class.
+        - ``indices_tuple``: the means run over the pairs that a miner chose; ``ref_emb``: the pairs
+          are those of an embedding and a reference.
+
+    A batch of one, and a batch of one class, have no negative term. A class whose pairs a miner left
+    out entirely adds zero.
+
+    Raises:
+        ValueError: An argument is outside its range; embeddings or labels do not fit; or embeddings
+            are not finite.
+        TypeError: An argument or a tensor has the wrong type.
+
+    Source:
+        Furusawa, "Mean Field Theory in Deep Metric Learning", ICLR 2024, arXiv 2306.15368.
+
+    Example:
+        >>> import torch
+        >>> from pml_potential import ClassWiseMultiSimilarityLoss
+        >>> loss_func = ClassWiseMultiSimilarityLoss()
+        >>> embeddings = torch.randn(32, 64, requires_grad=True)
+        >>> loss_func(embeddings, torch.randint(10, (32,))).backward()
+        >>> embeddings.grad.shape
+        torch.Size([32, 64])
+    """
+
+    def __init__(
+        self, alpha: float = 0.01, beta: float = 80.0, base: float = 0.8, **kwargs: Any
+    ) -> None:
+        alpha = check_number("alpha", alpha, 0, 1000, low_is_allowed=False)
+        beta = check_number("beta", beta, 0, 1000, low_is_allowed=False)
+        base = check_number("base", base, -1, 1)
+        super().__init__(**kwargs)
+        check_distance(type(self).__name__, self.distance, CosineSimilarity)
+        self.alpha = alpha
+        self.beta = beta
+        self.base = base
+        self.add_to_recordable_attributes(list_of_names=["alpha", "beta", "base"], is_stat=False)
+
+    def compute_loss(
+        self,
+        embeddings: Tensor,
+        labels: Tensor,
+        indices_tuple: tuple[Tensor, ...] | None,
+        ref_emb: Tensor,
+        ref_labels: Tensor,
+    ) -> dict[str, dict[str, Any]]:
+        """Compute the loss of each class in the batch, as PML's reducers take it."""
+        similarities = self.distance(embeddings, ref_emb)
+        if indices_tuple is None:
+            pairs = torch.ones_like(similarities, dtype=torch.bool)
+            first, second = pairs.nonzero(as_tuple=True)
+        else:
+            anchors, positives, others, negatives = convert_to_pairs(
+                indices_tuple, labels, ref_labels
+            )
+            first, second = torch.cat([anchors, others]), torch.cat([positives, negatives])
+        classes, class_of = labels.unique(return_inverse=True)
+        ref_classes, ref_class_of = ref_labels.unique(return_inverse=True)
+
+        scale = torch.where(labels[first] == ref_labels[second], -self.alpha, self.beta)
+        exponents = scale * (similarities[first, second] - self.base)
+        log_means = log_mean_exp_by_group(
+            exponents[:, None],
+            class_of[first] * len(ref_classes) + ref_class_of[second],
+            len(classes) * len(ref_classes),
+        ).view(len(classes), len(ref_classes))
+        losses = torch.where(
+            classes[:, None] == ref_classes[None, :],
+            log1p_exp(log_means - math.log(2)) / self.alpha,
+            log1p_exp(log_means) / (2 * self.beta),
+        )
+        return {
+            "loss": {
+                "losses": losses.sum(dim=1),
+                "indices": first_of_group(class_of, len(classes)),
+                "reduction_type": "element",
+            }
+        }
+
+    def get_default_distance(self) -> CosineSimilarity:
+        """Cosine similarity."""
+        return CosineSimilarity()

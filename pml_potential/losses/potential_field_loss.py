@@ -1,0 +1,105 @@
+"""Potential Field Based Deep Metric Learning: interaction that decays with distance."""
+
+from typing import Any
+
+from pml_potential.fields.potentials import CORE_RADIUS, Logarithmic, Potential, PowerLaw
+from pml_potential.losses.field_loss import FieldLoss
+from pml_potential.losses.validation import check_number
+
+
+class PotentialFieldLoss(FieldLoss):
+    r"""Every embedding and every proxy is a charge whose force DECAYS with distance (PFML).
+
+    With x, s running over all n points (the batch's embeddings z_i and the proxies p_{j,k}, all
+    l2-normalised) and r = ||x - s|| in [0, 2]:
+
+        U = \sum_x [ \sum_{s: y_s = y_x} psi_att(r) + \sum_{s: y_s != y_x} psi_rep(r) ]    (Eq. 3-6)
+        psi_att(r) = -max(r, delta)^-alpha                                                 (Eq. 1)
+        psi_rep(r) =  min(r, delta_rep)^-alpha                                             (Eq. 2)
+        loss = U / n
+
+    Points of one class attract each other where they are farther apart than delta, points of
+    different classes repel each other where they are closer than delta_rep, with the force
+    alpha * r^-(alpha+1); no other pair exerts any. Far points hardly matter, which is what makes the
+    loss robust to wrong labels, and also what starves proxies that start far from their class:
+    see ``initialize_proxies``. alpha = 0 is the limit of the power law, the logarithm:
+    psi_att = ln max(r, delta), psi_rep = -ln min(r, delta_rep).
+
+    Tiny distances: below r = 0.01 (``CORE_RADIUS``) the repulsive potential goes on as its tangent,
+    so that the force stays at alpha * 0.01^-(alpha+1) and keeps its direction. Two points that
+    coincide exactly have no direction and exert no force on each other.
+
+    The value is dominated by a constant (delta^-alpha for each of the pairs that do not act): watch
+    how it changes, not how large it is.
+
+    Args:
+        num_classes: N, at least 1; labels are 0 .. N-1.
+        embedding_size: d, at least 1.
+        proxies_per_class: M, at least 0. Default 15, published for CUB-200 and Cars-196; 2 for SOP.
+        alpha: decay exponent, in [0, 8]. Default 4; published optimum 3 to 6. Above 8 the force in
+            the core is beyond what float32 optimizers can square.
+        delta: delta_att, and delta_rep unless that is given; a distance in (0.01, 2]. Default 0.2;
+            published optimum 0.1 to 0.3.
+        delta_rep: radius of repulsion, a distance in (0.01, 2]. Default: delta. A larger radius than
+            delta hurts, according to the paper.
+        kwargs: what PML's losses take: ``reducer`` (default ``DivisorReducer``), ``distance``
+            (``LpDistance()``, no other), ``embedding_regularizer``, ``weight_regularizer``,
+            ``weight_reg_weight``, ``weight_init_func`` (default: standard normal).
+
+    Shape:
+        - embeddings: (batch_size, d), labels: (batch_size,); the loss is a scalar.
+        - ``loss.proxies``: Parameter (N * M, d); class c has the rows c*M .. (c+1)*M - 1. It needs an
+          optimizer: hand ``loss.parameters()`` to one.
+        - ``indices_tuple``: an embedding's energy is weighted by how often a miner chose it, as in
+          PML's other losses with proxies; ``ref_emb``: further sources of the field, with no energy
+          of their own.
+
+    A batch of one, a batch of one class, and classes without a member in the batch are fine: the
+    proxies go on acting on each other.
+
+    Raises:
+        ValueError: An argument is outside its range; embeddings, labels or devices do not fit; or
+            embeddings are not finite (``NonFiniteEmbeddingsError``, a ValueError).
+        TypeError: An argument or a tensor has the wrong type.
+
+    Source:
+        Bhatnagar & Ahuja, "Potential Field Based Deep Metric Learning", CVPR 2025, arXiv 2405.18560.
+
+    Example:
+        >>> import torch
+        >>> from pml_potential import PotentialFieldLoss
+        >>> loss_func = PotentialFieldLoss(num_classes=10, embedding_size=64, proxies_per_class=2)
+        >>> embeddings = torch.randn(32, 64, requires_grad=True)
+        >>> labels = torch.randint(10, (32,))
+        >>> loss_func(embeddings, labels).backward()
+        >>> embeddings.grad.shape, loss_func.proxies.grad.shape
+        (torch.Size([32, 64]), torch.Size([20, 64]))
+        >>> loss_func.get_logits(embeddings).shape
+        torch.Size([32, 10])
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        embedding_size: int,
+        proxies_per_class: int = 15,
+        alpha: float = 4.0,
+        delta: float = 0.2,
+        delta_rep: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        alpha = check_number("alpha", alpha, 0, 8)
+        delta = check_number("delta", delta, CORE_RADIUS, 2, low_is_allowed=False)
+        if delta_rep is None:
+            delta_rep = delta
+        delta_rep = check_number("delta_rep", delta_rep, CORE_RADIUS, 2, low_is_allowed=False)
+        potential: Potential = (
+            Logarithmic(delta, delta_rep) if alpha == 0 else PowerLaw(delta, delta_rep, alpha)
+        )
+        super().__init__(potential, num_classes, embedding_size, proxies_per_class, **kwargs)
+        self.alpha = alpha
+        self.delta = delta
+        self.delta_rep = delta_rep
+        self.add_to_recordable_attributes(
+            list_of_names=["alpha", "delta", "delta_rep"], is_stat=False
+        )

@@ -1,0 +1,34 @@
+"""Where proxies start when they start in the data."""
+
+import numpy as np
+import torch
+from sklearn.cluster import KMeans
+from torch import Tensor
+
+
+def class_centres(members: Tensor, count: int) -> Tensor:
+    """Represent the embeddings of one class by ``count`` points.
+
+    k-means of the members; where the class has no more distinct members than ``count``, the members
+    themselves, each at least once, and random ones of them for the rest. Randomness comes from
+    torch's global generator.
+
+    Args:
+        members: (n, d) embeddings of the class, n at least 1.
+        count: number of points.
+
+    Returns:
+        (count, d), dtype and device of ``members``.
+
+    Example:
+        >>> class_centres(torch.tensor([[0.0, 1.0], [0.0, 1.0], [1.0, 0.0]]), 1)
+        tensor([[0.3333, 0.6667]])
+    """
+    distinct = members.unique(dim=0)
+    if len(distinct) <= count:
+        extra = torch.randint(len(distinct), (count - len(distinct),))
+        return torch.cat([distinct, distinct[extra.to(members.device)]])
+    seed = int(torch.randint(2**31 - 1, ()))
+    k_means = KMeans(n_clusters=count, n_init=1, random_state=seed)
+    centres = k_means.fit(members.double().cpu().numpy()).cluster_centers_
+    return torch.from_numpy(np.ascontiguousarray(centres)).to(members)
