@@ -64,9 +64,7 @@ def point_energies(
 
 class _PointEnergies(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, points: Tensor, labels: Tensor, potential: Potential, targets: int
-    ) -> Tensor:
+    def forward(ctx: Any, points: Tensor, labels: Tensor, potential: Potential, targets: int) -> Tensor:
         energies = _energies_of_plateaus(labels, potential).to(points.dtype)
         kept: list[_ActingPairs] = []
         count = 0
@@ -82,7 +80,7 @@ class _PointEnergies(torch.autograd.Function):
         return energies[:targets]
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad_energies: Tensor) -> tuple[Tensor, None, None, None]:
         points, labels = ctx.saved_tensors
         upstream = torch.zeros(len(points), dtype=points.dtype, device=points.device)
@@ -106,10 +104,7 @@ def _energies_of_plateaus(labels: Tensor, potential: Potential) -> Tensor:
     """Energy of each point, in float64, if no pair acted."""
     of_own_class = labels.bincount()[labels].double()
     of_other_classes = len(labels) - of_own_class
-    return (
-        of_own_class * potential.attraction_plateau
-        + of_other_classes * potential.repulsion_plateau
-    )
+    return of_own_class * potential.attraction_plateau + of_other_classes * potential.repulsion_plateau
 
 
 def _interactions(
@@ -118,9 +113,7 @@ def _interactions(
     """Yield, chunk by chunk, the pairs that act and their energy in excess of the plateau."""
     chunk = max(1, _COORDINATES_PER_CHUNK // max(1, points.shape[1]))
     attracting = same_class_pairs(labels, targets, chunk)
-    repelling = different_class_pairs_within(
-        potential.repulsion_radius, points, labels, targets, chunk
-    )
+    repelling = different_class_pairs_within(potential.repulsion_radius, points, labels, targets, chunk)
     halves: list[tuple[Iterator[Pairs], _Law, float]] = [
         (attracting, potential.attraction, potential.attraction_plateau),
         (repelling, potential.repulsion, potential.repulsion_plateau),

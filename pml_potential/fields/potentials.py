@@ -81,12 +81,12 @@ class PowerLaw(Potential):
     @property
     def attraction_plateau(self) -> float:
         """-delta_att^-alpha."""
-        return -(self.attraction_radius**-self.alpha)
+        return -math.pow(self.attraction_radius, -self.alpha)
 
     @property
     def repulsion_plateau(self) -> float:
         """delta_rep^-alpha."""
-        return self.repulsion_radius**-self.alpha
+        return math.pow(self.repulsion_radius, -self.alpha)
 
     def attraction(self, squared_distance: Tensor) -> tuple[Tensor, Tensor]:
         """-max(r, delta_att)^-alpha."""
@@ -115,7 +115,7 @@ class Logarithmic(Potential):
 
     @property
     def attraction_plateau(self) -> float:
-        """ln delta_att."""
+        """The logarithm of delta_att."""
         return math.log(self.attraction_radius)
 
     @property
@@ -124,7 +124,7 @@ class Logarithmic(Potential):
         return -math.log(self.repulsion_radius)
 
     def attraction(self, squared_distance: Tensor) -> tuple[Tensor, Tensor]:
-        """Ln max(r, delta_att)."""
+        """The logarithm of max(r, delta_att)."""
         squared = squared_distance.clamp_min(self.attraction_radius**2)
         acts = squared_distance > self.attraction_radius**2
         return squared.log() / 2, torch.where(acts, 0.5 / squared, 0)

@@ -87,9 +87,7 @@ class ClassWiseMultiSimilarityLoss(CheckedMetricLoss):
             pairs = torch.ones_like(similarities, dtype=torch.bool)
             first, second = pairs.nonzero(as_tuple=True)
         else:
-            anchors, positives, others, negatives = convert_to_pairs(
-                indices_tuple, labels, ref_labels
-            )
+            anchors, positives, others, negatives = convert_to_pairs(indices_tuple, labels, ref_labels)
             first, second = torch.cat([anchors, others]), torch.cat([positives, negatives])
         classes, class_of = labels.unique(return_inverse=True)
         ref_classes, ref_class_of = ref_labels.unique(return_inverse=True)

@@ -63,9 +63,7 @@ class FieldLoss(WeightRegularizerMixin, CheckedMetricLoss):
         self.num_classes = num_classes
         self.embedding_size = embedding_size
         self.potential = potential
-        self.proxies = torch.nn.Parameter(
-            torch.empty(num_classes * proxies_per_class, embedding_size)
-        )
+        self.proxies = torch.nn.Parameter(torch.empty(num_classes * proxies_per_class, embedding_size))
         if proxies_per_class > 0:
             self.weight_init_func(self.proxies)
         proxy_labels = torch.arange(num_classes).repeat_interleave(proxies_per_class)
@@ -148,7 +146,8 @@ class FieldLoss(WeightRegularizerMixin, CheckedMetricLoss):
             repulsion, _ = self.potential.repulsion(squared)
             attraction, _ = self.potential.attraction(squared)
             by_class = (repulsion - attraction).unflatten(1, (-1, self.proxies_per_class))
-            return by_class.sum(dim=2)
+            logits: Tensor = by_class.sum(dim=2)
+            return logits
 
     @torch.no_grad()
     def initialize_proxies(self, embeddings: Tensor, labels: Tensor) -> None:

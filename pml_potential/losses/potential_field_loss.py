@@ -100,6 +100,4 @@ class PotentialFieldLoss(FieldLoss):
         self.alpha = alpha
         self.delta = delta
         self.delta_rep = delta_rep
-        self.add_to_recordable_attributes(
-            list_of_names=["alpha", "delta", "delta_rep"], is_stat=False
-        )
+        self.add_to_recordable_attributes(list_of_names=["alpha", "delta", "delta_rep"], is_stat=False)

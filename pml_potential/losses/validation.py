@@ -27,12 +27,13 @@ def check_number(
     """Return ``value`` as a float if it is a number in [low, high], or in (low, high]."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} is {value!r}; it must be a number")
-    above = value >= low if low_is_allowed else value > low
-    if not (above and value <= high and math.isfinite(value)):
+    number = float(value)
+    above = number >= low if low_is_allowed else number > low
+    if not (above and number <= high and math.isfinite(number)):
         bracket = "[" if low_is_allowed else "("
         closing = "]" if math.isfinite(high) else ")"
         raise ValueError(f"{name} is {value}; it must lie in {bracket}{low:g}, {high:g}{closing}")
-    return float(value)
+    return number
 
 
 def check_embeddings(name: str, embeddings: Tensor, embedding_size: int | None) -> None:
@@ -44,9 +45,7 @@ def check_embeddings(name: str, embeddings: Tensor, embedding_size: int | None) 
     width = "embedding_size" if embedding_size is None else embedding_size
     wrong_width = embedding_size is not None and embeddings.shape[-1:] != (embedding_size,)
     if embeddings.ndim != 2 or wrong_width:
-        raise ValueError(
-            f"{name} has shape {tuple(embeddings.shape)}; it must be (batch_size, {width})"
-        )
+        raise ValueError(f"{name} has shape {tuple(embeddings.shape)}; it must be (batch_size, {width})")
     if 0 in embeddings.shape:
         raise ValueError(f"{name} has shape {tuple(embeddings.shape)}; it must not be empty")
     # The norm is what the losses divide by: it also overflows for numbers beyond about 1e19.
@@ -99,9 +98,7 @@ def check_distance(
     """Raise unless ``distance`` is the one that the loss is defined on, of normalised embeddings."""
     fits = type(distance) is allowed and distance.normalize_embeddings and distance.power == 1
     if not fits or distance.p != 2:
-        of = {
-            name: getattr(distance, name, None) for name in ("normalize_embeddings", "p", "power")
-        }
+        of = {name: getattr(distance, name, None) for name in ("normalize_embeddings", "p", "power")}
         arguments = ", ".join(f"{name}={value}" for name, value in of.items())
         raise ValueError(
             f"distance is {type(distance).__name__}({arguments}); {loss} is defined on "
