@@ -16,9 +16,6 @@ from torch import Tensor
 
 TILE_ROWS = 1024
 
-_TF32_ERROR = 4e-3
-"""Bound on the error of a squared distance of unit vectors from a product in TF32 (2^-8)."""
-
 Pairs = tuple[Tensor, Tensor]
 
 
@@ -75,20 +72,41 @@ def different_class_pairs_within(
         >>> list(different_class_pairs_within(0.5, points, labels, 3, 10))
         [(tensor([0]), tensor([1]))]
     """
-    squared_norms = points.square().sum(dim=1)
-    largest_squared_distance = radius**2 + _TF32_ERROR
-    for start in range(0, targets, TILE_ROWS):
-        rows = slice(start, min(start + TILE_ROWS, targets))
-        for left in range(start, len(points), TILE_ROWS):
-            columns = slice(left, left + TILE_ROWS)
+    # With these two further coordinates a product is minus half a squared distance.
+    half_norms = points.square().sum(dim=1, keepdim=True) / 2
+    ones = torch.ones_like(half_norms)
+    left, right = torch.cat([points, -half_norms, ones], 1), torch.cat([points, ones, -half_norms], 1)
+    limit = -(radius**2 + _error_of_squared_distance()) / 2
+    # One buffer for all tiles: thousands of short-lived ones fragment the memory of the process.
+    products = points.new_empty(TILE_ROWS**2)
+    near = torch.empty(TILE_ROWS**2, dtype=torch.bool, device=points.device)
+    waiting: list[Pairs] = []
+    count = 0
+    for top in range(0, targets, TILE_ROWS):
+        for start in range(top, len(points), TILE_ROWS):
+            rows, columns = left[top : min(top + TILE_ROWS, targets)], right[start : start + TILE_ROWS]
+            shape = (len(rows), len(columns))
+            tile, mask = (buffer[: shape[0] * shape[1]].view(shape) for buffer in (products, near))
             with torch.autocast(points.device.type, enabled=False):
-                products = points[rows] @ points[columns].T
-            squared = squared_norms[rows, None] + squared_norms[None, columns] - 2 * products
-            near = squared < largest_squared_distance
-            near &= labels[rows, None] != labels[None, columns]
-            if left == start:
-                near = near.triu(1)
-            first, second = near.nonzero(as_tuple=True)
-            yield from zip(
-                (first + start).split(chunk_size), (second + left).split(chunk_size), strict=True
-            )
+                torch.mm(rows, columns.T, out=tile)
+            first, second = torch.gt(tile, limit, out=mask).nonzero(as_tuple=True)
+            first, second = first + top, second + start
+            wanted = (first < second) & (labels[first] != labels[second])
+            waiting.append((first[wanted], second[wanted]))
+            count += len(waiting[-1][0])
+            if count >= chunk_size:
+                yield from _chunks(waiting, chunk_size)
+                waiting, count = [], 0
+    if count:
+        yield from _chunks(waiting, chunk_size)
+
+
+def _chunks(pairs: list[Pairs], chunk_size: int) -> Iterator[Pairs]:
+    first, second = (torch.cat(ends) for ends in zip(*pairs, strict=True))
+    yield from zip(first.split(chunk_size), second.split(chunk_size), strict=True)
+
+
+def _error_of_squared_distance() -> float:
+    """Bound on the error of a squared distance of two unit vectors that comes from a product."""
+    # Reduced precisions round the factors, to 8 bits at the worst.
+    return 1e-4 if torch.get_float32_matmul_precision() == "highest" else 2**-6

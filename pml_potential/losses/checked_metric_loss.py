@@ -58,10 +58,7 @@ class CheckedMetricLoss(BaseMetricLossFunction):
             check_device(name, parameter, embeddings)
             dtype = torch.promote_types(dtype, parameter.dtype)
         with torch.autocast(embeddings.device.type, enabled=False):
-            return super().forward(
-                embeddings.to(dtype),
-                labels,
-                indices_tuple,
-                None if ref_emb is None else ref_emb.to(embeddings.device, dtype),
-                ref_labels,
-            )
+            if ref_emb is not None:
+                # PML tells "no references" by identity with the embeddings; a view is another object.
+                ref_emb = ref_emb.to(embeddings.device, dtype).view_as(ref_emb)
+            return super().forward(embeddings.to(dtype), labels, indices_tuple, ref_emb, ref_labels)

@@ -92,8 +92,9 @@ class ClassWiseMultiSimilarityLoss(CheckedMetricLoss):
         classes, class_of = labels.unique(return_inverse=True)
         ref_classes, ref_class_of = ref_labels.unique(return_inverse=True)
 
-        scale = torch.where(labels[first] == ref_labels[second], -self.alpha, self.beta)
-        exponents = scale * (similarities[first, second] - self.base)
+        excess = similarities[first, second] - self.base
+        same_class = labels[first] == ref_labels[second]
+        exponents = torch.where(same_class, -self.alpha * excess, self.beta * excess)
         log_means = log_mean_exp_by_group(
             exponents[:, None],
             class_of[first] * len(ref_classes) + ref_class_of[second],

@@ -21,6 +21,9 @@ from pml_potential.losses.validation import (
     check_labels,
 )
 
+_SMALLEST_DISTANCE = 1e-12
+"""Keeps gradients of logits finite where an embedding coincides with a proxy."""
+
 
 class FieldLoss(WeightRegularizerMixin, CheckedMetricLoss):
     """Energy of embeddings and learnable proxies in the field that they make together.
@@ -138,13 +141,13 @@ class FieldLoss(WeightRegularizerMixin, CheckedMetricLoss):
         normalize = self.distance.maybe_normalize
         with torch.autocast(embeddings.device.type, enabled=False):
             # The distances come from differences: products lose all digits where proxies are near.
-            squared = torch.cdist(
+            distances = torch.cdist(
                 normalize(embeddings.to(dtype)),
                 normalize(self.proxies.to(dtype)),
                 compute_mode="donot_use_mm_for_euclid_dist",
-            ).square()
-            repulsion, _ = self.potential.repulsion(squared)
-            attraction, _ = self.potential.attraction(squared)
+            ).clamp_min(_SMALLEST_DISTANCE)
+            repulsion, _ = self.potential.repulsion(distances.square())
+            attraction, _ = self.potential.attraction(distances.square())
             by_class = (repulsion - attraction).unflatten(1, (-1, self.proxies_per_class))
             logits: Tensor = by_class.sum(dim=2)
             return logits
@@ -156,10 +159,10 @@ class FieldLoss(WeightRegularizerMixin, CheckedMetricLoss):
         Decay starves a proxy that is far from its class, since nothing pulls it there. Call this on
         the embeddings of the training set before the first step where the network is pretrained, and
         after some epochs of warm-up where it is not. A class with no more than M distinct embeddings
-        gives all of them, and random ones of them for the rest. Proxies keep their norms, so that a
-        learning rate means what it meant; classes without an embedding keep their proxies. An
-        optimizer that has already stepped holds moments of the old proxies: delete its state for
-        ``loss.proxies``.
+        gives all of them, and random ones of them for the rest. Proxies keep their norms (a zero
+        becomes 1), so that a learning rate means what it meant; classes without an embedding keep their
+        proxies. An optimizer that has already stepped holds moments of the old proxies: delete its
+        state for ``loss.proxies``.
 
         Args:
             embeddings: (n, embedding_size), of the training set or a sample of it.
@@ -180,6 +183,7 @@ class FieldLoss(WeightRegularizerMixin, CheckedMetricLoss):
             own = slice(label * self.proxies_per_class, (label + 1) * self.proxies_per_class)
             centres = class_centres(embeddings[labels == label], self.proxies_per_class)
             norms = self.proxies[own].norm(dim=1, keepdim=True)
+            norms = torch.where(norms > 0, norms, 1)
             self.proxies[own] = (normalize(centres) * norms).to(self.proxies.dtype)
 
     def get_default_reducer(self) -> DivisorReducer:

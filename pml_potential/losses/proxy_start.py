@@ -5,12 +5,15 @@ import torch
 from sklearn.cluster import KMeans
 from torch import Tensor
 
+_SMALLEST_NORM = 1e-6
+
 
 def class_centres(members: Tensor, count: int) -> Tensor:
     """Represent the embeddings of one class by ``count`` points.
 
     k-means of the members; where the class has no more distinct members than ``count``, the members
-    themselves, each at least once, and random ones of them for the rest. Randomness comes from
+    themselves, each at least once, and random ones of them for the rest. A centre at the origin gives
+    way to the first member. Randomness comes from
     torch's global generator.
 
     Args:
@@ -31,4 +34,7 @@ def class_centres(members: Tensor, count: int) -> Tensor:
     seed = int(torch.randint(2**31 - 1, ()))
     k_means = KMeans(n_clusters=count, n_init=1, random_state=seed)
     centres = k_means.fit(members.double().cpu().numpy()).cluster_centers_
-    return torch.from_numpy(np.ascontiguousarray(centres)).to(members)
+    centres = torch.from_numpy(np.ascontiguousarray(centres)).to(members)
+    # Opposite members can cancel out, and a proxy needs a direction.
+    cancelled = centres.norm(dim=1, keepdim=True) < _SMALLEST_NORM
+    return torch.where(cancelled, members[:1], centres)

@@ -72,7 +72,8 @@ def check_labels(name: str, labels: Tensor | None, length: int, num_classes: int
         raise ValueError(
             f"{name} has shape {tuple(labels.shape)}; it must be ({length},), one for each embedding"
         )
-    smallest, largest = int(labels.min()), int(labels.max())
+    # Some unsigned dtypes have no min and max.
+    smallest, largest = int(labels.long().min()), int(labels.long().max())
     if smallest < 0:
         raise ValueError(f"{name} holds {smallest}; classes are numbered from 0")
     if num_classes is not None and largest >= num_classes:

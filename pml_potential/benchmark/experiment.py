@@ -1,0 +1,92 @@
+"""One experiment from configuration to report: search, reproductions, results."""
+
+from pathlib import Path
+from typing import Any
+
+import optuna
+from rich.console import Console
+
+from pml_potential.benchmark import config as configuration
+from pml_potential.benchmark.config import ConfigError, differences, read_saved, with_values
+from pml_potential.benchmark.folds import load_fold_data
+from pml_potential.benchmark.loss_building import build_loss, build_optimizer
+from pml_potential.benchmark.models import build_models
+from pml_potential.benchmark.progress import RunProgress
+from pml_potential.benchmark.records import read_json, write_json, write_text
+from pml_potential.benchmark.report import write_report
+from pml_potential.benchmark.reproduction import run_reproductions
+from pml_potential.benchmark.results import collect_results, describe_environment
+from pml_potential.benchmark.schema import Config
+from pml_potential.benchmark.search import best_config, run_search, trials_to_run
+
+
+def run_experiment(config: Config, folder: Path, console: Console) -> dict[str, Any]:
+    """Run an experiment, or go on with one that was interrupted.
+
+    Finished folds are not trained again. With the same configuration the results are the same, in one
+    session or in many.
+
+    Args:
+        config: what to run.
+        folder: where everything goes; made if it is not there.
+        console: told how far the run is.
+
+    Returns:
+        The results, also written to ``report/results.json`` beside ``report/index.html``.
+
+    Raises:
+        ConfigError: The configuration cannot be run, or the folder holds a run of another one.
+        SearchFailedError: Every trial failed.
+    """
+    check_runnable(config)
+    data = load_fold_data(config)
+    _claim(folder, config)
+    environment = _remembered_environment(folder)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    total = (trials_to_run(config) + config.protocol.reproductions) * config.protocol.folds
+    with RunProgress(console, total) as progress:
+        study = run_search(config, data, folder, progress)
+        run_reproductions(best_config(config, study), data, folder, progress)
+    results = collect_results(config, data, study, folder, environment)
+    write_json(folder / "report" / "results.json", results)
+    write_report(results, folder / "report")
+    return results
+
+
+def check_runnable(config: Config) -> None:
+    """Build losses and optimizers at both ends of the search, before any work is done.
+
+    Raises:
+        ConfigError: One of them cannot be built.
+    """
+    for end in ("low", "high"):
+        values = {path: getattr(found, end) for path, found in config.search.items()}
+        corner = with_values(config, values)
+        models = build_models(corner.model, channels=1)
+        build_optimizer(corner.model.trunk_optimizer, models["trunk"].parameters())
+        build_optimizer(corner.model.embedder_optimizer, models["embedder"].parameters())
+        loss = build_loss(corner.loss, num_classes=2, embedding_size=corner.model.embedding_size)
+        if corner.loss.optimizer is not None:
+            build_optimizer(corner.loss.optimizer, loss.parameters())
+
+
+def _claim(folder: Path, config: Config) -> None:
+    """Save the configuration with the run, or make sure that it is the one that is there."""
+    path = folder / "config.yaml"
+    if not path.is_file():
+        write_text(path, configuration.to_yaml(config))
+        return
+    if found := differences(read_saved(path), config):
+        raise ConfigError(
+            f"{folder} holds a run of another configuration; they differ (there, here) in\n  "
+            + "\n  ".join(found)
+            + "\nchoose another folder with --folder, or go on with the configuration that is there"
+        )
+
+
+def _remembered_environment(folder: Path) -> dict[str, Any]:
+    path = folder / "environment.json"
+    if not path.is_file():
+        write_json(path, describe_environment())
+    environment: dict[str, Any] = read_json(path)
+    return environment

@@ -1,0 +1,100 @@
+"""The loss and the optimizers that a configuration names."""
+
+import difflib
+import inspect
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from pytorch_metric_learning import losses as pml_losses
+from pytorch_metric_learning.losses import BaseMetricLossFunction
+from torch import nn
+
+import pml_potential
+from pml_potential.benchmark.config import ConfigError
+from pml_potential.benchmark.schema import Loss, Optimizer
+
+
+def build_loss(loss: Loss, num_classes: int, embedding_size: int) -> BaseMetricLossFunction:
+    """Build a loss of this package or of PML by its name.
+
+    Args:
+        loss: name, arguments and optimizer.
+        num_classes: classes of the training set, handed to losses that take it.
+        embedding_size: width of the embedding, handed to losses that take it.
+
+    Raises:
+        ConfigError: There is no such loss, it has no such argument, a value is outside its range, or
+            the optimizer does not go with it.
+    """
+    loss_class = _loss_class(loss.name)
+    accepted = _arguments_of(loss_class)
+    for argument in loss.params:
+        if argument not in accepted:
+            near = difflib.get_close_matches(argument, accepted, n=1, cutoff=0.5)
+            hint = f", did you mean {near[0]!r}?" if near else ""
+            raise ConfigError(
+                f"loss.params: {loss.name} has no argument {argument!r}{hint}; it has: "
+                f"{', '.join(accepted)}"
+            )
+    filled = {"num_classes": num_classes, "embedding_size": embedding_size}
+    arguments = {name: value for name, value in filled.items() if name in accepted} | loss.params
+    try:
+        built: BaseMetricLossFunction = loss_class(**arguments)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"loss.params: {loss.name}: {error}") from error
+    has_parameters = any(True for _ in built.parameters())
+    if has_parameters and loss.optimizer is None:
+        raise ConfigError(
+            f"loss.optimizer is missing: {loss.name} has parameters that would never be trained"
+        )
+    if not has_parameters and loss.optimizer is not None:
+        raise ConfigError(f"loss.optimizer is given, but {loss.name} has no parameters to train")
+    if loss.initialize_proxies_after_epoch is not None and not hasattr(built, "initialize_proxies"):
+        raise ConfigError(
+            f"loss.initialize_proxies_after_epoch is {loss.initialize_proxies_after_epoch}, but "
+            f"{loss.name} has no initialize_proxies; set it to null"
+        )
+    return built
+
+
+def build_optimizer(optimizer: Optimizer, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """Build an optimizer of ``torch.optim`` by its name.
+
+    Raises:
+        ConfigError: There is no such optimizer, or it has no such argument.
+    """
+    optimizer_class = getattr(torch.optim, optimizer.name, None)
+    if not (inspect.isclass(optimizer_class) and issubclass(optimizer_class, torch.optim.Optimizer)):
+        raise ConfigError(f"optimizer: torch.optim has no {optimizer.name!r}")
+    try:
+        return optimizer_class(parameters, **optimizer.arguments)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"optimizer {optimizer.name}: {error}") from error
+
+
+def _loss_class(name: str) -> Any:
+    for module in (pml_potential, pml_losses):
+        candidate = getattr(module, name, None)
+        if inspect.isclass(candidate) and issubclass(candidate, BaseMetricLossFunction):
+            return candidate
+    names = [*pml_potential.__all__, *(n for n in dir(pml_losses) if n.endswith("Loss"))]
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f", did you mean {near[0]!r}?" if near else ""
+    raise ConfigError(
+        f"loss.name: neither pml_potential nor pytorch_metric_learning.losses has {name!r}{hint}"
+    )
+
+
+def _arguments_of(loss_class: type) -> list[str]:
+    """Names of all keyword arguments that the class and the classes it passes them on to accept."""
+    names: dict[str, None] = {}
+    for ancestor in inspect.getmro(loss_class):
+        if not issubclass(ancestor, nn.Module) and not ancestor.__name__.endswith("Mixin"):
+            continue
+        if ancestor is nn.Module or "__init__" not in vars(ancestor):
+            continue
+        for name, parameter in inspect.signature(vars(ancestor)["__init__"]).parameters.items():
+            if name != "self" and parameter.kind is not inspect.Parameter.VAR_KEYWORD:
+                names[name] = None
+    return [name for name in names if name != "potential"]

@@ -1,0 +1,122 @@
+"""Telling a person how far a run is: a live line on a terminal, plain lines elsewhere."""
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+
+class RunProgress:
+    r"""Counts the folds of a run and estimates the time that is left.
+
+    Args:
+        console: where to write; on a terminal one line is kept up to date, elsewhere each fold gets a
+            line of its own.
+        total_folds: folds of all trials and reproductions.
+
+    Example:
+        >>> import io
+        >>> console = Console(file=io.StringIO())
+        >>> with RunProgress(console, total_folds=2) as progress:
+        ...     progress.start_fold("trial 1/1", fold=0, folds=2)
+        ...     progress.finish_fold(score=0.5, best_epoch=3, seconds=10.0, was_done=False)
+        >>> console.file.getvalue()
+        'trial 1/1, fold 1/2: MAP@R 0.5000 in epoch 3 (10.0 s); left about 0:10\n'
+    """
+
+    def __init__(self, console: Console, total_folds: int) -> None:
+        self._console = console
+        self._total = total_folds
+        self._finished = 0
+        self._measured: list[float] = []
+        self._label = ""
+        self._best: float | None = None
+        self._live = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("folds"),
+            TextColumn("{task.fields[detail]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._live.add_task("starting", total=total_folds, detail="")
+
+    def __enter__(self) -> "RunProgress":
+        """Start to draw."""
+        self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Leave the terminal as it was."""
+        self._live.stop()
+
+    def say(self, text: str) -> None:
+        """Write a line that stays."""
+        self._live.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def start_fold(self, work: str, fold: int, folds: int) -> None:
+        """Tell which fold of which trial or reproduction is next."""
+        self._label = f"{work}, fold {fold + 1}/{folds}"
+        self._draw("")
+
+    def finish_epoch(self, epoch: int, score: float) -> None:
+        """Tell the validation score of an epoch."""
+        self._draw(f"epoch {epoch}: {score:.4f}")
+
+    def finish_fold(self, score: float, best_epoch: int, seconds: float, was_done: bool) -> None:
+        """Count a fold; ``was_done`` says that an earlier session had trained it."""
+        self._finished += 1
+        self._measured.append(seconds)
+        if not self._live.disable:
+            self._draw("")
+            return
+        when = "earlier" if was_done else f"{seconds:.1f} s"
+        self.say(f"{self._label}: MAP@R {score:.4f} in epoch {best_epoch} ({when}); {self._summary()}")
+
+    def skip(self, folds: int) -> None:
+        """Count folds of trials that an earlier session ended."""
+        self._finished += folds
+
+    def fail(self, reason: str, folds_left_out: int) -> None:
+        """Tell that the rest of a trial is left out, and why."""
+        self._finished += folds_left_out
+        self.say(f"{self._label}: failed: {reason}")
+
+    def finish_trial(self, score: float) -> None:
+        """Keep the best score of a trial so far."""
+        self._best = score if self._best is None else max(score, self._best)
+
+    def _draw(self, detail: str) -> None:
+        self._live.update(
+            self._task,
+            description=self._label,
+            completed=self._finished,
+            detail=" · ".join(part for part in (detail, self._summary()) if part),
+        )
+
+    def _summary(self) -> str:
+        parts = [] if self._best is None else [f"best {self._best:.4f}"]
+        if self._measured:
+            left = sum(self._measured) / len(self._measured) * (self._total - self._finished)
+            minutes, seconds = divmod(round(left), 60)
+            parts.append(f"left about {minutes}:{seconds:02d}")
+        return ", ".join(parts)
+
+
+class Stopwatch:
+    """Wall time since it was made, as minutes and seconds."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+
+    def __str__(self) -> str:
+        """Minutes and seconds."""
+        minutes, seconds = divmod(round(time.perf_counter() - self._start), 60)
+        return f"{minutes} min {seconds:02d} s"

@@ -1,0 +1,47 @@
+"""Numbers as a reader expects them."""
+
+from typing import Any
+
+METRIC_NAMES = {
+    "mean_average_precision_at_r": "MAP@R",
+    "r_precision": "R-precision",
+    "precision_at_1": "P@1",
+}
+"""The metrics' names in print, in the order of the columns."""
+
+
+def interval(value: dict[str, Any]) -> str:
+    """Mean and half-width of an interval.
+
+    Example:
+        >>> interval({"mean": 0.71236, "half_width": 0.0101})
+        '0.7124 ± 0.0101'
+        >>> interval({"mean": 0.71236, "half_width": None})
+        '0.7124'
+    """
+    mean, half_width = value["mean"], value["half_width"]
+    return f"{mean:.4f}" if half_width is None else f"{mean:.4f} ± {half_width:.4f}"
+
+
+def number(value: Any) -> str:
+    """A hyperparameter with the digits that matter.
+
+    Example:
+        >>> number(0.000123456), number(7), number(None)
+        ('0.0001235', '7', '–')
+    """
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def duration(seconds: float) -> str:
+    """Wall time.
+
+    Example:
+        >>> duration(61.2), duration(7322)
+        ('1 min 1 s', '2 h 2 min')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

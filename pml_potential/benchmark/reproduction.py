@@ -1,0 +1,120 @@
+"""Reproductions: the best trial trained again with new seeds and judged on the test classes."""
+
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pml_potential.benchmark.evaluation import METRICS, embed, judge
+from pml_potential.benchmark.folds import FoldData
+from pml_potential.benchmark.progress import RunProgress
+from pml_potential.benchmark.records import read_json, write_json
+from pml_potential.benchmark.schema import Config
+from pml_potential.benchmark.seeds import derive_seed
+from pml_potential.benchmark.training import (
+    DivergedError,
+    best_models,
+    device_for_training,
+    finished_fold,
+    train_fold,
+    untrained_models,
+)
+
+TestScores = dict[str, dict[str, float]]
+"""``separated`` and ``concatenated``, each with every metric."""
+
+
+def run_reproductions(config: Config, data: FoldData, folder: Path, progress: RunProgress) -> None:
+    """Run the reproductions that are still to be run.
+
+    Each writes ``result.json`` into its folder: the test scores of the trained and of the untrained
+    models, or why it failed.
+
+    Args:
+        config: with the hyperparameters of the best trial.
+        data: the images and their splits.
+        folder: folder of the run.
+        progress: told of each fold.
+    """
+    for number in range(config.protocol.reproductions):
+        path = reproduction_folder(folder, number) / "result.json"
+        if path.is_file():
+            progress.skip(config.protocol.folds)
+        else:
+            write_json(path, _reproduce(config, data, folder, number, progress))
+
+
+def reproduction_folder(folder: Path, number: int) -> Path:
+    """Where a reproduction keeps its folds, its models and its result."""
+    return folder / "reproductions" / f"{number:04d}"
+
+
+def reproduction_results(config: Config, folder: Path) -> list[dict[str, Any]]:
+    """Read what the reproductions wrote."""
+    return [
+        read_json(reproduction_folder(folder, number) / "result.json")
+        for number in range(config.protocol.reproductions)
+    ]
+
+
+def score_on_test_classes(embeddings: list[Tensor], labels: Tensor) -> TestScores:
+    """Judge the models of a cross-validation together on the test set.
+
+    Args:
+        embeddings: for each model, (n, d), l2-normalised.
+        labels: (n,).
+
+    Returns:
+        ``separated``: the mean over the models of each metric; ``concatenated``: each metric of the
+        embeddings of all models side by side.
+
+    Example:
+        >>> model = torch.eye(4).repeat_interleave(2, 0)
+        >>> scores = score_on_test_classes([model, model], torch.arange(4).repeat_interleave(2))
+        >>> scores["concatenated"]["precision_at_1"]
+        1.0
+    """
+    each = [judge(points, labels) for points in embeddings]
+    return {
+        "separated": {metric: mean(scores[metric] for scores in each) for metric in METRICS},
+        "concatenated": judge(torch.cat(embeddings, dim=1), labels),
+    }
+
+
+def _reproduce(
+    config: Config, data: FoldData, folder: Path, number: int, progress: RunProgress
+) -> dict[str, Any]:
+    folds = config.protocol.folds
+    trained: list[dict[str, nn.Module]] = []
+    untrained: list[dict[str, nn.Module]] = []
+    for fold in range(folds):
+        work = f"reproduction {number + 1}/{config.protocol.reproductions}"
+        progress.start_fold(work, fold, folds)
+        fold_folder = reproduction_folder(folder, number) / f"fold_{fold}"
+        seed = derive_seed(config.seed, "reproduction", number, fold)
+        was_done = finished_fold(fold_folder) is not None
+        try:
+            result = train_fold(
+                config,
+                *data.fold(fold),
+                data.channels,
+                fold_folder,
+                seed,
+                progress.finish_epoch,
+                keep_models=True,
+            )
+        except DivergedError as error:
+            progress.fail(str(error), folds - fold)
+            return {"failure": f"fold {fold}: {error}"}
+        progress.finish_fold(result.score, result.best_epoch, result.seconds, was_done)
+        trained.append(best_models(config, data.channels, fold_folder))
+        untrained.append(untrained_models(config, data.channels, seed))
+    return {"trained": _score(trained, data), "untrained": _score(untrained, data)}
+
+
+def _score(models: list[dict[str, nn.Module]], data: FoldData) -> TestScores:
+    test = data.test
+    embeddings = [embed(model, test, device_for_training()) for model in models]
+    return score_on_test_classes(embeddings, torch.from_numpy(test.labels))

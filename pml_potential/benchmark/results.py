@@ -1,0 +1,192 @@
+"""Everything that a run found out, as one dictionary: what ``results.json`` holds."""
+
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import optuna
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+from optuna.trial import TrialState
+from scipy.stats import t as student_t
+
+from pml_potential.benchmark.evaluation import METRICS
+from pml_potential.benchmark.folds import FoldData
+from pml_potential.benchmark.reproduction import reproduction_folder, reproduction_results
+from pml_potential.benchmark.schema import Config
+from pml_potential.benchmark.search import best_config, ended_trials, failure_of, trial_folder
+from pml_potential.benchmark.training import FoldResult, finished_fold
+
+_PACKAGES = (
+    "pml-potential",
+    "pytorch-metric-learning",
+    "torch",
+    "torchvision",
+    "optuna",
+    "faiss-cpu",
+    "numpy",
+    "record-keeper",
+)
+
+
+def confidence_interval(values: Sequence[float]) -> dict[str, Any]:
+    """Mean and half the width of its 95% confidence interval (Student t).
+
+    Args:
+        values: independent repetitions; the interval needs two of them.
+
+    Returns:
+        ``mean``, ``half_width`` (None for a single value) and the ``values``.
+
+    Example:
+        >>> interval = confidence_interval([0.5, 0.7])
+        >>> round(interval["mean"], 3), round(interval["half_width"], 3)
+        (0.6, 1.271)
+    """
+    half_width = None
+    if len(values) > 1:
+        quantile = float(student_t.ppf(0.975, len(values) - 1))
+        half_width = quantile * stdev(values) / len(values) ** 0.5
+    return {"mean": mean(values), "half_width": half_width, "values": list(values)}
+
+
+def describe_environment() -> dict[str, Any]:
+    """Versions, machine and state of the source, as far as they can influence a result."""
+    packages = {}
+    for package in _PACKAGES:
+        try:
+            packages[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": platform.machine(),
+        "packages": packages,
+        "commit": _commit(),
+    }
+
+
+def collect_results(
+    config: Config, data: FoldData, study: optuna.Study, folder: Path, environment: dict[str, Any]
+) -> dict[str, Any]:
+    """Gather the results of a run that has ended.
+
+    Args:
+        config: the configuration of the run.
+        data: its images and splits.
+        study: its search.
+        folder: its folder.
+        environment: what ``describe_environment`` said when it started.
+
+    Returns:
+        A dictionary that JSON can hold; every number that a report shows is in it.
+    """
+    best = best_config(config, study)
+    reproductions = reproduction_results(config, folder)
+    succeeded = [result for result in reproductions if "failure" not in result]
+    return {
+        "config": config.model_dump(),
+        "seed": config.seed,
+        "data": _describe(data),
+        "environment": environment,
+        "trials": [_trial(study, trial, config, folder) for trial in ended_trials(study)],
+        "best": {
+            "trial": study.best_trial.number,
+            "params": study.best_trial.params,
+            "config": best.model_dump(),
+            "validation_map_at_r": study.best_value,
+        },
+        "importance": _importance(study),
+        "reproductions": [
+            result | {"folds": _fold_dicts(reproduction_folder(folder, number), config.protocol.folds)}
+            for number, result in enumerate(reproductions)
+        ],
+        "test": {
+            state: {
+                kind: {
+                    metric: confidence_interval([result[state][kind][metric] for result in succeeded])
+                    for metric in METRICS
+                }
+                for kind in ("separated", "concatenated")
+            }
+            for state in ("trained", "untrained")
+            if succeeded
+        },
+        "training_seconds": _training_seconds(study, config, folder),
+    }
+
+
+def _describe(data: FoldData) -> dict[str, Any]:
+    classes = {name: len(set(data.images.labels[part])) for name, part in _parts(data).items()}
+    return {
+        "name": data.images.name,
+        "sha256": data.images.sha256,
+        "images": len(data.images.labels),
+        "classes": len(data.images.class_names),
+        "classes_by_part": classes,
+    }
+
+
+def _parts(data: FoldData) -> Mapping[str, Any]:
+    parts: dict[str, Any] = {"test": data.splits.test}
+    for number, fold in enumerate(data.splits.folds):
+        parts[f"fold {number}: train"] = fold.train
+        parts[f"fold {number}: validation"] = fold.validation
+    return parts
+
+
+def _trial(
+    study: optuna.Study, trial: optuna.trial.FrozenTrial, config: Config, folder: Path
+) -> dict[str, Any]:
+    return {
+        "number": trial.number,
+        "params": trial.params,
+        "validation_map_at_r": trial.value,
+        "failure": failure_of(study, trial.number),
+        "folds": _fold_dicts(trial_folder(folder, trial.number), config.protocol.folds),
+    }
+
+
+def _folds(folder: Path, count: int) -> list[FoldResult]:
+    results = [finished_fold(folder / f"fold_{fold}") for fold in range(count)]
+    return [result for result in results if result is not None]
+
+
+def _fold_dicts(folder: Path, count: int) -> list[dict[str, Any]]:
+    return [dict(vars(result)) for result in _folds(folder, count)]
+
+
+def _training_seconds(study: optuna.Study, config: Config, folder: Path) -> dict[str, float]:
+    folds = config.protocol.folds
+    trials = [trial_folder(folder, trial.number) for trial in ended_trials(study)]
+    repetitions = [
+        reproduction_folder(folder, number) for number in range(config.protocol.reproductions)
+    ]
+    return {
+        name: sum(result.seconds for place in places for result in _folds(place, folds))
+        for name, places in {"search": trials, "reproductions": repetitions}.items()
+    }
+
+
+def _importance(study: optuna.Study) -> dict[str, float]:
+    """Share of each hyperparameter in telling good trials from the others (PED-ANOVA)."""
+    complete = study.get_trials(states=(TrialState.COMPLETE,))
+    if len(complete) < 4 or not study.best_trial.params:
+        return {}
+    return get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
+
+
+def _commit() -> str | None:
+    """Commit of the checkout that this package runs from, with ``-dirty`` if it was changed."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        answer = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return answer.stdout.strip()

@@ -1,0 +1,30 @@
+"""One seed for each piece of work, so that a piece gives the same result whenever it is done."""
+
+import random
+from typing import Literal
+
+import numpy as np
+import torch
+
+Stage = Literal["search", "sampler", "reproduction"]
+_STAGES: tuple[Stage, ...] = ("search", "sampler", "reproduction")
+
+
+def derive_seed(seed: int, stage: Stage, *numbers: int) -> int:
+    """Seed of a piece of work, a hash of the run's seed and the place of the piece in the run.
+
+    Example:
+        >>> derive_seed(0, "search", 3, 1) == derive_seed(0, "search", 3, 1)
+        True
+        >>> derive_seed(0, "search", 3, 1) == derive_seed(0, "search", 1, 3)
+        False
+    """
+    sequence = np.random.SeedSequence([seed, _STAGES.index(stage), *numbers])
+    return int(sequence.generate_state(1)[0])
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the global generators of python, numpy (PML's samplers use it) and torch."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)

@@ -1,0 +1,22 @@
+"""Keeping PML's own progress bars, and a warning that they cause, off the terminal."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partialmethod
+
+import tqdm
+
+
+@contextmanager
+def without_progress_bars() -> Iterator[None]:
+    """Draw no tqdm bar inside: PML's trainers and testers have no argument that turns theirs off."""
+    original = tqdm.tqdm.__init__
+    tqdm.tqdm.__init__ = partialmethod(original, disable=True)
+    try:
+        with warnings.catch_warnings():
+            # PML formats the loss, a tensor that requires grad, for its bar.
+            warnings.filterwarnings("ignore", message="Converting a tensor with requires_grad")
+            yield
+    finally:
+        tqdm.tqdm.__init__ = original

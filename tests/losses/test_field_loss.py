@@ -1,0 +1,236 @@
+from typing import Any
+
+import pytest
+import torch
+from loss_cases import (
+    EMBEDDING_SIZE,
+    NUM_CLASSES,
+    PROXIES_PER_CLASS,
+    batch,
+    build,
+    each_field_loss,
+    each_loss_with_parameters,
+)
+from oracles import class_potentials, contrastive_law, power_law
+from torch import Tensor
+
+from pml_potential import CPMLLoss, PotentialFieldLoss
+
+LOGIT_CASES: list[tuple[Any, dict[str, Any], Any]] = [
+    (PotentialFieldLoss, {"alpha": 2, "delta": 0.7}, power_law(2, 0.7, 0.7)),
+    (
+        PotentialFieldLoss,
+        {"alpha": 3, "delta": 0.3, "delta_rep": 0.9},
+        power_law(3, 0.3, 0.9),
+    ),
+    (PotentialFieldLoss, {"alpha": 0, "delta": 0.5}, power_law(0, 0.5, 0.5)),
+    (CPMLLoss, {"delta": 0.7}, contrastive_law(0.7)),
+]
+
+
+def clusters(members: int = 10) -> tuple[Tensor, Tensor, Tensor]:
+    """Two tight clusters a class: their directions, embeddings, labels."""
+    generator = torch.Generator().manual_seed(4)
+    centres = torch.nn.functional.normalize(
+        torch.randn(NUM_CLASSES * PROXIES_PER_CLASS, EMBEDDING_SIZE, generator=generator)
+    )
+    which = torch.arange(len(centres)).repeat(members)
+    noise = 1e-3 * torch.randn(len(which), EMBEDDING_SIZE, generator=generator)
+    return centres, 3 * (centres[which] + noise), which // PROXIES_PER_CLASS
+
+
+def directions(loss: Any) -> Tensor:
+    return torch.nn.functional.normalize(loss.proxies.detach())
+
+
+@each_field_loss
+def test_proxies_of_a_class_lie_in_consecutive_rows(loss_class: Any) -> None:
+    loss = build(loss_class)
+    assert loss.proxies.shape == (NUM_CLASSES * PROXIES_PER_CLASS, EMBEDDING_SIZE)
+    assert loss.proxy_labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+@each_field_loss
+def test_without_proxies_there_are_no_rows(loss_class: Any) -> None:
+    assert build(loss_class, proxies_per_class=0).proxies.shape == (0, EMBEDDING_SIZE)
+
+
+@each_field_loss
+def test_proxies_start_in_the_clusters_of_their_class(loss_class: Any) -> None:
+    loss = build(loss_class)
+    centres, embeddings, labels = clusters()
+    loss.initialize_proxies(embeddings, labels)
+    distances = torch.cdist(directions(loss), centres)
+    assert distances.min(dim=0).values.max() < 0.01
+    own = distances.argmin(dim=1) // PROXIES_PER_CLASS
+    assert own.equal(loss.proxy_labels)
+
+
+@each_field_loss
+def test_one_proxy_starts_at_the_mean_direction(loss_class: Any) -> None:
+    loss = build(loss_class, proxies_per_class=1)
+    embeddings, labels = batch()
+    loss.initialize_proxies(embeddings, labels)
+    units = torch.nn.functional.normalize(embeddings.detach())
+    means = torch.stack([units[labels == c].mean(dim=0) for c in range(NUM_CLASSES)])
+    torch.testing.assert_close(directions(loss), torch.nn.functional.normalize(means))
+
+
+@each_field_loss
+def test_a_small_class_gives_all_its_embeddings(loss_class: Any) -> None:
+    loss = build(loss_class, proxies_per_class=5)
+    embeddings = torch.eye(3)[[0, 1, 1]]
+    loss.initialize_proxies(embeddings, torch.tensor([2, 2, 2]))
+    nearest = torch.cdist(directions(loss)[10:15], torch.eye(3))
+    assert nearest.min(dim=1).values.max() < 1e-6
+    assert set(nearest.argmin(dim=1).tolist()) == {0, 1}
+
+
+@each_field_loss
+def test_proxies_keep_their_norms(loss_class: Any) -> None:
+    loss = build(loss_class)
+    norms = loss.proxies.detach().norm(dim=1)
+    loss.initialize_proxies(*clusters()[1:])
+    torch.testing.assert_close(loss.proxies.detach().norm(dim=1), norms)
+
+
+@each_field_loss
+def test_proxies_keep_their_norms_where_a_class_has_opposite_members(loss_class: Any) -> None:
+    """The k-means centre of opposite points is zero, which has no direction."""
+    loss = build(loss_class, proxies_per_class=1)
+    norms = loss.proxies.detach().norm(dim=1)
+    loss.initialize_proxies(torch.tensor([[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0]]), torch.tensor([0, 0]))
+    torch.testing.assert_close(loss.proxies.detach().norm(dim=1), norms)
+
+
+@each_field_loss
+def test_classes_without_an_embedding_keep_their_proxies(loss_class: Any) -> None:
+    loss = build(loss_class)
+    before = loss.proxies.detach().clone()
+    loss.initialize_proxies(*batch(classes=(1, 3)))
+    changed = (loss.proxies != before).any(dim=1)
+    assert changed.tolist() == [False, False, True, True, False, False, True, True]
+
+
+@each_field_loss
+def test_initialization_repeats_with_the_seed(loss_class: Any) -> None:
+    proxies = []
+    for seed in (1, 1, 2):
+        loss = build(loss_class)
+        torch.manual_seed(seed)
+        loss.initialize_proxies(*batch(size=60))
+        proxies.append(loss.proxies.detach())
+    assert proxies[0].equal(proxies[1])
+    assert not proxies[0].equal(proxies[2])
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@each_field_loss
+def test_initialization_keeps_the_parameter(loss_class: Any, dtype: torch.dtype) -> None:
+    loss = build(loss_class)
+    parameter, storage = loss.proxies, loss.proxies.data_ptr()
+    loss.initialize_proxies(*batch(dtype))
+    assert loss.proxies is parameter
+    assert loss.proxies.data_ptr() == storage
+    assert loss.proxies.dtype == torch.float32
+    assert loss.proxies.requires_grad
+
+
+@each_field_loss
+def test_initialization_lowers_the_loss(loss_class: Any) -> None:
+    loss = build(loss_class)
+    _, embeddings, labels = clusters()
+    before = loss(embeddings, labels)
+    loss.initialize_proxies(embeddings, labels)
+    assert loss(embeddings, labels) < before
+
+
+@each_field_loss
+def test_initialization_of_nothing(loss_class: Any) -> None:
+    with pytest.raises(ValueError, match="proxies_per_class is 0"):
+        build(loss_class, proxies_per_class=0).initialize_proxies(*batch())
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "labels", "message"),
+    [
+        (torch.ones(4, 5), torch.arange(4), r"embeddings has shape \(4, 5\)"),
+        (torch.ones(0, 3), torch.arange(0), r"embeddings has shape \(0, 3\)"),
+        (torch.full((2, 3), float("nan")), torch.arange(2), r"embeddings\[0\] has the norm nan"),
+        (torch.ones(4, 3), torch.arange(3), r"labels has shape \(3,\)"),
+        (torch.ones(4, 3), torch.arange(1, 5), "labels holds 4"),
+    ],
+)
+@each_field_loss
+def test_initialization_with_bad_input(
+    loss_class: Any, embeddings: Tensor, labels: Tensor, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        build(loss_class).initialize_proxies(embeddings, labels)
+
+
+@pytest.mark.parametrize(("loss_class", "settings", "laws"), LOGIT_CASES)
+def test_logits_are_minus_the_class_potentials_up_to_a_constant(
+    loss_class: Any, settings: dict[str, Any], laws: Any
+) -> None:
+    loss = build(loss_class, torch.float64, **settings)
+    embeddings, _ = batch(torch.float64)
+    arguments = loss.proxies.tolist(), loss.proxy_labels.tolist(), laws, NUM_CLASSES
+    potentials = torch.tensor(
+        [class_potentials(z, *arguments) for z in embeddings.tolist()], dtype=torch.float64
+    )
+    shift = loss.get_logits(embeddings) + potentials
+    torch.testing.assert_close(shift, shift[:, :1].expand_as(shift))
+
+
+@pytest.mark.parametrize(("loss_class", "settings", "laws"), LOGIT_CASES)
+def test_logits_name_the_class_of_the_nearest_proxies(
+    loss_class: Any,
+    settings: dict[str, Any],
+    laws: Any,  # noqa: ARG001
+) -> None:
+    loss = build(loss_class, **settings, proxies_per_class=1, num_classes=3)
+    loss.proxies.data = 4 * torch.eye(3)
+    embeddings = torch.eye(3)[[2, 0, 1, 1]] + 0.1
+    assert loss.get_logits(embeddings).argmax(dim=1).tolist() == [2, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [
+        (torch.float16, torch.float32),
+        (torch.bfloat16, torch.float32),
+        (torch.float32, torch.float32),
+        (torch.float64, torch.float64),
+    ],
+)
+@each_loss_with_parameters
+def test_dtype_and_shape_of_logits(loss_class: Any, dtype: torch.dtype, expected: torch.dtype) -> None:
+    logits = build(loss_class).get_logits(batch(dtype)[0])
+    assert logits.dtype == expected
+    assert logits.shape == (12, NUM_CLASSES)
+
+
+@each_loss_with_parameters
+def test_logits_are_differentiable(loss_class: Any) -> None:
+    loss = build(loss_class, torch.float64)
+    embeddings, _ = batch(torch.float64)
+    assert torch.autograd.gradcheck(loss.get_logits, (embeddings,), rtol=1e-4)
+
+
+@each_loss_with_parameters
+def test_logits_have_a_finite_gradient_where_an_embedding_lies_on_a_proxy(loss_class: Any) -> None:
+    loss = build(loss_class)
+    (parameter,) = loss.parameters()
+    parameter.data = torch.eye(3)[torch.arange(len(parameter)) % 3]
+    embeddings = torch.eye(3).requires_grad_()
+    loss.get_logits(embeddings).square().sum().backward()
+    assert embeddings.grad is not None
+    assert embeddings.grad.isfinite().all()
+    assert parameter.grad.isfinite().all()
+
+
+@each_field_loss
+def test_logits_without_proxies(loss_class: Any) -> None:
+    with pytest.raises(ValueError, match="proxies_per_class is 0"):
+        build(loss_class, proxies_per_class=0).get_logits(batch()[0])
