@@ -197,7 +197,7 @@ def _lay_over(
 
 def _is_another(value: Mapping[str, Any], below: Mapping[str, Any]) -> bool:
     """Whether a section names another optimizer or loss, which does not inherit the old arguments."""
-    return value.get("name", below.get("name")) != below.get("name")
+    return bool(value.get("name", below.get("name")) != below.get("name"))
 
 
 def _validated(values: dict[str, Any], origins: Mapping[str, str]) -> Config:

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partialmethod
+from functools import partial
 
 import tqdm
 
@@ -11,12 +11,12 @@ import tqdm
 @contextmanager
 def without_progress_bars() -> Iterator[None]:
     """Draw no tqdm bar inside: PML's trainers and testers have no argument that turns theirs off."""
-    original = tqdm.tqdm.__init__
-    tqdm.tqdm.__init__ = partialmethod(original, disable=True)
+    original = tqdm.tqdm
+    vars(tqdm)["tqdm"] = partial(original, disable=True)
     try:
         with warnings.catch_warnings():
             # PML formats the loss, a tensor that requires grad, for its bar.
             warnings.filterwarnings("ignore", message="Converting a tensor with requires_grad")
             yield
     finally:
-        tqdm.tqdm.__init__ = original
+        vars(tqdm)["tqdm"] = original
