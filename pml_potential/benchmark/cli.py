@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -105,12 +106,15 @@ def _table(results: dict[str, Any]) -> Table:
     loss, data = results["config"]["loss"]["name"], results["data"]["name"]
     table = Table(
         title=f"{loss} on the test classes of {data}: mean and 95% interval of "
-        f"{results['config']['protocol']['reproductions']} reproductions"
+        f"{results['config']['protocol']['reproductions']} reproductions",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        title_justify="left",
     )
-    table.add_column("model")
-    table.add_column("embeddings")
+    table.add_column("model", no_wrap=True)
+    table.add_column("embeddings", no_wrap=True)
     for name in METRIC_NAMES.values():
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for state, kinds in results["test"].items():
         for kind, metrics in kinds.items():
             table.add_row(state, kind, *(interval(metrics[metric]) for metric in METRIC_NAMES))

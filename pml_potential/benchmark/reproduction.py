@@ -107,7 +107,7 @@ def _reproduce(
             )
         except DivergedError as error:
             progress.fail(str(error), folds - fold)
-            return {"failure": f"fold {fold}: {error}"}
+            return {"failure": f"fold {fold + 1}: {error}"}
         progress.finish_fold(result.score, result.best_epoch, result.seconds, was_done)
         trained.append(best_models(config, data.channels, fold_folder))
         untrained.append(untrained_models(config, data.channels, seed))

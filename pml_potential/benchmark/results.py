@@ -134,8 +134,8 @@ def _describe(data: FoldData) -> dict[str, Any]:
 def _parts(data: FoldData) -> Mapping[str, Any]:
     parts: dict[str, Any] = {"test": data.splits.test}
     for number, fold in enumerate(data.splits.folds):
-        parts[f"fold {number}: train"] = fold.train
-        parts[f"fold {number}: validation"] = fold.validation
+        parts[f"fold {number + 1}: train"] = fold.train
+        parts[f"fold {number + 1}: validation"] = fold.validation
     return parts
 
 

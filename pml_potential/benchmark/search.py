@@ -131,7 +131,7 @@ def _run_trial(
                 progress.finish_epoch,
             )
         except DivergedError as error:
-            study.set_user_attr(f"failure_of_trial_{number}", f"fold {fold}: {error}")
+            study.set_user_attr(f"failure_of_trial_{number}", f"fold {fold + 1}: {error}")
             study.tell(number, state=TrialState.FAIL)
             progress.fail(str(error), config.protocol.folds - fold)
             return

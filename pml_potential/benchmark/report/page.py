@@ -68,6 +68,6 @@ def _html(figure: Any) -> str:
     html: str = figure.to_html(
         full_html=False,
         include_plotlyjs=False,
-        config={"displaylogo": False, "responsive": True},
+        config={"displayModeBar": False, "responsive": True},
     )
     return html
