@@ -34,7 +34,6 @@ SETTINGS = (
     "protocol.max_epochs=12",
     "protocol.patience=12",
     "loss.params.delta=0.2",
-    "search={}",
 )
 
 
@@ -126,7 +125,7 @@ def _measure_fold(config: Config, data: FoldData, fold: int, folder: Path) -> di
         data.channels,
         fold_folder,
         seed=fold,
-        report=lambda epoch, score: None,
+        report=lambda *_: None,
         keep_models=True,
     )
     (saved,) = fold_folder.glob("models/metric_loss_best*.pth")

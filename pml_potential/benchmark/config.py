@@ -30,7 +30,7 @@ def presets_folder() -> Path:
 def preset_names(kind: str) -> list[str]:
     """Names of the presets of a kind.
 
-    Example:
+    Examples:
         >>> "potential_field" in preset_names("loss")
         True
     """
@@ -52,7 +52,7 @@ def compose(presets: Mapping[str, str], assignments: Sequence[str] = ()) -> Conf
     Raises:
         ConfigError: A preset does not exist, a key is unknown, or a value is not allowed.
 
-    Example:
+    Examples:
         >>> presets = {"protocol": "quick", "dataset": "glyphs", "model": "small_cnn"}
         >>> config = compose(presets | {"loss": "potential_field"}, ["loss.params.alpha=2.0"])
         >>> config.loss.params["alpha"]

@@ -58,7 +58,7 @@ def judge(embeddings: Tensor, labels: Tensor) -> dict[str, float]:
     Returns:
         Each metric, in [0, 1]; classes of a single image do not count.
 
-    Example:
+    Examples:
         >>> points = torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]])
         >>> judge(points, torch.tensor([0, 0, 1, 1]))["precision_at_1"]
         1.0

@@ -15,7 +15,7 @@ class RunProgress:
             line of its own.
         total_folds: folds of all trials and reproductions.
 
-    Example:
+    Examples:
         >>> import io
         >>> console = Console(file=io.StringIO())
         >>> with RunProgress(console, total_folds=2) as progress:

@@ -70,7 +70,7 @@ def score_on_test_classes(embeddings: list[Tensor], labels: Tensor) -> TestScore
         ``separated``: the mean over the models of each metric; ``concatenated``: each metric of the
         embeddings of all models side by side.
 
-    Example:
+    Examples:
         >>> model = torch.eye(4).repeat_interleave(2, 0)
         >>> scores = score_on_test_classes([model, model], torch.arange(4).repeat_interleave(2))
         >>> scores["concatenated"]["precision_at_1"]

@@ -41,7 +41,7 @@ def confidence_interval(values: Sequence[float]) -> dict[str, Any]:
     Returns:
         ``mean``, ``half_width`` (None for a single value) and the ``values``.
 
-    Example:
+    Examples:
         >>> interval = confidence_interval([0.5, 0.7])
         >>> round(interval["mean"], 3), round(interval["half_width"], 3)
         (0.6, 1.271)

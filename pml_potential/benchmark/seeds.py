@@ -13,7 +13,7 @@ _STAGES: tuple[Stage, ...] = ("search", "sampler", "reproduction")
 def derive_seed(seed: int, stage: Stage, *numbers: int) -> int:
     """Seed of a piece of work, a hash of the run's seed and the place of the piece in the run.
 
-    Example:
+    Examples:
         >>> derive_seed(0, "search", 3, 1) == derive_seed(0, "search", 3, 1)
         True
         >>> derive_seed(0, "search", 3, 1) == derive_seed(0, "search", 1, 3)

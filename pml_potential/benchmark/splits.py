@@ -40,7 +40,7 @@ def class_disjoint_splits(labels: NDArray[np.int64], folds: int) -> Splits:
         ValueError: There are fewer than two classes for each fold, so that a block could not be told
             from a single class, or no class is left for the test set.
 
-    Example:
+    Examples:
         >>> splits = class_disjoint_splits(np.arange(8), folds=2)
         >>> splits.folds[0].train.tolist(), splits.folds[0].validation.tolist(), splits.test.tolist()
         ([0, 1], [2, 3], [4, 5, 6, 7])

@@ -7,9 +7,9 @@ from torch import Tensor
 def log_mean_exp_by_group(
     exponents: Tensor, groups: Tensor, group_count: int, log_weights: Tensor | None = None
 ) -> Tensor:
-    r"""Logarithm of the weighted mean of exp(exponents) over the rows of each group.
+    """Logarithm of the weighted mean of exp(exponents) over the rows of each group.
 
-        out_{gk} = log [ \sum_{i in g} w_i exp(x_{ik}) / \sum_{i in g} w_i ]
+        out_{gk} = log [ Σ_{i in g} w_i exp(x_{ik}) / Σ_{i in g} w_i ]
 
     Finite and accurate for exponents of any size, where exp itself would overflow.
 
@@ -22,7 +22,7 @@ def log_mean_exp_by_group(
     Returns:
         (group_count, k); -inf for a group without rows, the logarithm of an empty mean taken as zero.
 
-    Example:
+    Examples:
         >>> log_mean_exp_by_group(torch.tensor([[1000.0], [1000.0]]), torch.tensor([0, 0]), 1)
         tensor([[1000.]])
     """
@@ -61,7 +61,7 @@ def first_of_group(groups: Tensor, group_count: int) -> Tensor:
     Returns:
         (group_count,).
 
-    Example:
+    Examples:
         >>> first_of_group(torch.tensor([1, 0, 1, 0]), 2)
         tensor([1, 0])
     """

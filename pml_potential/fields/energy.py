@@ -32,9 +32,9 @@ class _ActingPairs:
 def point_energies(
     points: Tensor, labels: Tensor, potential: Potential, targets: int | None = None
 ) -> Tensor:
-    r"""Energy of each point: the sum of its potentials with every source, itself included.
+    """Energy of each point: the sum of its potentials with every source, itself included.
 
-        E_i = \sum_{j: y_j = y_i} psi_att(||x_i - x_j||) + \sum_{j: y_j != y_i} psi_rep(||x_i - x_j||)
+        E_i = Σ_{j: y_j = y_i} psi_att(||x_i - x_j||) + Σ_{j: y_j != y_i} psi_rep(||x_i - x_j||)
 
     Equations 3 to 6 of Bhatnagar & Ahuja, CVPR 2025: the sum over i is their U. Exact: pairs that do
     not act contribute the plateaus of the potential, which are counted instead of computed, and the
@@ -51,7 +51,7 @@ def point_energies(
     Returns:
         (targets,), in the dtype of ``points``. Differentiable once with respect to all points.
 
-    Example:
+    Examples:
         >>> from pml_potential.fields.potentials import Contrastive
         >>> points = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
         >>> point_energies(points, torch.tensor([0, 0]), Contrastive(0.1, 0.1))

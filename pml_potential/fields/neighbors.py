@@ -30,7 +30,7 @@ def same_class_pairs(labels: Tensor, targets: int, chunk_size: int) -> Iterator[
     Yields:
         Two index tensors of equal length.
 
-    Example:
+    Examples:
         >>> labels = torch.tensor([0, 1, 0, 0])
         >>> [pair.tolist() for pairs in same_class_pairs(labels, 4, 10) for pair in pairs]
         [[0, 0, 2], [2, 3, 3]]
@@ -66,7 +66,7 @@ def different_class_pairs_within(
     Yields:
         Two index tensors of equal length.
 
-    Example:
+    Examples:
         >>> points = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
         >>> labels = torch.tensor([0, 1, 1])
         >>> list(different_class_pairs_within(0.5, points, labels, 3, 10))

@@ -69,7 +69,7 @@ class PowerLaw(Potential):
 
     Equations 1 and 2 of Bhatnagar & Ahuja, CVPR 2025.
 
-    Example:
+    Examples:
         >>> law = PowerLaw(attraction_radius=0.5, repulsion_radius=0.5, alpha=2.0)
         >>> value, slope = law.repulsion(torch.tensor([0.0625, 1.0]))
         >>> value.tolist(), slope.tolist()

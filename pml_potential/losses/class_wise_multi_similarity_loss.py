@@ -14,14 +14,14 @@ from pml_potential.losses.validation import check_distance, check_number
 
 
 class ClassWiseMultiSimilarityLoss(CheckedMetricLoss):
-    r"""Multi-similarity between classes: pairs enter by their class's mean (CWMS). No parameters.
+    """Multi-similarity between classes: pairs enter by their class's mean (CWMS). No parameters.
 
     With B_c the members of class c in the batch, C the classes in the batch, and the cosine
     similarity s_ij:
 
         pos_c     = mean over (i, j) in B_c x B_c  of exp(-alpha (s_ij - base)), i = j included
         neg_{cc'} = mean over (i, j) in B_c x B_c' of exp(+beta  (s_ij - base))
-        loss = 1/|C| [ \sum_c 1/alpha log(1 + pos_c / 2) + \sum_{c != c'} 1/(2 beta) log(1 + neg_{cc'}) ]
+        loss = 1/|C| [ Σ_c 1/alpha log(1 + pos_c / 2) + Σ_{c != c'} 1/(2 beta) log(1 + neg_{cc'}) ]
 
     Computed in log space: no exponent overflows.
 
@@ -29,7 +29,7 @@ class ClassWiseMultiSimilarityLoss(CheckedMetricLoss):
         alpha: sharpness among members of a class, in (0, 1000]. Default 0.01, published.
         beta: sharpness between classes, in (0, 1000]. Default 80, published.
         base: lambda, a cosine similarity in [-1, 1]. Default 0.8, published.
-        kwargs: what PML's losses take: ``reducer`` (default ``MeanReducer``), ``distance``
+        **kwargs: what PML's losses take: ``reducer`` (default ``MeanReducer``), ``distance``
             (``CosineSimilarity()``, no other), ``embedding_regularizer``, ``collect_stats``.
 
     Shape:
@@ -50,7 +50,7 @@ class ClassWiseMultiSimilarityLoss(CheckedMetricLoss):
     Source:
         Furusawa, "Mean Field Theory in Deep Metric Learning", ICLR 2024, arXiv 2306.15368.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from pml_potential import ClassWiseMultiSimilarityLoss
         >>> loss_func = ClassWiseMultiSimilarityLoss()

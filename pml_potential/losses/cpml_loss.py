@@ -8,12 +8,12 @@ from pml_potential.losses.validation import check_number
 
 
 class CPMLLoss(FieldLoss):
-    r"""``PotentialFieldLoss`` with the potentials of the contrastive loss: no decay (CPML).
+    """``PotentialFieldLoss`` with the potentials of the contrastive loss: no decay (CPML).
 
     With x, s running over all n points (the batch's embeddings and the proxies, all l2-normalised)
     and r = ||x - s|| in [0, 2]:
 
-        U = \sum_x [ \sum_{s: y_s = y_x} psi_att(r) + \sum_{s: y_s != y_x} psi_rep(r) ]
+        U = Σ_x [ Σ_{s: y_s = y_x} psi_att(r) + Σ_{s: y_s != y_x} psi_rep(r) ]
         psi_att(r) = max(r, delta)^2          psi_rep(r) = max(delta - r, 0)^2
         loss = U / n
 
@@ -25,7 +25,7 @@ class CPMLLoss(FieldLoss):
         embedding_size: d, at least 1.
         proxies_per_class: M, at least 0. Default 15, as for ``PotentialFieldLoss``.
         delta: radius of both potentials, a distance in (0.01, 2]. Default 0.2.
-        kwargs: what PML's losses take: ``reducer`` (default ``DivisorReducer``), ``distance``
+        **kwargs: what PML's losses take: ``reducer`` (default ``DivisorReducer``), ``distance``
             (``LpDistance()``, no other), ``embedding_regularizer``, ``weight_regularizer``,
             ``weight_reg_weight``, ``weight_init_func`` (default: standard normal).
 
@@ -41,7 +41,7 @@ class CPMLLoss(FieldLoss):
         Bhatnagar & Ahuja, "Potential Field Based Deep Metric Learning", CVPR 2025, arXiv 2405.18560,
         with the contrastive loss of Hadsell, Chopra & LeCun, CVPR 2006.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from pml_potential import CPMLLoss
         >>> loss_func = CPMLLoss(num_classes=2, embedding_size=2, proxies_per_class=0)

@@ -37,7 +37,7 @@ class FieldLoss(WeightRegularizerMixin, CheckedMetricLoss):
         num_classes: N, at least 1.
         embedding_size: d, at least 1.
         proxies_per_class: M, at least 0; 0 means no proxies.
-        kwargs: what PML's losses take (``distance``, ``reducer``, ``embedding_regularizer``,
+        **kwargs: what PML's losses take (``distance``, ``reducer``, ``embedding_regularizer``,
             ``weight_regularizer``, ``weight_reg_weight``, ``weight_init_func``, ``collect_stats``).
     """
 
@@ -116,9 +116,9 @@ class FieldLoss(WeightRegularizerMixin, CheckedMetricLoss):
         }
 
     def get_logits(self, embeddings: Tensor) -> Tensor:
-        r"""Score every class for every embedding: minus the class potential of the proxies.
+        """Score every class for every embedding: minus the class potential of the proxies.
 
-            logit_j = \sum_{k in class j} [psi_rep(r_k) - psi_att(r_k)], r_k = ||z - p_k||
+            logit_j = Σ_{k in class j} [psi_rep(r_k) - psi_att(r_k)], r_k = ||z - p_k||
 
         This is -Psi_j(z) of the proxies plus a number that all classes share, the potential that z
         would have if every proxy repelled it. argmax and softmax do not see that number, but in

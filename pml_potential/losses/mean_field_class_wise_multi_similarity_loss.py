@@ -10,15 +10,15 @@ from pml_potential.losses.validation import check_number
 
 
 class MeanFieldClassWiseMultiSimilarityLoss(MeanFieldLoss):
-    r"""Multi-similarity between embeddings and learnable mean fields of classes (MFCWMS).
+    """Multi-similarity between embeddings and learnable mean fields of classes (MFCWMS).
 
     With B_c the members of class c in the batch, C the classes in the batch, and the mean field M_c:
 
         pos_c     = mean over i in B_c of exp(-alpha (cos(z_i, M_c)  - base))
         neg_{cc'} = mean over i in B_c of exp(+beta  (cos(z_i, M_c') - base))
-        loss = 1/|C| [ \sum_c 1/alpha log(1 + pos_c)
-                       + \sum_{c != c'} 1/(2 beta) log(1 + neg_{cc'} + neg_{c'c}) ] + lambda_MF R
-        R    = mean_c \sum_{c' != c} softplus_beta(cos(M_c, M_c') - base)^2
+        loss = 1/|C| [ Σ_c 1/alpha log(1 + pos_c)
+                       + Σ_{c != c'} 1/(2 beta) log(1 + neg_{cc'} + neg_{c'c}) ] + lambda_MF R
+        R    = mean_c Σ_{c' != c} softplus_beta(cos(M_c, M_c') - base)^2
 
     where c, c' run over all N classes, pos_c and neg_{cc'} are 0 for c outside C, and
     softplus_beta(x) = log(1 + e^(beta x)) / beta. Computed in log space: no exponent overflows.
@@ -31,7 +31,7 @@ class MeanFieldClassWiseMultiSimilarityLoss(MeanFieldLoss):
         base: lambda, a cosine similarity in [-1, 1]. Default 0.8, published.
         regularization_weight: lambda_MF, at least 0. Default 0, published. Above 0 it costs a
             num_classes x num_classes matrix.
-        kwargs: what PML's losses take: ``reducer`` (default ``MeanReducer``), ``distance``
+        **kwargs: what PML's losses take: ``reducer`` (default ``MeanReducer``), ``distance``
             (``CosineSimilarity()``, no other), ``embedding_regularizer``, ``weight_regularizer``,
             ``weight_reg_weight``, ``weight_init_func`` (default: standard normal).
 
@@ -54,7 +54,7 @@ class MeanFieldClassWiseMultiSimilarityLoss(MeanFieldLoss):
     Source:
         Furusawa, "Mean Field Theory in Deep Metric Learning", ICLR 2024, arXiv 2306.15368.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from pml_potential import MeanFieldClassWiseMultiSimilarityLoss
         >>> loss_func = MeanFieldClassWiseMultiSimilarityLoss(num_classes=10, embedding_size=64)

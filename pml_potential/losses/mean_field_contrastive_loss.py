@@ -10,13 +10,13 @@ from pml_potential.losses.validation import check_number
 
 
 class MeanFieldContrastiveLoss(MeanFieldLoss):
-    r"""Contrastive loss with one learnable mean field in place of each class's members (MFCont).
+    """Contrastive loss with one learnable mean field in place of each class's members (MFCont).
 
     With the cosine distance D(a, b) = 1 - cos(a, b) and the mean field M_c of class c:
 
-        loss = mean_i { relu(D(z_i, M_{y_i}) - m_P) + \sum_{c != y_i} relu(m_N - D(z_i, M_c)) }
+        loss = mean_i { relu(D(z_i, M_{y_i}) - m_P) + Σ_{c != y_i} relu(m_N - D(z_i, M_c)) }
                + lambda_MF R
-        R    = mean_c \sum_{c' != c} relu(m_N - D(M_c, M_c'))^2
+        R    = mean_c Σ_{c' != c} relu(m_N - D(M_c, M_c'))^2
 
     Args:
         num_classes: N, at least 1; labels are 0 .. N-1.
@@ -25,7 +25,7 @@ class MeanFieldContrastiveLoss(MeanFieldLoss):
         neg_margin: m_N, a cosine distance in [0, 2]. Default 0.3, published.
         regularization_weight: lambda_MF, at least 0. Default 0, published. Above 0 it costs a
             num_classes x num_classes matrix.
-        kwargs: what PML's losses take: ``reducer`` (default ``MeanReducer``), ``distance``
+        **kwargs: what PML's losses take: ``reducer`` (default ``MeanReducer``), ``distance``
             (``CosineSimilarity()``, no other), ``embedding_regularizer``, ``weight_regularizer``,
             ``weight_reg_weight``, ``weight_init_func`` (default: standard normal).
 
@@ -46,7 +46,7 @@ class MeanFieldContrastiveLoss(MeanFieldLoss):
     Source:
         Furusawa, "Mean Field Theory in Deep Metric Learning", ICLR 2024, arXiv 2306.15368.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from pml_potential import MeanFieldContrastiveLoss
         >>> loss_func = MeanFieldContrastiveLoss(num_classes=10, embedding_size=64)

@@ -26,7 +26,7 @@ class MeanFieldLoss(WeightRegularizerMixin, CheckedMetricLoss):
         num_classes: N, at least 1.
         embedding_size: d, at least 1.
         regularization_weight: lambda_MF, at least 0.
-        kwargs: what PML's losses take.
+        **kwargs: what PML's losses take.
     """
 
     mean_fields: torch.nn.Parameter

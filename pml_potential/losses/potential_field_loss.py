@@ -8,14 +8,14 @@ from pml_potential.losses.validation import check_number
 
 
 class PotentialFieldLoss(FieldLoss):
-    r"""Every embedding and every proxy is a charge whose force DECAYS with distance (PFML).
+    """Every embedding and every proxy is a charge whose force DECAYS with distance (PFML).
 
     With x, s running over all n points (the batch's embeddings z_i and the proxies p_{j,k}, all
     l2-normalised) and r = ||x - s|| in [0, 2]:
 
-        U = \sum_x [ \sum_{s: y_s = y_x} psi_att(r) + \sum_{s: y_s != y_x} psi_rep(r) ]    (Eq. 3-6)
-        psi_att(r) = -max(r, delta)^-alpha                                                 (Eq. 1)
-        psi_rep(r) =  min(r, delta_rep)^-alpha                                             (Eq. 2)
+        U = Σ_x [ Σ_{s: y_s = y_x} psi_att(r) + Σ_{s: y_s != y_x} psi_rep(r) ]   (Eq. 3-6)
+        psi_att(r) = -max(r, delta)^-alpha                                       (Eq. 1)
+        psi_rep(r) =  min(r, delta_rep)^-alpha                                   (Eq. 2)
         loss = U / n
 
     Points of one class attract each other where they are farther apart than delta, points of
@@ -42,14 +42,14 @@ class PotentialFieldLoss(FieldLoss):
             published optimum 0.1 to 0.3.
         delta_rep: radius of repulsion, a distance in (0.01, 2]. Default: delta. A larger radius than
             delta hurts, according to the paper.
-        kwargs: what PML's losses take: ``reducer`` (default ``DivisorReducer``), ``distance``
+        **kwargs: what PML's losses take: ``reducer`` (default ``DivisorReducer``), ``distance``
             (``LpDistance()``, no other), ``embedding_regularizer``, ``weight_regularizer``,
             ``weight_reg_weight``, ``weight_init_func`` (default: standard normal).
 
     Shape:
         - embeddings: (batch_size, d), labels: (batch_size,); the loss is a scalar.
-        - ``loss.proxies``: Parameter (N * M, d); class c has the rows c*M .. (c+1)*M - 1. It needs an
-          optimizer: hand ``loss.parameters()`` to one.
+        - ``loss.proxies``: Parameter (N * M, d); class c has the rows ``c*M .. (c+1)*M - 1``. It needs
+          an optimizer: hand ``loss.parameters()`` to one.
         - ``indices_tuple``: an embedding's energy is weighted by how often a miner chose it, as in
           PML's other losses with proxies; ``ref_emb``: further sources of the field, with no energy
           of their own.
@@ -65,7 +65,7 @@ class PotentialFieldLoss(FieldLoss):
     Source:
         Bhatnagar & Ahuja, "Potential Field Based Deep Metric Learning", CVPR 2025, arXiv 2405.18560.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from pml_potential import PotentialFieldLoss
         >>> loss_func = PotentialFieldLoss(num_classes=10, embedding_size=64, proxies_per_class=2)

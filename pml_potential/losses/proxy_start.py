@@ -23,7 +23,7 @@ def class_centres(members: Tensor, count: int) -> Tensor:
     Returns:
         (count, d), dtype and device of ``members``.
 
-    Example:
+    Examples:
         >>> class_centres(torch.tensor([[0.0, 1.0], [0.0, 1.0], [1.0, 0.0]]), 1)
         tensor([[0.3333, 0.6667]])
     """

@@ -31,7 +31,7 @@ def contact_sheet(data: LabelledImages, images_per_class: int, columns: int) -> 
     Raises:
         ValueError: If `images_per_class` or `columns` is below 1.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> pixels = np.zeros((6, 8, 8), dtype=np.uint8)
         >>> data = LabelledImages("tiny", pixels, np.arange(6) // 2, ("a", "b", "c"))

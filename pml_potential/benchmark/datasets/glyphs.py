@@ -34,7 +34,7 @@ def load_glyphs() -> LabelledImages:
     Raises:
         RuntimeError: If the content is not what was packaged.
 
-    Example:
+    Examples:
         >>> glyphs = load_glyphs()
         >>> glyphs.images.shape, len(glyphs.class_names)
         ((6400, 32, 32), 200)

@@ -23,7 +23,7 @@ class LabelledImages:
     Raises:
         ValueError: If a shape, a data type, a label or a class name is not as above.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> pixels = np.zeros((2, 8, 8), dtype=np.uint8)
         >>> data = LabelledImages("tiny", pixels, np.array([0, 1]), ("cat", "dog"))

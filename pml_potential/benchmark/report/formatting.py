@@ -13,7 +13,7 @@ METRIC_NAMES = {
 def interval(value: dict[str, Any]) -> str:
     """Mean and half-width of an interval.
 
-    Example:
+    Examples:
         >>> interval({"mean": 0.71236, "half_width": 0.0101})
         '0.7124 ± 0.0101'
         >>> interval({"mean": 0.71236, "half_width": None})
@@ -26,7 +26,7 @@ def interval(value: dict[str, Any]) -> str:
 def number(value: Any) -> str:
     """A hyperparameter with the digits that matter.
 
-    Example:
+    Examples:
         >>> number(0.000123456), number(7), number(None)
         ('0.0001235', '7', '–')
     """
@@ -38,7 +38,7 @@ def number(value: Any) -> str:
 def duration(seconds: float) -> str:
     """Wall time.
 
-    Example:
+    Examples:
         >>> duration(61.2), duration(7322)
         ('1 min 1 s', '2 h 2 min')
     """
