@@ -29,6 +29,10 @@ class PotentialFieldLoss(FieldLoss):
     so that the force stays at alpha * 0.01^-(alpha+1) and keeps its direction. Two points that
     coincide exactly have no direction and exert no force on each other.
 
+    Mixed precision: the loss computes in float32, but gradients return in the embeddings' dtype, and
+    those of near points are larger than the 65504 that float16 can hold. They arrive as infinity
+    there, on which ``torch.amp.GradScaler`` lowers its scale; bfloat16 has no such limit.
+
     The value is dominated by a constant (delta^-alpha for each of the pairs that do not act): watch
     how it changes, not how large it is.
 

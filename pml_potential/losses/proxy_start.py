@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from sklearn.cluster import KMeans
 from torch import Tensor
 
 _SMALLEST_NORM = 1e-6
@@ -27,6 +26,9 @@ def class_centres(members: Tensor, count: int) -> Tensor:
         >>> class_centres(torch.tensor([[0.0, 1.0], [0.0, 1.0], [1.0, 0.0]]), 1)
         tensor([[0.3333, 0.6667]])
     """
+    # Imported here because it takes a quarter of a second that most users of a loss need not wait.
+    from sklearn.cluster import KMeans
+
     distinct = members.unique(dim=0)
     if len(distinct) <= count:
         extra = torch.randint(len(distinct), (count - len(distinct),))
