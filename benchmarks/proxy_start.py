@@ -5,12 +5,15 @@ at which the proxies move into the data, and writes ``docs/results/proxy_start.j
 ``docs/proxy_start.md``. A fold that an earlier call finished is not trained again.
 """
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn.functional import normalize
+from jinja2 import StrictUndefined, Template
 
+from benchmarks import proxy_start_pretrained
+from benchmarks.proxy_start_pretrained import proxy_distance
 from pml_potential.benchmark.config import compose
 from pml_potential.benchmark.evaluation import embed
 from pml_potential.benchmark.folds import FoldData, load_fold_data
@@ -22,8 +25,13 @@ from pml_potential.benchmark.training import best_models, device_for_training, t
 DOCS = Path(__file__).parents[1] / "docs"
 RESULTS = DOCS / "results" / "proxy_start.json"
 PAGE = DOCS / "proxy_start.md"
+TEMPLATE = Path(__file__).with_suffix(".md.j2")
 RUNS = Path("runs") / "proxy_start"
 
+OPTIMIZERS = {
+    "RMSprop": "{name: RMSprop, lr: 1.0e-2, weight_decay: 1.0e-4, momentum: 0.9}",
+    "Adam": "{name: Adam, lr: 3.0e-3}",
+}
 ALPHAS = (1.0, 2.0, 4.0)
 STARTS: dict[str, int | None] = {
     "random": None,
@@ -40,16 +48,13 @@ SETTINGS = (
 def measure() -> dict[str, Any]:
     """Train every setting on every fold."""
     rows = []
-    for alpha in ALPHAS:
-        for name, epoch in STARTS.items():
-            config = _config(alpha, epoch)
-            data = load_fold_data(config)
-            folds = [
-                _measure_fold(config, data, fold, RUNS / f"alpha_{alpha:g}-start_{epoch}")
-                for fold in range(config.protocol.folds)
-            ]
-            rows.append({"alpha": alpha, "start": name, "folds": folds})
-    config = _config(ALPHAS[0], None)
+    for (optimizer, alpha), start in product(product(OPTIMIZERS, ALPHAS), STARTS):
+        config = _config(optimizer, alpha, start)
+        data = load_fold_data(config)
+        folder = RUNS / f"{optimizer}-alpha_{alpha:g}-start_{STARTS[start]}"
+        folds = [_measure_fold(config, data, fold, folder) for fold in range(config.protocol.folds)]
+        rows.append({"optimizer": optimizer, "alpha": alpha, "start": start, "folds": folds})
+    config = _config("RMSprop", ALPHAS[0], "random")
     return {
         "environment": describe_environment(),
         "config": config.model_dump(),
@@ -58,59 +63,46 @@ def measure() -> dict[str, Any]:
     }
 
 
-def page(results: dict[str, Any]) -> str:
-    """Write the documentation's page from the results."""
-    protocol, params = results["config"]["protocol"], results["config"]["loss"]["params"]
-    lines = [
-        "# Where proxies start",
-        "",
-        "The force of a potential field decays with distance, so that a proxy which starts far from",
-        "its class is hardly pulled there. `loss.initialize_proxies(embeddings, labels)` puts the",
-        "proxies on the k-means centres of their classes instead. This page shows what that buys, on",
-        "real images and with a network that is trained from scratch.",
-        "",
-        f"`PotentialFieldLoss` with {params['proxies_per_class']} proxies a class and delta",
-        f"{params['delta']} on [glyphs](glyphs.md): {protocol['folds']} folds of",
-        f"{protocol['max_epochs']} epochs of {protocol['iterations_per_epoch']} iterations, one seed",
-        "for each fold, the same for every row. MAP@R is the best of the validation classes; distance",
-        "is the mean over proxies of the distance to the nearest training embedding of their class, at",
-        "that epoch. Mean and half-width of the 95% interval over the folds.",
-        "",
-        "| alpha | proxies start | validation MAP@R | distance of the proxies |",
-        "|---|---|---|---|",
-    ]
-    for row in results["rows"]:
-        cells = [
-            confidence_interval([fold[key] for fold in row["folds"]])
-            for key in ("map_at_r", "proxy_distance")
-        ]
-        score, distance = (f"{cell['mean']:.3f} ± {cell['half_width']:.3f}" for cell in cells)
-        lines.append(f"| {row['alpha']:g} | {row['start']} | {score} | {distance} |")
-    lines += [
-        "",
-        "The table is made by `python -m benchmarks.proxy_start` from",
-        "[results/proxy_start.json](results/proxy_start.json), which holds every fold's numbers, the",
-        "configuration, the hash of the data and the versions. In a benchmark the moment is",
-        "`loss.initialize_proxies_after_epoch`: 0 is before the first step, `null` is never.",
-        "",
-    ]
+def page(fresh: dict[str, Any], pretrained: dict[str, Any]) -> str:
+    """Write the documentation's page from the results of both experiments."""
+    template = Template(TEMPLATE.read_text(), undefined=StrictUndefined, keep_trailing_newline=True)
+    return template.render(
+        protocol=fresh["config"]["protocol"],
+        params=fresh["config"]["loss"]["params"],
+        settings=pretrained["settings"],
+        pretrained_table=_table(pretrained["rows"], ("delta", "alpha", "start")),
+        fresh_table=_table(fresh["rows"], ("optimizer", "alpha", "start")),
+    )
+
+
+def _table(rows: list[dict[str, Any]], keys: tuple[str, ...]) -> str:
+    names = {"start": "proxies start", "optimizer": "optimizer of the proxies"}
+    header = [*(names.get(key, key) for key in keys), "validation MAP@R", "distance of the proxies"]
+    lines = [f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
+    for row in rows:
+        cells = [f"{row[key]:g}" if isinstance(row[key], float) else row[key] for key in keys]
+        for score in ("map_at_r", "proxy_distance"):
+            found = confidence_interval([fold[score] for fold in row["folds"]])
+            cells.append(f"{found['mean']:.3f} ± {found['half_width']:.3f}")
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _config(alpha: float, epoch: int | None) -> Config:
+def _config(optimizer: str, alpha: float, start: str) -> Config:
     presets = {
         "protocol": "quick",
         "dataset": "glyphs",
         "model": "small_cnn",
         "loss": "potential_field",
     }
-    start = "null" if epoch is None else str(epoch)
+    epoch = STARTS[start]
     return compose(
         presets,
         [
             *SETTINGS,
+            f"loss.optimizer={OPTIMIZERS[optimizer]}",
             f"loss.params.alpha={alpha}",
-            f"loss.initialize_proxies_after_epoch={start}",
+            f"loss.initialize_proxies_after_epoch={'null' if epoch is None else epoch}",
         ],
     )
 
@@ -129,21 +121,16 @@ def _measure_fold(config: Config, data: FoldData, fold: int, folder: Path) -> di
         keep_models=True,
     )
     (saved,) = fold_folder.glob("models/metric_loss_best*.pth")
-    proxies = normalize(torch.load(saved, map_location="cpu", weights_only=True)["proxies"])
-    device = device_for_training()
-    embeddings = embed(best_models(config, data.channels, fold_folder), train, device).cpu()
-    labels = torch.from_numpy(train.labels)
-    owners = torch.arange(train.num_classes).repeat_interleave(len(proxies) // train.num_classes)
-    distances = torch.cdist(proxies, embeddings)
-    distances[owners[:, None] != labels[None, :]] = torch.inf
+    proxies = torch.load(saved, map_location="cpu", weights_only=True)["proxies"]
+    embeddings = embed(best_models(config, data.channels, fold_folder), train, device_for_training())
+    distance = proxy_distance(proxies, embeddings.cpu(), torch.from_numpy(train.labels))
     return {
         "map_at_r": result.score,
         "best_epoch": result.best_epoch,
-        "proxy_distance": distances.min(dim=1).values.mean().item(),
+        "proxy_distance": distance,
     }
 
 
 if __name__ == "__main__":
     write_json(RESULTS, measure())
-    write_text(PAGE, page(read_json(RESULTS)))
-    print(page(read_json(RESULTS)))
+    write_text(PAGE, page(read_json(RESULTS), read_json(proxy_start_pretrained.RESULTS)))

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from benchmarks import proxy_start
+from benchmarks import proxy_start, proxy_start_pretrained
 
 from pml_potential.benchmark.report.markdown import result_table
 
@@ -31,13 +31,17 @@ def test_readme_shows_the_committed_result() -> None:
 def test_committed_result_gains_what_the_readme_promises() -> None:
     test = json.loads((ROOT / "docs" / "results" / "quick.json").read_text())["test"]
     trained, untrained = (
-        test[state]["separated"]["mean_average_precision_at_r"]["mean"] for state in ("trained", "untrained")
+        test[state]["separated"]["mean_average_precision_at_r"]["mean"]
+        for state in ("trained", "untrained")
     )
     assert trained - untrained > 0.25
 
 
 def test_page_on_the_start_of_proxies_is_made_from_its_results() -> None:
-    assert proxy_start.page(json.loads(proxy_start.RESULTS.read_text())) == proxy_start.PAGE.read_text()
+    results = [
+        json.loads(module.RESULTS.read_text()) for module in (proxy_start, proxy_start_pretrained)
+    ]
+    assert proxy_start.page(*results) == proxy_start.PAGE.read_text()
 
 
 def test_readme_has_the_lines_that_set_up_a_fresh_machine() -> None:

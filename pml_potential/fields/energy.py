@@ -65,7 +65,7 @@ def point_energies(
 class _PointEnergies(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, points: Tensor, labels: Tensor, potential: Potential, targets: int) -> Tensor:
-        energies = _energies_of_plateaus(labels, potential).to(points.dtype)
+        energies = _energies_of_plateaus(labels, potential, points.dtype)
         kept: list[_ActingPairs] = []
         count = 0
         for acting, excess in _interactions(points, labels, potential, targets):
@@ -100,9 +100,9 @@ class _PointEnergies(torch.autograd.Function):
         return grad_points, None, None, None
 
 
-def _energies_of_plateaus(labels: Tensor, potential: Potential) -> Tensor:
-    """Energy of each point, in float64, if no pair acted."""
-    of_own_class = labels.bincount()[labels].double()
+def _energies_of_plateaus(labels: Tensor, potential: Potential, dtype: torch.dtype) -> Tensor:
+    """Energy of each point if no pair acted."""
+    of_own_class = labels.bincount()[labels].to(dtype)
     of_other_classes = len(labels) - of_own_class
     return of_own_class * potential.attraction_plateau + of_other_classes * potential.repulsion_plateau
 
