@@ -66,13 +66,14 @@ def measure() -> dict[str, Any]:
 def page(fresh: dict[str, Any], pretrained: dict[str, Any]) -> str:
     """Write the documentation's page from the results of both experiments."""
     template = Template(TEMPLATE.read_text(), undefined=StrictUndefined, keep_trailing_newline=True)
-    return template.render(
+    rendered: str = template.render(
         protocol=fresh["config"]["protocol"],
         params=fresh["config"]["loss"]["params"],
         settings=pretrained["settings"],
         pretrained_table=_table(pretrained["rows"], ("delta", "alpha", "start")),
         fresh_table=_table(fresh["rows"], ("optimizer", "alpha", "start")),
     )
+    return rendered
 
 
 def _table(rows: list[dict[str, Any]], keys: tuple[str, ...]) -> str:
