@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 
 import pytest
-from benchmarks import proxy_start, proxy_start_pretrained
 
+from benchmarks import proxy_start, proxy_start_pretrained
 from pml_potential.benchmark.report.markdown import result_table
 
 ROOT = Path(__file__).parents[1]

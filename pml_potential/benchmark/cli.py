@@ -10,12 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 from pml_potential import __version__
-from pml_potential.benchmark.config import ConfigError, compose
+from pml_potential.benchmark.config import compose
 from pml_potential.benchmark.experiment import run_experiment
 from pml_potential.benchmark.progress import Stopwatch
 from pml_potential.benchmark.records import read_json
 from pml_potential.benchmark.report import METRIC_NAMES, write_report
 from pml_potential.benchmark.report.formatting import interval
+from pml_potential.benchmark.schema import ConfigError
 from pml_potential.benchmark.search import SearchFailedError
 
 app = typer.Typer(
@@ -76,6 +77,8 @@ def run(
         results = run_experiment(compose(presets, assignments or []), folder, console)
     except (ConfigError, SearchFailedError) as error:
         _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}")
     except KeyboardInterrupt:
         console.print(f"\nStopped. The same command goes on with {folder}.", highlight=False)
         raise typer.Exit(130) from None

@@ -1,7 +1,6 @@
 """Composing a configuration from presets, and saying clearly what is wrong with one."""
 
 import copy
-import difflib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -10,14 +9,12 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from pml_potential.benchmark.schema import Config, SearchRange
+from pml_potential.benchmark.loss_building import check_names
+from pml_potential.benchmark.nearest import did_you_mean
+from pml_potential.benchmark.schema import Config, ConfigError, SearchRange
 
 KINDS = {"protocol": "protocols", "dataset": "datasets", "model": "models", "loss": "losses"}
 """The kinds of presets, with their folders, in the order in which they are laid over each other."""
-
-
-class ConfigError(ValueError):
-    """A configuration that cannot be run; the message says where and what would be right."""
 
 
 def presets_folder() -> Path:
@@ -71,20 +68,33 @@ def compose(presets: Mapping[str, str], assignments: Sequence[str] = ()) -> Conf
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise ConfigError(f"--set {assignment}: the value is no YAML: {error}") from error
+        ranges = values.get("search")
+        searched = list(ranges) if isinstance(ranges, dict) else []
+        keys = _keys_of(dotted, searched)
+        if value is None and keys[0] == "search" and len(keys) == 2 and keys[1] not in searched:
+            raise ConfigError(
+                f"--set {assignment}: {keys[1]!r} is not searched{did_you_mean(keys[1], searched)}; "
+                f"searched are: {', '.join(searched)}"
+            )
         nested: Any = value
-        for key in reversed(_keys_of(dotted)):
+        for key in reversed(keys):
             nested = {key: nested}
         _lay_over(values, nested, origins, f"--set {assignment}")
     ranges = values.get("search")
     if isinstance(ranges, dict):
         values["search"] = {path: found for path, found in ranges.items() if found is not None}
     config = _validated(values, origins)
-    for searched, found in config.search.items():
+    try:
+        check_names(config)
+    except ConfigError as error:
+        raise ConfigError(f"{_origin(origins, error.keys)}: {error}", error.keys) from None
+    for found, limits in config.search.items():
         try:
-            with_values(config, {searched: found.low})
+            check_names(with_values(config, {found: limits.low}))
         except ConfigError as error:
-            where = _origin(origins, ("search", searched))
-            raise ConfigError(f"{where}: search.{searched}: {error}") from None
+            raise ConfigError(
+                f"{_origin(origins, ('search', found))}: search.{found}: {error}"
+            ) from None
     return config
 
 
@@ -126,11 +136,11 @@ def to_yaml(config: Config) -> str:
 def differences(first: Config, second: Config) -> list[str]:
     """Name every value in which two configurations differ, a line each."""
     one, other = _flat(first.model_dump()), _flat(second.model_dump())
-    return [
-        f"{path}: {one.get(path)!r} and {other.get(path)!r}"
+    shown = [
+        (path, *(repr(flat[path]) if path in flat else "nothing" for flat in (one, other)))
         for path in sorted(one.keys() | other.keys())
-        if one.get(path) != other.get(path)
     ]
+    return [f"{path}: {left} and {right}" for path, left, right in shown if left != right]
 
 
 def _flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -143,13 +153,14 @@ def _flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _keys_of(dotted: str) -> list[str]:
+def _keys_of(dotted: str, searched: Sequence[str]) -> list[str]:
     """Split a dotted path; below ``search`` the keys are dotted paths themselves."""
     section, _, rest = dotted.partition(".")
     if section != "search" or not rest:
         return dotted.split(".")
     path, _, last = rest.rpartition(".")
-    return ["search", path, last] if last in SearchRange.model_fields else ["search", rest]
+    is_part_of_range = path in searched or last in SearchRange.model_fields
+    return ["search", path, last] if is_part_of_range else ["search", rest]
 
 
 def _preset_path(kind: str, name: str) -> Path:
@@ -158,7 +169,7 @@ def _preset_path(kind: str, name: str) -> Path:
     path = presets_folder() / KINDS[kind] / f"{name}.yaml"
     if not path.is_file():
         names = preset_names(kind)
-        near = _nearest(name, names)
+        near = did_you_mean(name, names)
         raise ConfigError(
             f"there is no {kind} {name!r}{near}; there are: {', '.join(names)}. A file of your own "
             "is given by its path, ending in .yaml"
@@ -188,15 +199,20 @@ def _lay_over(
     for key, value in top.items():
         location = (*prefix, str(key))
         below = base.get(key)
-        if isinstance(below, dict) and isinstance(value, dict) and not _is_another(value, below):
+        goes_on_top = isinstance(below, dict) and isinstance(value, dict)
+        if below is not None and goes_on_top and not _is_another(str(key), value, below):
             _lay_over(below, value, origins, origin, location)
         else:
             base[key] = copy.deepcopy(value)
+            for path in [path for path in origins if path.startswith(".".join(location) + ".")]:
+                del origins[path]
         origins[".".join(location)] = origin
 
 
-def _is_another(value: Mapping[str, Any], below: Mapping[str, Any]) -> bool:
+def _is_another(key: str, value: Mapping[str, Any], below: Mapping[str, Any]) -> bool:
     """Whether a section names another optimizer or loss, which does not inherit the old arguments."""
+    if key != "loss" and not key.endswith("optimizer"):
+        return False
     return bool(value.get("name", below.get("name")) != below.get("name"))
 
 
@@ -217,7 +233,7 @@ def _explain(problem: dict[str, Any], origins: Mapping[str, str]) -> str:
     if problem["type"] == "extra_forbidden":
         allowed = _keys_allowed_at(keys[:-1])
         return (
-            f"{where}unknown key {path!r}{_nearest(keys[-1], allowed)}; allowed here: "
+            f"{where}unknown key {path!r}{did_you_mean(keys[-1], allowed)}; allowed here: "
             f"{', '.join(allowed)}"
         )
     if problem["type"] == "missing":
@@ -226,7 +242,9 @@ def _explain(problem: dict[str, Any], origins: Mapping[str, str]) -> str:
     if len(keys) < len(location):
         message = "it must be a number"
     if isinstance(value, str) and _is_number(value):
-        return f"{where}{path}: {value!r} is text in YAML; write it as a number like 1.0e-5"
+        return (
+            f"{where}{path}: {value!r} is text in YAML; write it without quotes, small numbers as 1.0e-5"
+        )
     if isinstance(value, dict):
         return f"{where}{path}: {message}" if path else f"{where}{message}"
     return f"{where}{path}: {message}, got {value!r}"
@@ -250,11 +268,6 @@ def _keys_allowed_at(keys: tuple[str, ...]) -> list[str]:
 
 def _is_section(candidate: Any) -> bool:
     return isinstance(candidate, type) and issubclass(candidate, BaseModel)
-
-
-def _nearest(name: str, names: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f", did you mean {near[0]!r}?" if near else ""
 
 
 def _is_number(text: str) -> bool:

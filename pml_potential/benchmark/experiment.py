@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import torch
 from rich.console import Console
 
 from pml_potential.benchmark import config as configuration
-from pml_potential.benchmark.config import ConfigError, differences, read_saved, with_values
+from pml_potential.benchmark.config import differences, read_saved, with_values
 from pml_potential.benchmark.folds import load_fold_data
 from pml_potential.benchmark.loss_building import build_loss, build_optimizer
 from pml_potential.benchmark.models import build_models
@@ -16,7 +17,7 @@ from pml_potential.benchmark.records import read_json, write_json, write_text
 from pml_potential.benchmark.report import write_report
 from pml_potential.benchmark.reproduction import run_reproductions
 from pml_potential.benchmark.results import collect_results, describe_environment
-from pml_potential.benchmark.schema import Config
+from pml_potential.benchmark.schema import Config, ConfigError
 from pml_potential.benchmark.search import best_config, run_search, trials_to_run
 
 
@@ -54,10 +55,10 @@ def run_experiment(config: Config, folder: Path, console: Console) -> dict[str, 
 
 
 def check_runnable(config: Config) -> None:
-    """Build losses and optimizers at both ends of the search, before any work is done.
+    """Build losses and optimizers at both ends of the search and use them once, before any work.
 
     Raises:
-        ConfigError: One of them cannot be built.
+        ConfigError: One of them cannot be built or used.
     """
     for end in ("low", "high"):
         values = {path: getattr(found, end) for path, found in config.search.items()}
@@ -68,10 +69,18 @@ def check_runnable(config: Config) -> None:
         loss = build_loss(corner.loss, num_classes=2, embedding_size=corner.model.embedding_size)
         if corner.loss.optimizer is not None:
             build_optimizer(corner.loss.optimizer, loss.parameters())
+        try:
+            loss(torch.randn(4, corner.model.embedding_size), torch.tensor([0, 0, 1, 1]))
+        except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+            raise ConfigError(
+                f"{corner.loss.name} with {corner.loss.params} cannot compute a loss: {error}"
+            ) from error
 
 
 def _claim(folder: Path, config: Config) -> None:
     """Save the configuration with the run, or make sure that it is the one that is there."""
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is a file; choose a folder with --folder")
     path = folder / "config.yaml"
     if not path.is_file():
         write_text(path, configuration.to_yaml(config))

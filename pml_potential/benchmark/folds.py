@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-from pml_potential.benchmark.config import ConfigError
 from pml_potential.benchmark.datasets import LabelledImages, load_glyphs
 from pml_potential.benchmark.image_dataset import ImageDataset
-from pml_potential.benchmark.schema import Config
+from pml_potential.benchmark.schema import Config, ConfigError
 from pml_potential.benchmark.splits import Splits, class_disjoint_splits
 
 

@@ -1,8 +1,7 @@
 """The loss and the optimizers that a configuration names."""
 
-import difflib
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -11,8 +10,28 @@ from pytorch_metric_learning.losses import BaseMetricLossFunction
 from torch import nn
 
 import pml_potential
-from pml_potential.benchmark.config import ConfigError
-from pml_potential.benchmark.schema import Loss, Optimizer
+from pml_potential.benchmark.nearest import did_you_mean
+from pml_potential.benchmark.schema import Config, ConfigError, Loss, Optimizer
+
+
+def check_names(config: Config) -> None:
+    """Raise unless the loss, the optimizers and all their arguments exist.
+
+    Raises:
+        ConfigError: One of them does not; its ``keys`` say where the configuration names it.
+    """
+    _check_arguments(
+        config.loss.params, _loss_arguments(_loss_class(config.loss.name)), ("loss", "params")
+    )
+    optimizers = {
+        ("loss", "optimizer"): config.loss.optimizer,
+        ("model", "trunk_optimizer"): config.model.trunk_optimizer,
+        ("model", "embedder_optimizer"): config.model.embedder_optimizer,
+    }
+    for keys, optimizer in optimizers.items():
+        if optimizer is not None:
+            accepted = list(inspect.signature(_optimizer_class(optimizer.name, keys)).parameters)[1:]
+            _check_arguments(optimizer.arguments, accepted, keys)
 
 
 def build_loss(loss: Loss, num_classes: int, embedding_size: int) -> BaseMetricLossFunction:
@@ -24,19 +43,11 @@ def build_loss(loss: Loss, num_classes: int, embedding_size: int) -> BaseMetricL
         embedding_size: width of the embedding, handed to losses that take it.
 
     Raises:
-        ConfigError: There is no such loss, it has no such argument, a value is outside its range, or
-            the optimizer does not go with it.
+        ConfigError: There is no such loss, a value is outside its range, or the optimizer does not go
+            with it.
     """
     loss_class = _loss_class(loss.name)
-    accepted = _arguments_of(loss_class)
-    for argument in loss.params:
-        if argument not in accepted:
-            near = difflib.get_close_matches(argument, accepted, n=1, cutoff=0.5)
-            hint = f", did you mean {near[0]!r}?" if near else ""
-            raise ConfigError(
-                f"loss.params: {loss.name} has no argument {argument!r}{hint}; it has: "
-                f"{', '.join(accepted)}"
-            )
+    accepted = _loss_arguments(loss_class)
     filled = {"num_classes": num_classes, "embedding_size": embedding_size}
     arguments = {name: value for name, value in filled.items() if name in accepted} | loss.params
     try:
@@ -62,13 +73,12 @@ def build_optimizer(optimizer: Optimizer, parameters: Iterable[nn.Parameter]) ->
     """Build an optimizer of ``torch.optim`` by its name.
 
     Raises:
-        ConfigError: There is no such optimizer, or it has no such argument.
+        ConfigError: There is no such optimizer, or it does not take an argument or its value.
     """
-    optimizer_class = getattr(torch.optim, optimizer.name, None)
-    if not (inspect.isclass(optimizer_class) and issubclass(optimizer_class, torch.optim.Optimizer)):
-        raise ConfigError(f"optimizer: torch.optim has no {optimizer.name!r}")
+    optimizer_class = _optimizer_class(optimizer.name, ("optimizer",))
     try:
-        return optimizer_class(parameters, **optimizer.arguments)
+        built: torch.optim.Optimizer = optimizer_class(parameters, **optimizer.arguments)
+        return built
     except (TypeError, ValueError) as error:
         raise ConfigError(f"optimizer {optimizer.name}: {error}") from error
 
@@ -79,14 +89,35 @@ def _loss_class(name: str) -> Any:
         if inspect.isclass(candidate) and issubclass(candidate, BaseMetricLossFunction):
             return candidate
     names = [*pml_potential.__all__, *(n for n in dir(pml_losses) if n.endswith("Loss"))]
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f", did you mean {near[0]!r}?" if near else ""
     raise ConfigError(
-        f"loss.name: neither pml_potential nor pytorch_metric_learning.losses has {name!r}{hint}"
+        f"loss.name: neither pml_potential nor pytorch_metric_learning.losses has "
+        f"{name!r}{did_you_mean(name, names)}",
+        ("loss", "name"),
     )
 
 
-def _arguments_of(loss_class: type) -> list[str]:
+def _optimizer_class(name: str, keys: tuple[str, ...]) -> Any:
+    candidate = getattr(torch.optim, name, None)
+    if inspect.isclass(candidate) and issubclass(candidate, torch.optim.Optimizer):
+        return candidate
+    names = [n for n in dir(torch.optim) if inspect.isclass(getattr(torch.optim, n))]
+    raise ConfigError(
+        f"{'.'.join(keys)}.name: torch.optim has no {name!r}{did_you_mean(name, names)}",
+        (*keys, "name"),
+    )
+
+
+def _check_arguments(given: Iterable[str], accepted: Sequence[str], keys: tuple[str, ...]) -> None:
+    for argument in given:
+        if argument not in accepted:
+            raise ConfigError(
+                f"unknown key {'.'.join((*keys, argument))!r}{did_you_mean(argument, accepted)}; "
+                f"allowed here: {', '.join(accepted)}",
+                (*keys, argument),
+            )
+
+
+def _loss_arguments(loss_class: type) -> list[str]:
     """Names of all keyword arguments that the class and the classes it passes them on to accept."""
     names: dict[str, None] = {}
     for ancestor in inspect.getmro(loss_class):

@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pytorch_metric_learning.utils.logging_presets import get_record_keeper
+from pytorch_metric_learning.utils.common_functions import list_of_recordable_attributes_list_names
+from record_keeper import RecordKeeper, RecordWriter
+from torch.utils.tensorboard import SummaryWriter
 
 
 def write_text(path: Path, text: str) -> None:
@@ -46,9 +48,13 @@ def set_aside(folder: Path) -> None:
 
 @contextmanager
 def record_keeper(folder: Path) -> Iterator[Any]:
-    """Open PML's record-keeper: SQLite and CSV under ``logs``, TensorBoard under ``tensorboard``."""
-    keeper, _, tensorboard = get_record_keeper(str(folder / "logs"), str(folder / "tensorboard"))
+    """Open a record-keeper for PML's hooks: SQLite and CSV in ``logs``, and TensorBoard's events."""
+    tensorboard = SummaryWriter(log_dir=str(folder / "tensorboard"))
     try:
-        yield keeper
+        yield RecordKeeper(
+            tensorboard_writer=tensorboard,
+            record_writer=RecordWriter(str(folder / "logs")),
+            attributes_to_search_for=list_of_recordable_attributes_list_names(),
+        )
     finally:
         tensorboard.close()

@@ -4,6 +4,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run; the message says where and what would be right.
+
+    Attributes:
+        keys: path of the value that is wrong, where it is a single one.
+    """
+
+    def __init__(self, message: str, keys: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.keys = keys
+
+
 Positive = Annotated[int, Field(ge=1)]
 Number = bool | int | float | None
 
@@ -120,6 +133,33 @@ class Config(Section):
         description="Dotted paths of this configuration, each with its range."
     )
     seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _check_epochs(self) -> "Config":
+        last = self.protocol.max_epochs
+        if self.protocol.validation_interval > last:
+            raise ValueError(
+                f"protocol.validation_interval is {self.protocol.validation_interval} and "
+                f"protocol.max_epochs is {last}; training would end before the first validation"
+            )
+        start = self.loss.initialize_proxies_after_epoch
+        if start is not None and start >= last:
+            raise ValueError(
+                f"loss.initialize_proxies_after_epoch is {start} and protocol.max_epochs is {last}; "
+                "the proxies would never be trained from there"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_search(self) -> "Config":
+        for path in self.search:
+            section = path.partition(".")[0]
+            if section not in {"loss", "model", "sampler"}:
+                raise ValueError(
+                    f"search.{path}: nothing of {section!r} can be searched, only values of loss, "
+                    "model and sampler; the rest is what makes trials comparable"
+                )
+        return self
 
     @model_validator(mode="after")
     def _check_sizes(self) -> "Config":

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from pml_potential.benchmark.config import with_values
 from pml_potential.benchmark.folds import FoldData
 from pml_potential.benchmark.progress import RunProgress
-from pml_potential.benchmark.schema import Config, SearchRange
+from pml_potential.benchmark.schema import Config, ConfigError, SearchRange
 from pml_potential.benchmark.seeds import derive_seed
 from pml_potential.benchmark.training import DivergedError, finished_fold, train_fold
 
@@ -23,10 +23,17 @@ class SearchFailedError(RuntimeError):
 
 
 def open_study(folder: Path) -> optuna.Study:
-    """Open the study of a run, or make it: one SQLite file, ``study.db``."""
+    """Open the study of a run, or make it: one SQLite file, ``study.db``.
+
+    Raises:
+        ConfigError: The path holds a '?', which SQLite's addresses cannot.
+    """
+    path = (folder / "study.db").resolve()
+    if "?" in str(path):
+        raise ConfigError(f"{path}: the address of a database ends at a '?'; choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
     return optuna.create_study(
-        storage=f"sqlite:///{(folder / 'study.db').resolve()}",
+        storage=f"sqlite:///{path}",
         study_name=_STUDY_NAME,
         direction="maximize",
         load_if_exists=True,
@@ -49,6 +56,10 @@ def run_search(config: Config, data: FoldData, folder: Path, progress: RunProgre
     """
     study = open_study(folder)
     total = trials_to_run(config)
+    for trial in study.get_trials(states=(TrialState.RUNNING,)):
+        if failure_of(study, trial.number):
+            # Stopped between writing down the reason and ending the trial.
+            study.tell(trial.number, state=TrialState.FAIL)
     for trial in study.get_trials(states=(TrialState.COMPLETE,)):
         progress.finish_trial(score_of(trial))
     ended = len(ended_trials(study))

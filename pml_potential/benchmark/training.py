@@ -11,7 +11,7 @@ import torch
 from pytorch_metric_learning.samplers import MPerClassSampler
 from pytorch_metric_learning.trainers import MetricLossOnly
 from pytorch_metric_learning.utils.logging_presets import HookContainer
-from torch import nn
+from torch import Tensor, nn
 
 from pml_potential.benchmark.evaluation import METRICS, PRIMARY_METRIC, build_tester, embed
 from pml_potential.benchmark.image_dataset import ImageDataset
@@ -21,7 +21,8 @@ from pml_potential.benchmark.records import read_json, record_keeper, set_aside,
 from pml_potential.benchmark.schema import Config
 from pml_potential.benchmark.seeds import seed_everything
 from pml_potential.benchmark.silence import without_progress_bars
-from pml_potential.losses import NonFiniteEmbeddingsError
+from pml_potential.losses import NonFiniteError
+from pml_potential.losses.validation import check_embeddings, check_finite
 
 EpochReport = Callable[[int, float], None]
 """Called after each validation with the epoch and its MAP@R."""
@@ -167,6 +168,12 @@ def _train(
     )
     history: list[dict[str, float]] = []
 
+    def check_raw_embeddings(_module: nn.Module, _inputs: Any, embeddings: Tensor) -> None:
+        check_embeddings("embeddings", embeddings, config.model.embedding_size)
+
+    # Before anybody normalises them: an overflow would leave zeros that look like embeddings.
+    models["embedder"].register_forward_hook(check_raw_embeddings)
+
     def start_proxies() -> None:
         loss.initialize_proxies(embed(models, train, device), torch.from_numpy(train.labels).to(device))
         # Its moments belong to the proxies as they were.
@@ -183,6 +190,8 @@ def _train(
     def after_epoch(trainer: MetricLossOnly) -> bool:
         if trainer.epoch == config.loss.initialize_proxies_after_epoch:
             start_proxies()
+        for name, parameter in loss.named_parameters():
+            check_finite(name, parameter)
         goes_on: bool = validate(trainer)
         if trainer.epoch % protocol.validation_interval == 0:
             accuracies = tester.all_accuracies["val"]
@@ -210,7 +219,8 @@ def _train(
         if config.loss.initialize_proxies_after_epoch == 0:
             start_proxies()
         trainer.train(num_epochs=protocol.max_epochs)
-    except NonFiniteEmbeddingsError as error:
+    except NonFiniteError as error:
+        iteration = getattr(trainer, "iteration", -1) + 1
         epoch = getattr(trainer, "epoch", 0)
-        raise DivergedError(f"in epoch {epoch}: {error}") from error
+        raise DivergedError(f"{error}, in epoch {epoch}, iteration {iteration}") from error
     return history

@@ -7,13 +7,13 @@ from pml_potential.losses.mean_field_class_wise_multi_similarity_loss import (
 )
 from pml_potential.losses.mean_field_contrastive_loss import MeanFieldContrastiveLoss
 from pml_potential.losses.potential_field_loss import PotentialFieldLoss
-from pml_potential.losses.validation import NonFiniteEmbeddingsError
+from pml_potential.losses.validation import NonFiniteError
 
 __all__ = [
     "CPMLLoss",
     "ClassWiseMultiSimilarityLoss",
     "MeanFieldClassWiseMultiSimilarityLoss",
     "MeanFieldContrastiveLoss",
-    "NonFiniteEmbeddingsError",
+    "NonFiniteError",
     "PotentialFieldLoss",
 ]

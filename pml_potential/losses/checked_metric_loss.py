@@ -6,7 +6,12 @@ import torch
 from pytorch_metric_learning.losses import BaseMetricLossFunction
 from torch import Tensor
 
-from pml_potential.losses.validation import check_device, check_embeddings, check_labels
+from pml_potential.losses.validation import (
+    check_device,
+    check_embeddings,
+    check_finite,
+    check_labels,
+)
 
 
 class CheckedMetricLoss(BaseMetricLossFunction):
@@ -42,7 +47,7 @@ class CheckedMetricLoss(BaseMetricLossFunction):
 
         Raises:
             ValueError: Shapes, labels or devices do not fit, or embeddings are not finite
-                (``NonFiniteEmbeddingsError``).
+                (``NonFiniteError``).
             TypeError: Labels are not integers, or embeddings not floating.
         """
         check_embeddings("embeddings", embeddings, self.embedding_size)
@@ -56,6 +61,7 @@ class CheckedMetricLoss(BaseMetricLossFunction):
         dtype = torch.promote_types(embeddings.dtype, torch.float32)
         for name, parameter in self.named_parameters(recurse=False):
             check_device(name, parameter, embeddings)
+            check_finite(name, parameter)
             dtype = torch.promote_types(dtype, parameter.dtype)
         with torch.autocast(embeddings.device.type, enabled=False):
             if ref_emb is not None:

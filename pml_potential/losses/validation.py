@@ -8,8 +8,8 @@ from pytorch_metric_learning.distances import BaseDistance, CosineSimilarity, Lp
 from torch import Tensor
 
 
-class NonFiniteEmbeddingsError(ValueError):
-    """The embeddings hold NaN or infinity: the network that made them has diverged."""
+class NonFiniteError(ValueError):
+    """Embeddings or parameters of a loss hold NaN or infinity: training has diverged."""
 
 
 def check_integer(name: str, value: object, smallest: int) -> int:
@@ -53,7 +53,7 @@ def check_embeddings(name: str, embeddings: Tensor, embedding_size: int | None) 
     norms = torch.linalg.vector_norm(embeddings.detach(), dim=1, dtype=dtype)
     if not bool(norms.isfinite().all()):
         row = int((~norms.isfinite()).nonzero()[0])
-        raise NonFiniteEmbeddingsError(
+        raise NonFiniteError(
             f"{name}[{row}] has the norm {norms[row].item()}: it holds NaN or infinity, or numbers "
             f"too large to square in {dtype}; lower the learning rate or look for the layer that "
             "diverges"
@@ -80,6 +80,14 @@ def check_labels(name: str, labels: Tensor | None, length: int, num_classes: int
         raise ValueError(
             f"{name} holds {largest}; with num_classes={num_classes} the largest label is "
             f"{num_classes - 1}"
+        )
+
+
+def check_finite(name: str, parameter: Tensor) -> None:
+    """Raise if a parameter of a loss holds NaN or infinity, which a field would silently skip."""
+    if not bool(parameter.detach().sum(dtype=torch.float64).isfinite()):
+        raise NonFiniteError(
+            f"the loss's {name} hold NaN or infinity; lower the learning rate of their optimizer"
         )
 
 

@@ -24,7 +24,7 @@ from pml_potential import (
     MeanFieldContrastiveLoss,
     PotentialFieldLoss,
 )
-from pml_potential.losses import NonFiniteEmbeddingsError
+from pml_potential.losses import NonFiniteError
 
 NAN, INF = float("nan"), float("inf")
 
@@ -80,12 +80,12 @@ BAD_EMBEDDINGS: list[tuple[Any, type[Exception], str]] = [
         "embeddings has dtype torch.complex64",
     ),
     ([[1.0, 2.0, 3.0]], TypeError, "embeddings is a list"),
-    (embeddings_with(NAN), NonFiniteEmbeddingsError, "embeddings[5] has the norm nan"),
-    (embeddings_with(INF), NonFiniteEmbeddingsError, "embeddings[5] has the norm inf"),
-    (embeddings_with(-INF), NonFiniteEmbeddingsError, "embeddings[5] has the norm inf"),
-    (embeddings_with(1e30), NonFiniteEmbeddingsError, "embeddings[5] has the norm inf"),
-    (embeddings_with(1e30).bfloat16(), NonFiniteEmbeddingsError, "embeddings[5] has the norm inf"),
-    (embeddings_with(1e30).half(), NonFiniteEmbeddingsError, "embeddings[5] has the norm inf"),
+    (embeddings_with(NAN), NonFiniteError, "embeddings[5] has the norm nan"),
+    (embeddings_with(INF), NonFiniteError, "embeddings[5] has the norm inf"),
+    (embeddings_with(-INF), NonFiniteError, "embeddings[5] has the norm inf"),
+    (embeddings_with(1e30), NonFiniteError, "embeddings[5] has the norm inf"),
+    (embeddings_with(1e30).bfloat16(), NonFiniteError, "embeddings[5] has the norm inf"),
+    (embeddings_with(1e30).half(), NonFiniteError, "embeddings[5] has the norm inf"),
 ]
 
 

@@ -1,0 +1,40 @@
+"""The data of the tiny benchmark, and one tiny experiment that has run whole."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from tiny import tiny_config
+
+from pml_potential.benchmark.experiment import run_experiment
+from pml_potential.benchmark.folds import FoldData, load_fold_data
+from pml_potential.benchmark.schema import Config
+
+TRIALS = "protocol.study={trials: 4, startup_trials: 2}"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A run that has ended."""
+
+    config: Config
+    folder: Path
+    results: dict[str, Any]
+    output: str
+
+
+@pytest.fixture(scope="session")
+def fold_data() -> FoldData:
+    return load_fold_data(tiny_config())
+
+
+@pytest.fixture(scope="session")
+def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
+    config = tiny_config(TRIALS, "seed=5")
+    folder = tmp_path_factory.mktemp("experiment")
+    output = io.StringIO()
+    results = run_experiment(config, folder, Console(file=output, width=200))
+    return Experiment(config, folder, results, output.getvalue())

@@ -1,0 +1,159 @@
+"""The page: it opens offline, shows every number, and shows names as text."""
+
+import copy
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Experiment
+
+from pml_potential.benchmark.evaluation import METRICS
+from pml_potential.benchmark.report import METRIC_NAMES, write_report
+from pml_potential.benchmark.report.formatting import interval, number
+
+LOADING_ATTRIBUTES = {"src", "href", "srcset", "data", "poster", "action", "background"}
+EVIL = "<script>alert('x')</script><b>&amp;"
+
+
+class Page(HTMLParser):
+    """What a browser sees: elements, what they would load, and the text outside of scripts."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.loads: list[str] = []
+        self.styles: list[str] = []
+        self.text = ""
+        self._inside = ""
+        self.feed(html)
+        self.text = re.sub(r"\s+", " ", self.text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self._inside = tag
+        self.loads += [value or "" for name, value in attrs if name in LOADING_ATTRIBUTES]
+        self.styles += [value or "" for name, value in attrs if name == "style"]
+
+    def handle_endtag(self, _tag: str) -> None:
+        self._inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._inside == "style":
+            self.styles.append(data)
+        elif self._inside != "script":
+            self.text += f" {data}"
+
+
+@pytest.fixture(scope="module")
+def page(experiment: Experiment) -> Page:
+    return Page((experiment.folder / "report" / "index.html").read_text(encoding="utf-8"))
+
+
+def page_of(results: dict[str, Any], folder: Path) -> Page:
+    return Page(write_report(results, folder).read_text(encoding="utf-8"))
+
+
+def test_the_page_loads_nothing(page: Page) -> None:
+    assert page.loads == []
+    assert not {"link", "iframe", "img", "object", "embed", "base"} & set(page.tags)
+    assert not [style for style in page.styles if "url(" in style or "@import" in style]
+
+
+def test_the_page_brings_plotly_and_draws_every_figure(experiment: Experiment) -> None:
+    html = (experiment.folder / "report" / "index.html").read_text(encoding="utf-8")
+    assert html.count("Plotly.newPlot(") - html.split("<body>")[0].count("Plotly.newPlot(") == 5
+    assert len(html.split("<body>")[0]) > 1_000_000
+
+
+def test_the_table_has_every_number(experiment: Experiment, page: Page) -> None:
+    for state, kinds in experiment.results["test"].items():
+        for kind, metrics in kinds.items():
+            row = " ".join([state, kind, *(interval(metrics[metric]) for metric in METRICS)])
+            assert row in page.text
+    assert "model embeddings " + " ".join(METRIC_NAMES.values()) in page.text
+
+
+def test_every_trial_has_its_row(experiment: Experiment, page: Page) -> None:
+    for trial in experiment.results["trials"]:
+        values = [number(trial["params"][path]) for path in experiment.config.search]
+        folds = ", ".join(f"{fold['score']:.3f}" for fold in trial["folds"])
+        score = f"{trial['validation_map_at_r']:.4f}"
+        assert " ".join([str(trial["number"] + 1), *values, score, folds]) in page.text
+
+
+def test_the_best_trial_is_marked(experiment: Experiment) -> None:
+    html = (experiment.folder / "report" / "index.html").read_text(encoding="utf-8")
+    marked = re.findall(r'<tr class="chosen"><td>(\d+)</td>', html)
+    assert marked == [str(experiment.results["best"]["trial"] + 1)]
+
+
+def test_the_page_tells_how_the_run_was_made(experiment: Experiment, page: Page) -> None:
+    data, environment = experiment.results["data"], experiment.results["environment"]
+    facts = [data["sha256"], environment["platform"], "Seed 5", "startup_trials: 2"]
+    facts += [f"{package} {version}" for package, version in environment["packages"].items()]
+    assert [fact for fact in facts if fact not in page.text] == []
+
+
+def test_learning_curves_hold_the_history_of_every_fold(experiment: Experiment) -> None:
+    html = (experiment.folder / "report" / "index.html").read_text(encoding="utf-8")
+    body = html.split("<body>")[1]
+    best = experiment.results["best"]["trial"] + 1
+    names = [f"trial {best}, fold {fold}" for fold in (1, 2)]
+    names += [f"reproduction {place}, fold {fold}" for place in (1, 2) for fold in (1, 2)]
+    assert all(f'"name":"{name}"' in body for name in names)
+
+
+def evil_results(results: dict[str, Any]) -> dict[str, Any]:
+    evil = copy.deepcopy(results)
+    evil["data"]["name"] = evil["config"]["loss"]["name"] = evil["config"]["protocol"]["name"] = EVIL
+    evil["environment"]["platform"] = evil["environment"]["commit"] = EVIL
+    path = next(iter(evil["config"]["search"]))
+    evil["config"]["search"][EVIL] = evil["config"]["search"].pop(path)
+    evil["importance"][EVIL] = evil["importance"].pop(path)
+    for trial in evil["trials"]:
+        trial["params"][EVIL] = trial["params"].pop(path)
+    evil["trials"][(evil["best"]["trial"] + 1) % 4] |= {
+        "failure": EVIL,
+        "validation_map_at_r": None,
+    }
+    return evil
+
+
+def test_names_are_shown_as_text(experiment: Experiment, page: Page, tmp_path: Path) -> None:
+    evil = page_of(evil_results(experiment.results), tmp_path)
+    assert evil.tags.count("script") == page.tags.count("script")
+    assert evil.tags.count("b") == page.tags.count("b") == 0
+    assert evil.text.count(EVIL) >= 8
+    assert f"failed in {EVIL}" in evil.text
+
+
+def test_a_failed_trial_is_shown_with_its_reason(experiment: Experiment, tmp_path: Path) -> None:
+    results = copy.deepcopy(experiment.results)
+    failed = (results["best"]["trial"] + 1) % 4
+    reason = "fold 1: the loss is nan in epoch 1, iteration 2"
+    results["trials"][failed] |= {"failure": reason, "validation_map_at_r": None, "folds": []}
+    assert f"failed in {reason}" in page_of(results, tmp_path).text
+
+
+@pytest.mark.parametrize("all_failed", [False, True])
+def test_a_failed_reproduction_is_shown_with_its_reason(
+    experiment: Experiment, tmp_path: Path, all_failed: bool
+) -> None:
+    results = copy.deepcopy(experiment.results)
+    failed = {"failure": "fold 1: the loss is nan", "folds": []}
+    results["reproductions"] = [failed, failed if all_failed else results["reproductions"][1]]
+    if all_failed:
+        results["test"] = {}
+    text = page_of(results, tmp_path).text
+    assert "the loss is nan" in text
+    assert ("No reproduction came to a result." in text) == all_failed
+
+
+def test_a_run_without_search_has_a_page(experiment: Experiment, tmp_path: Path) -> None:
+    results = copy.deepcopy(experiment.results)
+    results["config"]["search"], results["importance"] = {}, {}
+    results["trials"] = [results["trials"][0] | {"params": {}}]
+    results["best"] |= {"trial": 0, "params": {}}
+    assert "Search" in page_of(results, tmp_path).text

@@ -1,0 +1,218 @@
+"""The search: a real Optuna study of fold means, in which what diverges fails and never scores."""
+
+import io
+import math
+import re
+from pathlib import Path
+from statistics import mean
+
+import optuna
+import pytest
+from conftest import TRIALS, Experiment
+from optuna.samplers import GPSampler
+from optuna.trial import TrialState
+from rich.console import Console
+from tiny import tiny_config
+
+from pml_potential.benchmark.experiment import run_experiment
+from pml_potential.benchmark.folds import FoldData
+from pml_potential.benchmark.progress import RunProgress
+from pml_potential.benchmark.records import read_json
+from pml_potential.benchmark.schema import Config, ConfigError
+from pml_potential.benchmark.search import (
+    SearchFailedError,
+    best_config,
+    ended_trials,
+    failure_of,
+    open_study,
+    run_search,
+)
+from pml_potential.benchmark.seeds import derive_seed
+
+UNSEARCHED = ("search.loss.params.alpha=null", "search.loss.params.delta=null")
+DIVERGING = "search.model.trunk_optimizer.lr={low: 1.0e+29, high: 1.0e+30}"
+DIVERGING_AT_TIMES = "search.model.trunk_optimizer.lr={low: 1.0e-30, high: 1.0e+30, log: true}"
+FOUR_STEPS = "protocol.iterations_per_epoch=4"
+
+
+def search(config: Config, data: FoldData, folder: Path) -> tuple[optuna.Study, str]:
+    console = Console(file=io.StringIO(), width=200)
+    with RunProgress(console, total_folds=4) as progress:
+        study = run_search(config, data, folder, progress)
+    assert isinstance(console.file, io.StringIO)
+    return study, console.file.getvalue()
+
+
+def load(folder: Path) -> optuna.Study:
+    return optuna.load_study(study_name=None, storage=f"sqlite:///{folder / 'study.db'}")
+
+
+def test_the_study_is_one_that_optuna_opens(experiment: Experiment) -> None:
+    study = load(experiment.folder)
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 4
+    assert study.direction is optuna.study.StudyDirection.MAXIMIZE
+    assert [trial.params for trial in study.trials] == [
+        trial["params"] for trial in experiment.results["trials"]
+    ]
+
+
+def test_a_score_is_the_mean_over_the_folds(experiment: Experiment) -> None:
+    for trial in load(experiment.folder).trials:
+        paths = sorted((experiment.folder / "trials" / f"{trial.number:04d}").glob("fold_*/result.json"))
+        assert len(paths) == 2
+        assert trial.value == mean(read_json(path)["score"] for path in paths)
+
+
+def test_every_value_is_within_its_range(experiment: Experiment) -> None:
+    for trial in load(experiment.folder).trials:
+        assert trial.params.keys() == experiment.config.search.keys()
+        for path, found in experiment.config.search.items():
+            assert found.low <= trial.params[path] <= found.high
+
+
+def test_no_two_trials_are_the_same(experiment: Experiment) -> None:
+    params = [tuple(trial.params.values()) for trial in load(experiment.folder).trials]
+    assert len(set(params)) == 4
+
+
+def test_the_best_configuration_has_the_best_trials_values(experiment: Experiment) -> None:
+    study = load(experiment.folder)
+    best = max(study.trials, key=lambda trial: trial.value or 0)
+    config = best_config(experiment.config, study)
+    assert config.loss.params["alpha"] == best.params["loss.params.alpha"]
+    assert config.loss.optimizer is not None
+    assert config.loss.optimizer.lr == best.params["loss.optimizer.lr"]
+    assert config.model == experiment.config.model
+
+
+def test_after_the_random_trials_the_gaussian_process_proposes(experiment: Experiment) -> None:
+    study = load(experiment.folder)
+    proposed = study.trials[2]
+    again = optuna.create_study(direction="maximize")
+    again.add_trials(study.trials[:2])
+    distributions = proposed.distributions
+    seeds = {"gp": (GPSampler, 2), "random": (GPSampler, 99)}
+    asked = {}
+    for name, (sampler, startup) in seeds.items():
+        again.sampler = sampler(seed=derive_seed(5, "sampler", 2), n_startup_trials=startup)
+        asked[name] = again.ask(distributions).params
+    assert proposed.params == pytest.approx(asked["gp"])
+    assert proposed.params != pytest.approx(asked["random"])
+
+
+def test_another_seed_gives_other_trials(fold_data: FoldData, tmp_path: Path) -> None:
+    one_trial = "protocol.study={trials: 1, startup_trials: 1}"
+    trials = [
+        search(tiny_config(one_trial, f"seed={seed}"), fold_data, tmp_path / str(seed))[0].best_trial
+        for seed in (0, 1)
+    ]
+    assert trials[0].params != trials[1].params
+    assert trials[0].value != trials[1].value
+
+
+def test_without_anything_to_search_there_is_one_trial(fold_data: FoldData, tmp_path: Path) -> None:
+    config = tiny_config(*UNSEARCHED, "search.loss.optimizer.lr=null")
+    study, _ = search(config, fold_data, tmp_path)
+    assert [trial.params for trial in study.trials] == [{}]
+    assert best_config(config, study) == config
+
+
+def test_whole_numbers_are_searched_as_whole_numbers(fold_data: FoldData, tmp_path: Path) -> None:
+    searched = "search.loss.params.proxies_per_class={low: 1, high: 3}"
+    study, _ = search(tiny_config(*UNSEARCHED, searched), fold_data, tmp_path)
+    assert all(type(trial.params["loss.params.proxies_per_class"]) is int for trial in study.trials)
+
+
+def test_a_diverging_trial_fails_with_its_reason(fold_data: FoldData, tmp_path: Path) -> None:
+    four = "protocol.study={trials: 4, startup_trials: 4}"
+    config = tiny_config(DIVERGING_AT_TIMES, FOUR_STEPS, four, loss="contrastive")
+    config = config.model_copy(
+        update={"search": {path: found for path, found in config.search.items() if "trunk" in path}}
+    )
+    study, output = search(config, fold_data, tmp_path)
+    failed = study.get_trials(states=(TrialState.FAIL,))
+    complete = study.get_trials(states=(TrialState.COMPLETE,))
+    assert failed
+    assert complete
+    assert len(failed) + len(complete) == 4 == len(ended_trials(study))
+    for trial in failed:
+        reason = failure_of(study, trial.number)
+        assert trial.value is None
+        assert reason is not None
+        assert re.match(r"fold 1: .*epoch 1", reason)
+        assert f"fold 1/2: failed: {reason.removeprefix('fold 1: ')}" in output
+    assert all(trial.value and math.isfinite(trial.value) for trial in complete)
+    assert study.best_trial.number in [trial.number for trial in complete]
+
+
+def test_a_search_in_which_all_fails_is_a_clear_error(fold_data: FoldData, tmp_path: Path) -> None:
+    config = tiny_config(*UNSEARCHED, "search.loss.optimizer.lr=null", DIVERGING, FOUR_STEPS)
+    for _ in range(2):
+        with pytest.raises(SearchFailedError, match=r"all 2 trials failed; .*fold 1: .*epoch 1"):
+            search(config, fold_data, tmp_path)
+    states = [trial.state for trial in load(tmp_path).trials]
+    assert states == [TrialState.FAIL] * 2
+
+
+def test_a_fold_that_diverges_at_its_last_step_fails_its_trial(
+    fold_data: FoldData, tmp_path: Path
+) -> None:
+    one_step = "protocol.iterations_per_epoch=1"
+    config = tiny_config(*UNSEARCHED, "search.loss.optimizer.lr=null", DIVERGING, one_step)
+    with pytest.raises(SearchFailedError):
+        search(config, fold_data, tmp_path)
+
+
+def test_a_trial_that_failed_as_it_was_killed_is_not_run_again(
+    fold_data: FoldData, tmp_path: Path
+) -> None:
+    config = tiny_config("protocol.study={trials: 1, startup_trials: 1}")
+    study = open_study(tmp_path)
+    killed = study.ask()
+    study.set_user_attr(f"failure_of_trial_{killed.number}", "fold 1: the loss is nan")
+    with pytest.raises(SearchFailedError, match="the loss is nan"):
+        search(config, fold_data, tmp_path)
+    assert [trial.state for trial in load(tmp_path).trials] == [TrialState.FAIL]
+
+
+def test_a_trial_that_was_killed_before_it_had_values_does_not_count(
+    fold_data: FoldData, tmp_path: Path
+) -> None:
+    config = tiny_config("protocol.study={trials: 1, startup_trials: 1}")
+    open_study(tmp_path / "killed").ask()
+    killed, _ = search(config, fold_data, tmp_path / "killed")
+    whole, _ = search(config, fold_data, tmp_path / "whole")
+    assert killed.best_trial.params == whole.best_trial.params
+    assert killed.best_value == whole.best_value
+
+
+def test_a_folder_whose_name_no_database_can_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"what\?/study.db"):
+        open_study(tmp_path / "what?")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["with space", "50%", "a#b", "ünï", "a&b=c"])
+def test_the_study_is_in_its_folder_whatever_its_name(tmp_path: Path, name: str) -> None:
+    open_study(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert [path.name for path in (tmp_path / name).iterdir()] == ["study.db"]
+
+
+@pytest.mark.parametrize(
+    ("assignment", "difference"),
+    [
+        ("seed=6", "seed: 5 and 6"),
+        ("protocol.max_epochs=2", "protocol.max_epochs: 1 and 2"),
+        ("search.loss.params.alpha=null", "search.loss.params.alpha.low: "),
+    ],
+)
+def test_another_configuration_in_the_same_folder_is_refused(
+    experiment: Experiment, assignment: str, difference: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        run_experiment(
+            tiny_config(TRIALS, "seed=5", assignment), experiment.folder, Console(file=io.StringIO())
+        )
+    assert difference in str(caught.value)
+    assert str(experiment.folder) in str(caught.value)

@@ -1,0 +1,23 @@
+"""The quick benchmark at the smallest size that still runs every step."""
+
+from pml_potential.benchmark.config import compose
+from pml_potential.benchmark.schema import Config
+
+PRESETS = {
+    "protocol": "quick",
+    "dataset": "glyphs",
+    "model": "small_cnn",
+    "loss": "potential_field",
+}
+TINY = (
+    "protocol.folds=2",
+    "protocol.batch_size=8",
+    "protocol.iterations_per_epoch=2",
+    "protocol.max_epochs=1",
+    "protocol.study={trials: 2, startup_trials: 1}",
+    "protocol.reproductions=2",
+)
+
+
+def tiny_config(*assignments: str, loss: str = "potential_field") -> Config:
+    return compose(PRESETS | {"loss": loss}, [*TINY, *assignments])

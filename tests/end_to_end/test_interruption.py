@@ -1,0 +1,130 @@
+"""A run that was stopped, and then killed, ends as one that was left alone."""
+
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command import Ended, reference_run, run_tiny, start_tiny
+
+from pml_potential.benchmark.records import read_json
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """A run that got Ctrl-C in its search and SIGKILL in its first reproduction, and then ended."""
+
+    folder: Path
+    stopped: Ended
+    killed_code: int
+    resumed: Ended
+    finished_before: dict[str, int]
+
+    @property
+    def results(self) -> Any:
+        return read_json(self.folder / "report" / "results.json")
+
+
+def fold_results(folder: Path) -> dict[str, int]:
+    """Finished folds, with the time at which each was finished."""
+    paths = [path for path in folder.rglob("fold_*/result.json") if ".interrupted_" not in str(path)]
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in paths}
+
+
+def signal_after(folder: Path, finished_fold: str, number: signal.Signals, *arguments: str) -> Ended:
+    """Start the run, and send a signal as soon as a fold is finished."""
+    with start_tiny(folder, *arguments) as process:
+        deadline = time.monotonic() + 120
+        while not (folder / finished_fold / "result.json").is_file():
+            assert process.poll() is None, "the run ended too early"
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=60)
+    return Ended(process.returncode, output, errors)
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
+    folder = tmp_path_factory.mktemp("interrupted") / "run"
+    stopped = signal_after(folder, "trials/0000/fold_0", signal.SIGINT)
+    killed = signal_after(folder, "reproductions/0000/fold_0", signal.SIGKILL)
+    finished_before = fold_results(folder)
+    return Interrupted(folder, stopped, killed.code, run_tiny(folder), finished_before)
+
+
+def test_ctrl_c_ends_the_command_with_code_130_and_says_how_to_go_on(interrupted: Interrupted) -> None:
+    assert interrupted.stopped.code == 130
+    assert f"Stopped. The same command goes on with {interrupted.folder}." in (
+        interrupted.stopped.output.replace("\n", " ")
+    )
+    assert "Traceback" not in interrupted.stopped.output + interrupted.stopped.errors
+
+
+def test_the_interrupted_run_ends_well(interrupted: Interrupted) -> None:
+    assert interrupted.killed_code == -signal.SIGKILL
+    assert interrupted.resumed.code == 0, interrupted.resumed.errors
+    assert (interrupted.folder / "report" / "index.html").is_file()
+
+
+def test_interruptions_do_not_change_the_search(interrupted: Interrupted) -> None:
+    expected = reference_run().results
+    for key in ("number", "params", "validation_map_at_r", "failure"):
+        assert [trial[key] for trial in interrupted.results["trials"]] == [
+            trial[key] for trial in expected["trials"]
+        ]
+    assert interrupted.results["best"] == expected["best"]
+
+
+def test_interruptions_do_not_change_the_test_scores(interrupted: Interrupted) -> None:
+    assert interrupted.results["test"] == reference_run().results["test"]
+
+
+def test_interruptions_do_not_change_any_fold(interrupted: Interrupted) -> None:
+    def histories(results: Any) -> list[Any]:
+        pieces = [*results["trials"], *results["reproductions"]]
+        return [fold["history"] for piece in pieces for fold in piece["folds"]]
+
+    assert histories(interrupted.results) == histories(reference_run().results)
+    assert len(histories(interrupted.results)) == 8
+
+
+def test_no_finished_fold_is_trained_again(interrupted: Interrupted) -> None:
+    after = fold_results(interrupted.folder)
+    assert len(interrupted.finished_before) >= 5
+    assert {path: after[path] for path in interrupted.finished_before} == interrupted.finished_before
+
+
+def test_unfinished_folds_are_set_aside_and_nothing_else(interrupted: Interrupted) -> None:
+    aside = list(interrupted.folder.rglob("*.interrupted_*"))
+    assert len(aside) <= 2
+    assert not [folder for folder in aside if (folder / "result.json").exists()]
+    assert len(fold_results(interrupted.folder)) == 8
+
+
+def test_the_resumed_command_tells_only_of_new_folds_or_says_that_they_are_old(
+    interrupted: Interrupted,
+) -> None:
+    told = [line for line in interrupted.resumed.output.splitlines() if "MAP@R 0." in line]
+    trained = [line for line in told if "(earlier)" not in line]
+    assert len(trained) == 8 - len(interrupted.finished_before)
+
+
+def test_another_seed_gives_other_numbers(tmp_path: Path) -> None:
+    first_fold = "trials/0000/fold_0"
+    signal_after(tmp_path, first_fold, signal.SIGKILL, "--set", "seed=1")
+    found = read_json(tmp_path / first_fold / "result.json")
+    assert found["history"] != reference_run().results["trials"][0]["folds"][0]["history"]
+
+
+def test_a_run_of_another_seed_in_the_same_folder_is_refused() -> None:
+    folder = reference_run().folder
+    before = fold_results(folder)
+    ended = run_tiny(folder, "--set", "seed=1")
+    assert ended.code == 2
+    assert ended.errors.startswith("error: ")
+    assert "seed: 0 and 1" in ended.errors
+    assert "Traceback" not in ended.errors
+    assert fold_results(folder) == before

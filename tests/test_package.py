@@ -1,0 +1,129 @@
+"""The package as it is installed: light to import, whole in the wheel, and documented."""
+
+import importlib.util
+import inspect
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pml_potential
+
+ROOT = Path(__file__).parent.parent
+EXTRAS = ["optuna", "pydantic", "typer", "rich", "plotly", "matplotlib", "torchvision", "record_keeper"]
+PUBLIC = [getattr(pml_potential, name) for name in pml_potential.__all__ if name != "__version__"]
+
+
+def python(code: str, folder: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", code]
+    return subprocess.run(
+        command, capture_output=True, text=True, env=environment, cwd=folder, timeout=120
+    )
+
+
+def test_the_import_brings_none_of_the_extras() -> None:
+    done = python(
+        f"import sys, pml_potential; print(*[name for name in {EXTRAS} if name in sys.modules])"
+    )
+    assert (done.stdout.strip(), done.stderr, done.returncode) == ("", "", 0)
+
+
+def test_the_import_and_a_loss_do_without_the_extras() -> None:
+    done = python(
+        f"import sys; sys.modules.update(dict.fromkeys({EXTRAS}))\n"
+        "import torch, pml_potential\n"
+        "loss = pml_potential.PotentialFieldLoss(num_classes=2, embedding_size=4)\n"
+        "print(loss(torch.eye(4), torch.tensor([0, 0, 1, 1])).item())"
+    )
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) == float(done.stdout)
+
+
+@pytest.mark.parametrize("missing", ["typer", "optuna", "pydantic", "plotly", "record_keeper"])
+def test_a_command_without_its_extra_says_which_install_brings_it(tmp_path: Path, missing: str) -> None:
+    done = python(
+        f"import sys; sys.modules[{missing!r}] = None; sys.argv = ['pml-potential', 'run']\n"
+        "from pml_potential.__main__ import main; main()",
+        tmp_path,
+    )
+    assert done.returncode == 1
+    assert missing in done.stderr
+    assert "pip install 'pml-potential[benchmark]'" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Names of the files in a wheel that is built from the checkout."""
+    for module in ("hatchling", "pip"):
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"{module} is not installed, so no wheel can be built offline")
+    folder = tmp_path_factory.mktemp("wheel")
+    options = ["--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--no-cache-dir"]
+    command = [sys.executable, "-m", "pip", "wheel", *options, "--wheel-dir", str(folder), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    (path,) = folder.glob("pml_potential-*.whl")
+    with zipfile.ZipFile(path) as archive:
+        return archive.namelist()
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["py.typed", "benchmark/datasets/glyphs.npz", "benchmark/report/report.html.j2", "__main__.py"],
+)
+def test_the_wheel_contains(wheel: list[str], path: str) -> None:
+    assert f"pml_potential/{path}" in wheel
+
+
+def test_the_wheel_contains_every_preset(wheel: list[str]) -> None:
+    presets = [str(path.relative_to(ROOT)) for path in ROOT.glob("benchmarker_configs/*/*.yaml")]
+    assert len(presets) >= 11
+    assert [preset for preset in presets if f"pml_potential/{preset}" not in wheel] == []
+
+
+def test_the_wheel_contains_nothing_of_the_checkout_besides(wheel: list[str]) -> None:
+    assert {name.split("/")[0] for name in wheel} == {
+        "pml_potential",
+        f"pml_potential-{pml_potential.__version__}.dist-info",
+    }
+
+
+def documented_arguments(documented: Any) -> list[str]:
+    match = re.search(r"^Args:\n(.*?)(?=^\S|\Z)", inspect.getdoc(documented) or "", re.M | re.S)
+    return re.findall(r"^    (\w+)(?: \(.*?\))?:", match[1], re.M) if match else []
+
+
+@pytest.mark.parametrize("public", PUBLIC)
+def test_documented_arguments_are_those_of_the_signature(public: Any) -> None:
+    accepted = [
+        name
+        for name, parameter in inspect.signature(public).parameters.items()
+        if parameter.kind not in (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    ]
+    assert documented_arguments(public)[: len(accepted)] == accepted
+
+
+@pytest.mark.parametrize("public", PUBLIC)
+def test_public_methods_are_documented(public: Any) -> None:
+    own = [
+        value
+        for name, value in vars(public).items()
+        if inspect.isfunction(value) and not name.startswith("_")
+    ]
+    # What a class takes over from PML is documented there.
+    new = [value for value in own if not hasattr(public.__mro__[-4], value.__name__)]
+    assert [value.__name__ for value in new if not inspect.getdoc(value)] == []
+    assert inspect.getdoc(public)
+
+
+@pytest.mark.parametrize("public", PUBLIC)
+def test_a_public_class_shows_an_example(public: Any) -> None:
+    assert ">>> " in (inspect.getdoc(public) or "")
