@@ -115,7 +115,6 @@ def _measure_fold(config: Config, data: FoldData, fold: int, folder: Path) -> di
         config,
         train,
         validation,
-        data.channels,
         fold_folder,
         seed=fold,
         report=lambda *_: None,
@@ -123,7 +122,7 @@ def _measure_fold(config: Config, data: FoldData, fold: int, folder: Path) -> di
     )
     (saved,) = fold_folder.glob("models/metric_loss_best*.pth")
     proxies = torch.load(saved, map_location="cpu", weights_only=True)["proxies"]
-    embeddings = embed(best_models(config, data.channels, fold_folder), train, device_for_training())
+    embeddings = embed(best_models(config, train.channels, fold_folder), train, device_for_training())
     distance = proxy_distance(proxies, embeddings.cpu(), torch.from_numpy(train.labels))
     return {
         "map_at_r": result.score,

@@ -15,11 +15,6 @@ class FoldData:
     images: LabelledImages
     splits: Splits
 
-    @property
-    def channels(self) -> int:
-        """Colour channels of the images."""
-        return 1 if self.images.images.ndim == 3 else 3
-
     def fold(self, number: int) -> tuple[ImageDataset, ImageDataset]:
         """Training and validation images of a fold."""
         fold = self.splits.folds[number]

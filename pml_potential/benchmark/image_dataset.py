@@ -19,6 +19,7 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
     Attributes:
         labels: class of each image of the part, (n,), contiguous from 0 in the order of the classes.
         num_classes: number of classes of the part.
+        channels: colour channels of the images.
     """
 
     def __init__(self, images: LabelledImages, indices: NDArray[np.int64]) -> None:
@@ -26,6 +27,7 @@ class ImageDataset(Dataset[tuple[Tensor, int]]):
         classes, labels = np.unique(images.labels[indices], return_inverse=True)
         self.labels: NDArray[np.int64] = labels.astype(np.int64)
         self.num_classes = len(classes)
+        self.channels = 1 if images.images.ndim == 3 else 3
 
     def __len__(self) -> int:
         """Number of images."""

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from pml_potential.benchmark.evaluation import METRICS, embed, judge
+from pml_potential.benchmark.fold_trainer import DivergedError
 from pml_potential.benchmark.folds import FoldData
+from pml_potential.benchmark.image_dataset import ImageDataset
 from pml_potential.benchmark.progress import RunProgress
 from pml_potential.benchmark.records import read_json, write_json
 from pml_potential.benchmark.schema import Config
 from pml_potential.benchmark.seeds import derive_seed
 from pml_potential.benchmark.training import (
-    DivergedError,
     best_models,
     device_for_training,
     finished_fold,
@@ -86,7 +87,7 @@ def score_on_test_classes(embeddings: list[Tensor], labels: Tensor) -> TestScore
 def _reproduce(
     config: Config, data: FoldData, folder: Path, number: int, progress: RunProgress
 ) -> dict[str, Any]:
-    folds = config.protocol.folds
+    folds, test = config.protocol.folds, data.test
     trained: list[dict[str, nn.Module]] = []
     untrained: list[dict[str, nn.Module]] = []
     for fold in range(folds):
@@ -99,7 +100,6 @@ def _reproduce(
             result = train_fold(
                 config,
                 *data.fold(fold),
-                data.channels,
                 fold_folder,
                 seed,
                 progress.finish_epoch,
@@ -109,12 +109,11 @@ def _reproduce(
             progress.fail(str(error), folds - fold)
             return {"failure": f"fold {fold + 1}: {error}"}
         progress.finish_fold(result.score, result.best_epoch, result.seconds, was_done)
-        trained.append(best_models(config, data.channels, fold_folder))
-        untrained.append(untrained_models(config, data.channels, seed))
-    return {"trained": _score(trained, data), "untrained": _score(untrained, data)}
+        trained.append(best_models(config, test.channels, fold_folder))
+        untrained.append(untrained_models(config, test.channels, seed))
+    return {"trained": _score(trained, test), "untrained": _score(untrained, test)}
 
 
-def _score(models: list[dict[str, nn.Module]], data: FoldData) -> TestScores:
-    test = data.test
+def _score(models: list[dict[str, nn.Module]], test: ImageDataset) -> TestScores:
     embeddings = [embed(model, test, device_for_training()) for model in models]
     return score_on_test_classes(embeddings, torch.from_numpy(test.labels))

@@ -9,11 +9,12 @@ from optuna.samplers import GPSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from pml_potential.benchmark.config import with_values
+from pml_potential.benchmark.fold_trainer import DivergedError
 from pml_potential.benchmark.folds import FoldData
 from pml_potential.benchmark.progress import RunProgress
 from pml_potential.benchmark.schema import Config, ConfigError, SearchRange
 from pml_potential.benchmark.seeds import derive_seed
-from pml_potential.benchmark.training import DivergedError, finished_fold, train_fold
+from pml_potential.benchmark.training import finished_fold, train_fold
 
 _STUDY_NAME = "search"
 
@@ -136,7 +137,6 @@ def _run_trial(
             result = train_fold(
                 tried,
                 *data.fold(fold),
-                data.channels,
                 fold_folder,
                 derive_seed(config.seed, "search", order, fold),
                 progress.finish_epoch,

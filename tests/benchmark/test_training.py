@@ -17,13 +17,13 @@ from torch import Tensor
 
 from pml_potential.benchmark.datasets import LabelledImages, load_glyphs
 from pml_potential.benchmark.evaluation import METRICS, PRIMARY_METRIC, embed, judge
+from pml_potential.benchmark.fold_trainer import DivergedError
 from pml_potential.benchmark.folds import FoldData
 from pml_potential.benchmark.loss_building import build_loss
 from pml_potential.benchmark.records import read_json
 from pml_potential.benchmark.schema import Config, ConfigError
 from pml_potential.benchmark.splits import class_disjoint_splits
 from pml_potential.benchmark.training import (
-    DivergedError,
     FoldResult,
     best_models,
     device_for_training,
@@ -63,7 +63,7 @@ def train(few_images: FoldData) -> Callable[..., FoldResult]:
         report: Callable[[int, float], None] = lambda _epoch, _score: None,
         keep_models: bool = True,
     ) -> FoldResult:
-        return train_fold(config, *few_images.fold(0), 1, folder, seed, report, keep_models)
+        return train_fold(config, *few_images.fold(0), folder, seed, report, keep_models)
 
     return run
 

@@ -1,25 +1,29 @@
-"""The result table as Markdown, for a README or a page."""
+"""The results of runs as a Markdown table, for a README or a page."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from pml_potential.benchmark.report.formatting import METRIC_NAMES, interval
 
 
-def result_table(results: dict[str, Any]) -> str:
-    """Scores on the test classes, trained and untrained, a row each.
+def result_table(runs: Sequence[dict[str, Any]]) -> str:
+    """Scores on the test classes: two rows for each run, and two for the untrained models of the first.
 
     Args:
-        results: what ``collect_results`` gathered, or ``results.json`` holds.
+        runs: for each run what ``collect_results`` gathered, or ``results.json`` holds; at least one,
+            all of the same data set, protocol and seed.
 
     Returns:
         A table in Markdown, without a line end.
     """
+    tested = [(run["config"]["loss"]["name"], run["test"]["trained"]) for run in runs]
+    tested.append(("untrained", runs[0]["test"]["untrained"]))
     lines = [
-        f"| model | embeddings | {' | '.join(METRIC_NAMES.values())} |",
+        f"| loss | embeddings | {' | '.join(METRIC_NAMES.values())} |",
         f"|---|---|{'---|' * len(METRIC_NAMES)}",
     ]
-    for state, kinds in results["test"].items():
+    for name, kinds in tested:
         for kind, metrics in kinds.items():
             cells = " | ".join(interval(metrics[metric]) for metric in METRIC_NAMES)
-            lines.append(f"| {state} | {kind} | {cells} |")
+            lines.append(f"| {name} | {kind} | {cells} |")
     return "\n".join(lines)
