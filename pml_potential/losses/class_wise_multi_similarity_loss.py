@@ -19,11 +19,12 @@ class ClassWiseMultiSimilarityLoss(CheckedMetricLoss):
     With B_c the members of class c in the batch, C the classes in the batch, and the cosine
     similarity s_ij:
 
-        pos_c     = mean over (i, j) in B_c x B_c  of exp(-alpha (s_ij - base)), i = j included
+        pos_c     = mean over (i, j) in B_c x B_c  of exp(-alpha (s_ij - base))
         neg_{cc'} = mean over (i, j) in B_c x B_c' of exp(+beta  (s_ij - base))
-        loss = 1/|C| [ Σ_c 1/alpha log(1 + pos_c / 2) + Σ_{c != c'} 1/(2 beta) log(1 + neg_{cc'}) ]
+        loss = 1/|C| [ Σ_c 1/alpha log(1 + pos_c / 2)
+                       + Σ_{c != c'} 1/(2 beta) log(1 + neg_{cc'}) ]
 
-    Computed in log space: no exponent overflows.
+    The pairs i = j are part of pos_c, a constant. Computed in log space: no exponent overflows.
 
     Args:
         alpha: sharpness among members of a class, in (0, 1000]. Default 0.01, published.

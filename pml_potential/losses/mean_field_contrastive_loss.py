@@ -14,8 +14,8 @@ class MeanFieldContrastiveLoss(MeanFieldLoss):
 
     With the cosine distance D(a, b) = 1 - cos(a, b) and the mean field M_c of class c:
 
-        loss = mean_i { relu(D(z_i, M_{y_i}) - m_P) + Σ_{c != y_i} relu(m_N - D(z_i, M_c)) }
-               + lambda_MF R
+        loss = mean_i { relu(D(z_i, M_{y_i}) - m_P)
+                        + Σ_{c != y_i} relu(m_N - D(z_i, M_c)) } + lambda_MF R
         R    = mean_c Σ_{c' != c} relu(m_N - D(M_c, M_c'))^2
 
     Args:
