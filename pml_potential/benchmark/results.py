@@ -24,7 +24,6 @@ _PACKAGES = (
     "pml-potential",
     "pytorch-metric-learning",
     "torch",
-    "torchvision",
     "optuna",
     "faiss-cpu",
     "numpy",
