@@ -47,6 +47,7 @@ SETTINGS = (
 
 def measure() -> dict[str, Any]:
     """Train every setting on every fold."""
+    environment = describe_environment()
     rows = []
     for (optimizer, alpha), start in product(product(OPTIMIZERS, ALPHAS), STARTS):
         config = _config(optimizer, alpha, start)
@@ -56,7 +57,7 @@ def measure() -> dict[str, Any]:
         rows.append({"optimizer": optimizer, "alpha": alpha, "start": start, "folds": folds})
     config = _config("RMSprop", ALPHAS[0], "random")
     return {
-        "environment": describe_environment(),
+        "environment": environment,
         "config": config.model_dump(),
         "data_sha256": load_fold_data(config).images.sha256,
         "rows": rows,

@@ -59,6 +59,7 @@ def features_of(images: LabelledImages) -> Tensor:
 
 def measure() -> dict[str, Any]:
     """Train every setting on every fold."""
+    environment = describe_environment()
     images = load_glyphs()
     features = features_of(images)
     folds = class_disjoint_splits(images.labels, folds=4).folds
@@ -77,7 +78,7 @@ def measure() -> dict[str, Any]:
         for start in STARTS
     ]
     return {
-        "environment": describe_environment(),
+        "environment": environment,
         "settings": SETTINGS,
         "data_sha256": images.sha256,
         "rows": rows,

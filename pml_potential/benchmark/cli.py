@@ -78,7 +78,7 @@ def run(
     except (ConfigError, SearchFailedError) as error:
         _fail(str(error))
     except OSError as error:
-        _fail(f"{error.filename}: {error.strerror}")
+        _fail(str(error))
     except KeyboardInterrupt:
         console.print(f"\nStopped. The same command goes on with {folder}.", highlight=False)
         raise typer.Exit(130) from None
@@ -107,9 +107,10 @@ def report(
 
 def _table(results: dict[str, Any]) -> Table:
     loss, data = results["config"]["loss"]["name"], results["data"]["name"]
+    succeeded = sum("failure" not in result for result in results["reproductions"])
     table = Table(
-        title=f"{loss} on the test classes of {data}: mean and 95% interval of "
-        f"{results['config']['protocol']['reproductions']} reproductions",
+        title=f"{loss} on the test classes of {data}: mean and 95% interval of {succeeded} of "
+        f"{len(results['reproductions'])} reproductions",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         title_justify="left",

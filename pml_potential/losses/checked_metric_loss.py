@@ -46,8 +46,8 @@ class CheckedMetricLoss(BaseMetricLossFunction):
             What the reducer makes of the loss: a scalar, unless it is a ``DoNothingReducer``.
 
         Raises:
-            ValueError: Shapes, labels or devices do not fit, or embeddings are not finite
-                (``NonFiniteError``).
+            ValueError: Shapes, labels or devices do not fit, or embeddings or the loss's parameters
+                are not finite (``NonFiniteError``).
             TypeError: Labels are not integers, or embeddings not floating.
         """
         check_embeddings("embeddings", embeddings, self.embedding_size)

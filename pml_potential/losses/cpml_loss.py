@@ -34,7 +34,7 @@ class CPMLLoss(FieldLoss):
 
     Raises:
         ValueError: An argument is outside its range; embeddings, labels or devices do not fit; or
-            embeddings are not finite.
+            embeddings or proxies are not finite.
         TypeError: An argument or a tensor has the wrong type.
 
     Source:

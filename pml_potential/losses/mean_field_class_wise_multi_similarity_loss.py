@@ -48,7 +48,7 @@ class MeanFieldClassWiseMultiSimilarityLoss(MeanFieldLoss):
 
     Raises:
         ValueError: An argument is outside its range; embeddings, labels or devices do not fit; or
-            embeddings are not finite.
+            embeddings or mean fields are not finite.
         TypeError: An argument or a tensor has the wrong type.
 
     Source:

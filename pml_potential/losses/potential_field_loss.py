@@ -63,7 +63,7 @@ class PotentialFieldLoss(FieldLoss):
 
     Raises:
         ValueError: An argument is outside its range; embeddings, labels or devices do not fit; or
-            embeddings are not finite (``NonFiniteError``, a ValueError).
+            embeddings or proxies are not finite (``NonFiniteError``, a ValueError).
         TypeError: An argument or a tensor has the wrong type.
 
     Source:

@@ -85,7 +85,7 @@ def check_labels(name: str, labels: Tensor | None, length: int, num_classes: int
 
 def check_finite(name: str, parameter: Tensor) -> None:
     """Raise if a parameter of a loss holds NaN or infinity, which a field would silently skip."""
-    if not bool(parameter.detach().sum(dtype=torch.float64).isfinite()):
+    if not bool(parameter.detach().isfinite().all()):
         raise NonFiniteError(
             f"the loss's {name} hold NaN or infinity; lower the learning rate of their optimizer"
         )
