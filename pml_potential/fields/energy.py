@@ -1,45 +1,41 @@
 """The energy of each point in the field of all the others, and its gradient."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from pml_potential.fields.neighbors import Pairs, different_class_pairs_within, same_class_pairs
+from pml_potential.fields.different_class import different_class_pairs_within
+from pml_potential.fields.first_order import Gradients, first_order
+from pml_potential.fields.forces import Forces, forces_of, pairs_per_chunk, squared_distances
+from pml_potential.fields.neighbor_list import NeighborList
+from pml_potential.fields.pairs import Block, Pairs, regrouped
 from pml_potential.fields.potentials import Potential
+from pml_potential.fields.same_class import same_class_pairs
 
-_COORDINATES_PER_CHUNK = 2**22
-"""Size of the largest temporary: chunk of pairs x width of a point."""
+_MOST_PAIRS = 2**19
+_LARGEST_SHARE_OF_PAIRS = 1 / 32
+"""Acting pairs, in all and as a share of all, up to which they are listed before they are worked on."""
 
-_KEPT_PAIRS = 2**22
-"""Acting pairs that the forward pass keeps; beyond that the backward pass searches again."""
-
-_Law = Callable[[Tensor], tuple[Tensor, Tensor]]
-
-
-@dataclass(frozen=True)
-class _ActingPairs:
-    """Pairs that exert force, with the slope of their potential at their distance."""
-
-    first: Tensor
-    second: Tensor
-    slope: Tensor
+_KEPT_SLOPES = 2**21
+"""Slopes that the forward pass keeps for the backward pass, which computes the others again."""
 
 
 def point_energies(
-    points: Tensor, labels: Tensor, potential: Potential, targets: int | None = None
+    points: Tensor,
+    labels: Tensor,
+    potential: Potential,
+    targets: int | None = None,
+    neighbor_list: NeighborList | None = None,
 ) -> Tensor:
     """Energy of each point: the sum of its potentials with every source, itself included.
 
         E_i = Σ_{j: y_j = y_i} psi_att(||x_i - x_j||) + Σ_{j: y_j != y_i} psi_rep(||x_i - x_j||)
 
     Equations 3 to 6 of Bhatnagar & Ahuja, CVPR 2025: the sum over i is their U. Exact: pairs that do
-    not act contribute the plateaus of the potential, which are counted instead of computed, and the
-    distance of a pair that acts comes from the difference of its points, since 2 - 2 cos has no
-    correct digit left in float32 where r is small.
+    not act contribute the plateaus of the potential, which are counted instead of computed, and no
+    pair that acts is missed. The same points give the same bits, whatever ``neighbor_list`` has seen.
 
     Args:
         points: x, (n, d), each of norm at most 1, float32 or float64.
@@ -47,9 +43,13 @@ def point_energies(
         potential: what two points do to each other.
         targets: number of leading points whose energy is wanted; the others are only sources.
             Default: all n.
+        neighbor_list: remembers near pairs from call to call. Default: none, search anew.
 
     Returns:
         (targets,), in the dtype of ``points``. Differentiable once with respect to all points.
+
+    Raises:
+        RuntimeError: A second derivative is asked for.
 
     Examples:
         >>> from pml_potential.fields.potentials import Contrastive
@@ -58,69 +58,99 @@ def point_energies(
         tensor([2.0100, 2.0100])
     """
     targets = len(points) if targets is None else targets
-    energies: Tensor = _PointEnergies.apply(points, labels, potential, targets)
+    neighbor_list = NeighborList(0) if neighbor_list is None else neighbor_list
+    with torch.autocast(points.device.type, enabled=False):
+        energies: Tensor = _PointEnergies.apply(points, labels, potential, targets, neighbor_list)
     return energies
 
 
 class _PointEnergies(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, points: Tensor, labels: Tensor, potential: Potential, targets: int) -> Tensor:
-        energies = _energies_of_plateaus(labels, potential, points.dtype)
-        kept: list[_ActingPairs] = []
-        count = 0
-        for acting, excess in _interactions(points, labels, potential, targets):
-            energies.index_add_(0, acting.first, excess)
-            energies.index_add_(0, acting.second, excess)
-            count += len(excess)
-            if count <= _KEPT_PAIRS:
-                kept.append(acting)
+    def forward(
+        ctx: Any,
+        points: Tensor,
+        labels: Tensor,
+        potential: Potential,
+        targets: int,
+        neighbor_list: NeighborList,
+    ) -> Tensor:
+        energies = _energies_of_plateaus(labels, potential)
+        pairs = _acting_pairs(points, labels, potential.repulsion_radius, targets, neighbor_list)
+        kept: list[Forces] | None = []
+        slopes = 0
+        for forces in _all_forces(points, labels, potential, targets, pairs, energies):
+            slopes += forces.slope.numel()
+            if slopes > _KEPT_SLOPES:
+                kept = None
+            if kept is not None:
+                kept.append(forces)
         ctx.save_for_backward(points, labels)
-        ctx.potential, ctx.targets = potential, targets
-        ctx.kept = kept if count <= _KEPT_PAIRS else None
-        return energies[:targets]
+        ctx.potential, ctx.targets, ctx.pairs, ctx.kept = potential, targets, pairs, kept
+        return energies[:targets].to(points.dtype)
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad_energies: Tensor) -> tuple[Tensor, None, None, None]:
+    @first_order
+    def backward(ctx: Any, grad_energies: Tensor) -> Gradients:
         points, labels = ctx.saved_tensors
-        upstream = torch.zeros(len(points), dtype=points.dtype, device=points.device)
+        all_forces = ctx.kept
+        if all_forces is None:
+            unused = torch.zeros(len(points), dtype=torch.float64, device=points.device)
+            all_forces = _all_forces(points, labels, ctx.potential, ctx.targets, ctx.pairs, unused)
+        upstream = grad_energies.new_zeros(len(points))
         upstream[: ctx.targets] = grad_energies
-        found = (
-            ctx.kept
-            if ctx.kept is not None
-            else (a for a, _ in _interactions(points, labels, ctx.potential, ctx.targets))
-        )
-        grad_points = torch.zeros_like(points)
-        for acting in found:
-            # A pair counts once in the energy of either end, so both upstream gradients weigh it.
-            weight = 2 * acting.slope * (upstream[acting.first] + upstream[acting.second])
-            gradient = weight[:, None] * (points[acting.first] - points[acting.second])
-            grad_points.index_add_(0, acting.first, gradient)
-            grad_points.index_add_(0, acting.second, gradient, alpha=-1)
-        return grad_points, None, None, None
+        gradient = torch.zeros_like(points)
+        for forces in all_forces:
+            forces.add_gradient(gradient, points, upstream)
+        return gradient, None, None, None, None
 
 
-def _energies_of_plateaus(labels: Tensor, potential: Potential, dtype: torch.dtype) -> Tensor:
-    """Energy of each point if no pair acted."""
-    of_own_class = labels.bincount()[labels].to(dtype)
+def _energies_of_plateaus(labels: Tensor, potential: Potential) -> Tensor:
+    """Energy of each point if no pair acted, (n,), float64."""
+    of_own_class = labels.bincount()[labels].double()
     of_other_classes = len(labels) - of_own_class
     return of_own_class * potential.attraction_plateau + of_other_classes * potential.repulsion_plateau
 
 
-def _interactions(
-    points: Tensor, labels: Tensor, potential: Potential, targets: int
-) -> Iterator[tuple[_ActingPairs, Tensor]]:
-    """Yield, chunk by chunk, the pairs that act and their energy in excess of the plateau."""
-    chunk = max(1, _COORDINATES_PER_CHUNK // max(1, points.shape[1]))
-    attracting = same_class_pairs(labels, targets, chunk)
-    repelling = different_class_pairs_within(potential.repulsion_radius, points, labels, targets, chunk)
-    halves: list[tuple[Iterator[Pairs], _Law, float]] = [
-        (attracting, potential.attraction, potential.attraction_plateau),
-        (repelling, potential.repulsion, potential.repulsion_plateau),
-    ]
-    for pairs, law, plateau in halves:
-        for first, second in pairs:
-            squared = (points[first] - points[second]).square().sum(dim=1)
-            value, slope = law(squared)
-            acts = slope != 0
-            yield _ActingPairs(first[acts], second[acts], slope[acts]), value[acts] - plateau
+def _acting_pairs(
+    points: Tensor, labels: Tensor, radius: float, targets: int, neighbor_list: NeighborList
+) -> Pairs | None:
+    """List the pairs of different classes within the radius, in order; None if they are too many.
+
+    How a pair was found leaves no trace: the list depends on the points alone.
+    """
+    most = min(_MOST_PAIRS, int(_LARGEST_SHARE_OF_PAIRS * len(points) ** 2))
+    keys = [torch.empty(0, dtype=torch.long, device=points.device)]
+    count = 0
+    # The potential decides what acts; a little more than the radius is room for rounding.
+    limit = radius**2 * (1 + 1e-5)
+    near_pairs = neighbor_list.pairs_within(radius, points, labels, targets)
+    for first, second in regrouped(near_pairs, pairs_per_chunk(points)):
+        near = squared_distances(points, first, second) < limit
+        low, high = torch.minimum(first, second)[near], torch.maximum(first, second)[near]
+        keys.append(low * len(points) + high)
+        count += len(low)
+        if count > most:
+            return None
+    ordered = torch.cat(keys).sort().values
+    return ordered.div(len(points), rounding_mode="floor"), ordered % len(points)
+
+
+def _all_forces(
+    points: Tensor,
+    labels: Tensor,
+    potential: Potential,
+    targets: int,
+    repelling: Pairs | None,
+    energies: Tensor,
+) -> Iterator[Forces]:
+    """Yield the forces of all pairs that act, and add to the energies what they have in excess."""
+    attracting = same_class_pairs(labels, targets, points.shape[1])
+    plateau = potential.attraction_plateau
+    yield from forces_of(attracting, points, potential.attraction, plateau, energies)
+    radius, plateau = potential.repulsion_radius, potential.repulsion_plateau
+    found: Iterable[Pairs | Block] = (
+        different_class_pairs_within(radius, points, labels, targets)
+        if repelling is None
+        else [repelling]
+    )
+    yield from forces_of(found, points, potential.repulsion, plateau, energies)

@@ -1,112 +1,163 @@
-"""Which pairs of points can act on each other at all, found exactly and in bounded memory.
+"""Which points are near each other at all, found exactly, without an n x n array.
 
-Points of one class are paired by sorting the labels. Points of different classes are searched in
-tiles of their Gram matrix; no n x n array ever exists. Both searches yield pairs in chunks, each
-unordered pair once. They may yield a pair that does not act (the potential then gives it slope zero),
-and never miss one that does.
-
-The first ``targets`` points are the ones whose energy is wanted; the points after them are further
-sources. Pairs of two sources are left out.
+Some coordinates alone never make two points look farther apart than all of them do. A matrix product
+of the few coordinates that vary most therefore rules out nearly every pair. It is computed in tiles
+that stay in the cache, and most tiles are done with when their largest entry has been read; where many
+pairs survive, a second product looks at all coordinates.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-TILE_ROWS = 1024
+from pml_potential.fields import kernels_triton
+from pml_potential.fields.pairs import Pairs
+from pml_potential.fields.precision import float32_products_are_exact
 
-Pairs = tuple[Tensor, Tensor]
+TILE_ROWS = 512
+"""Points on a side of a tile: a megabyte of products."""
+
+FILTER_WIDTH = 64
+"""Coordinates in the first look."""
+
+CROWDED_SHARE = 1 / 32
+"""Share of a tile's pairs beyond which the tile is cheaper to work on as a whole than pair by pair."""
+
+_SAMPLED_POINTS = 512
 
 
-def same_class_pairs(labels: Tensor, targets: int, chunk_size: int) -> Iterator[Pairs]:
-    """Yield all pairs of points of one class.
+@dataclass(frozen=True)
+class Tile:
+    """The near pairs among some consecutive rows and columns.
 
     Args:
-        labels: class of each point, (n,), integers.
-        targets: number of leading points of which each pair must hold at least one.
-        chunk_size: pairs in a chunk, except that all partners of one point stay together.
+        rows: the rows.
+        columns: the columns.
+        first: index of the row of each near pair, (k,), counted from the first row of all.
+        second: index of its column, (k,).
+    """
 
-    Yields:
-        Two index tensors of equal length.
+    rows: slice
+    columns: slice
+    first: Tensor
+    second: Tensor
+
+    def is_crowded(self) -> bool:
+        """Whether most work on the tile's pairs is cheaper done on all pairs of the tile."""
+        area = (self.rows.stop - self.rows.start) * (self.columns.stop - self.columns.start)
+        return bool(len(self.first) > CROWDED_SHARE * area)
+
+
+def widest_coordinates(points: Tensor) -> Tensor:
+    """Indices of the ``FILTER_WIDTH`` coordinates in which a sample of the points varies most.
 
     Examples:
-        >>> labels = torch.tensor([0, 1, 0, 0])
-        >>> [pair.tolist() for pairs in same_class_pairs(labels, 4, 10) for pair in pairs]
-        [[0, 0, 2], [2, 3, 3]]
+        >>> widest_coordinates(torch.tensor([[0.0, 1.0], [0.0, 2.0]]))
+        tensor([0, 1])
     """
-    order = labels.argsort(stable=True)
-    in_order = labels[order]
-    position = torch.arange(len(labels), device=labels.device)
-    partners = torch.searchsorted(in_order, in_order, right=True) - position - 1
-    pairs_before = partners.cumsum(0) - partners
-    chunk_of_point = pairs_before.div(chunk_size, rounding_mode="floor")
-    for positions in position.split(chunk_of_point.unique_consecutive(return_counts=True)[1].tolist()):
-        counts = partners[positions]
-        first = positions.repeat_interleave(counts)
-        rank = torch.arange(len(first), device=labels.device)
-        second = first + 1 + rank - (pairs_before[first] - pairs_before[positions[0]])
-        first, second = order[first], order[second]
-        wanted = torch.minimum(first, second) < targets
-        yield first[wanted], second[wanted]
+    sample = points[:: max(1, len(points) // _SAMPLED_POINTS)]
+    width = min(FILTER_WIDTH, points.shape[1])
+    spread = (sample - sample.mean(dim=0)).square_().sum(dim=0)
+    return spread.topk(width).indices.sort().values
 
 
-def different_class_pairs_within(
-    radius: float, points: Tensor, labels: Tensor, targets: int, chunk_size: int
-) -> Iterator[Pairs]:
-    """Yield all pairs of points of different classes that are closer than a radius.
+def near_tiles(
+    radius: float, rows: Tensor, columns: Tensor, coordinates: Tensor, each_once: bool = False
+) -> Iterator[Tile]:
+    """Yield all pairs of a row and a column that are closer than a radius, tile by tile.
 
     Args:
-        radius: distance; pairs a little farther apart are yielded as well.
-        points: (n, d), each of norm at most 1.
-        labels: class of each point, (n,), integers.
-        targets: number of leading points of which each pair must hold at least one.
-        chunk_size: largest number of pairs in a chunk.
+        radius: distance; pairs a little farther apart may be yielded as well.
+        rows: (m, d), vectors of norm at most 1.
+        columns: (n, d), the same.
+        coordinates: indices of the coordinates of the first look. They decide how long the search
+            takes, and which pairs beyond the radius are yielded with the others.
+        each_once: the rows are the leading columns; leave out pairs that are there in the other order,
+            and those of a point with itself.
 
     Yields:
-        Two index tensors of equal length.
+        Tiles that hold a near pair.
 
     Examples:
         >>> points = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-        >>> labels = torch.tensor([0, 1, 1])
-        >>> list(different_class_pairs_within(0.5, points, labels, 3, 10))
-        [(tensor([0]), tensor([1]))]
+        >>> (tile,) = near_tiles(0.5, points, points, torch.tensor([0]), each_once=True)
+        >>> tile.first, tile.second
+        (tensor([0]), tensor([1]))
     """
-    # With these two further coordinates a product is minus half a squared distance.
-    half_norms = points.square().sum(dim=1, keepdim=True) / 2
-    ones = torch.ones_like(half_norms)
-    left, right = torch.cat([points, -half_norms, ones], 1), torch.cat([points, ones, -half_norms], 1)
+    left = _left_factors(rows.index_select(1, coordinates))
+    right = _right_factors(columns.index_select(1, coordinates))
     limit = -(radius**2 + _error_of_squared_distance()) / 2
-    # One buffer for all tiles: thousands of short-lived ones fragment the memory of the process.
-    products = points.new_empty(TILE_ROWS**2)
-    near = torch.empty(TILE_ROWS**2, dtype=torch.bool, device=points.device)
-    waiting: list[Pairs] = []
-    count = 0
-    for top in range(0, targets, TILE_ROWS):
-        for start in range(top, len(points), TILE_ROWS):
-            rows, columns = left[top : min(top + TILE_ROWS, targets)], right[start : start + TILE_ROWS]
-            shape = (len(rows), len(columns))
-            tile, mask = (buffer[: shape[0] * shape[1]].view(shape) for buffer in (products, near))
-            with torch.autocast(points.device.type, enabled=False):
-                torch.mm(rows, columns.T, out=tile)
-            first, second = torch.gt(tile, limit, out=mask).nonzero(as_tuple=True)
-            first, second = first + top, second + start
-            wanted = (first < second) & (labels[first] != labels[second])
-            waiting.append((first[wanted], second[wanted]))
-            count += len(waiting[-1][0])
-            if count >= chunk_size:
-                yield from _chunks(waiting, chunk_size)
-                waiting, count = [], 0
-    if count:
-        yield from _chunks(waiting, chunk_size)
+    # Two buffers for all tiles: thousands of short-lived ones fragment the memory of the process.
+    buffers = left.new_empty(TILE_ROWS**2), left.new_empty(TILE_ROWS**2, dtype=torch.bool)
+    for top in range(0, len(left), TILE_ROWS):
+        for start in range(top if each_once else 0, len(right), TILE_ROWS):
+            of_rows = slice(top, min(top + TILE_ROWS, len(left)))
+            of_columns = slice(start, min(start + TILE_ROWS, len(right)))
+            near = _near_products(left[of_rows], right[of_columns], limit, buffers)
+            if near is None:
+                continue
+            if len(coordinates) < rows.shape[1] and Tile(of_rows, of_columns, *near).is_crowded():
+                factors = _left_factors(rows[of_rows]), _right_factors(columns[of_columns])
+                near = _near_products(*factors, limit, buffers)
+                if near is None:
+                    continue
+            first, second = near[0] + top, near[1] + start
+            if each_once and top == start:
+                once = first < second
+                first, second = first[once], second[once]
+            yield Tile(of_rows, of_columns, first, second)
 
 
-def _chunks(pairs: list[Pairs], chunk_size: int) -> Iterator[Pairs]:
-    first, second = (torch.cat(ends) for ends in zip(*pairs, strict=True))
-    yield from zip(first.split(chunk_size), second.split(chunk_size), strict=True)
+def pairs_within(
+    radius: float, rows: Tensor, columns: Tensor, coordinates: Tensor, each_once: bool = False
+) -> Iterator[Pairs]:
+    """Yield all pairs of a row and a column that are closer than a radius.
+
+    The arguments are those of ``near_tiles``.
+    """
+    if kernels_triton.are_usable(rows):
+        pairs = kernels_triton.near_pairs(radius, rows, columns, coordinates, each_once)
+        if pairs is not None:
+            yield pairs
+            return
+    for tile in near_tiles(radius, rows, columns, coordinates, each_once):
+        yield tile.first, tile.second
+
+
+def _near_products(
+    left: Tensor, right: Tensor, limit: float, buffers: tuple[Tensor, Tensor]
+) -> Pairs | None:
+    """Indices of the products of rows above the limit, if there are any."""
+    shape = (len(left), len(right))
+    products, is_near = (buffer[: shape[0] * shape[1]].view(shape) for buffer in buffers)
+    with torch.autocast(left.device.type, enabled=False):
+        torch.mm(left, right.T, out=products)
+    if products.amax().item() <= limit:
+        return None
+    first, second = torch.gt(products, limit, out=is_near).nonzero(as_tuple=True)
+    return first, second
+
+
+def _left_factors(vectors: Tensor) -> Tensor:
+    """Vectors whose product with the right factors is minus half the squared distance."""
+    vectors, minus_half_norms, ones = _augmented(vectors)
+    return torch.cat([vectors, minus_half_norms, ones], dim=1)
+
+
+def _right_factors(vectors: Tensor) -> Tensor:
+    vectors, minus_half_norms, ones = _augmented(vectors)
+    return torch.cat([vectors, ones, minus_half_norms], dim=1)
+
+
+def _augmented(vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    vectors = vectors.float()
+    minus_half_norms = vectors.square().sum(dim=1, keepdim=True) / -2
+    return vectors, minus_half_norms, torch.ones_like(minus_half_norms)
 
 
 def _error_of_squared_distance() -> float:
     """Bound on the error of a squared distance of two unit vectors that comes from a product."""
     # Reduced precisions round the factors, to 8 bits at the worst.
-    return 1e-4 if torch.get_float32_matmul_precision() == "highest" else 2**-6
+    return 1e-4 if float32_products_are_exact() else 2**-6

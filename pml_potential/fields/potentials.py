@@ -92,7 +92,7 @@ class PowerLaw(Potential):
         """-max(r, delta_att)^-alpha."""
         squared = squared_distance.clamp_min(self.attraction_radius**2)
         value = -squared.pow(-self.alpha / 2)
-        slope = (self.alpha / 2) * squared.pow(-self.alpha / 2 - 1)
+        slope = value / squared * (-self.alpha / 2)
         return value, torch.where(squared_distance > self.attraction_radius**2, slope, 0)
 
     def repulsion(self, squared_distance: Tensor) -> tuple[Tensor, Tensor]:
@@ -100,10 +100,10 @@ class PowerLaw(Potential):
         distance = squared_distance.sqrt()
         outside = distance.clamp(CORE_RADIUS, self.repulsion_radius)
         depth = (CORE_RADIUS - distance).clamp_min(0)
-        force = -self.alpha * outside.pow(-self.alpha - 1)
+        value = outside.pow(-self.alpha)
+        force = value / outside * -self.alpha
         slope = _slope_of_linear_force(force, distance)
-        value = outside.pow(-self.alpha) - force * depth
-        return value, torch.where(distance < self.repulsion_radius, slope, 0)
+        return value - force * depth, torch.where(distance < self.repulsion_radius, slope, 0)
 
 
 @dataclass(frozen=True)

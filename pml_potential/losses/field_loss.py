@@ -10,7 +10,9 @@ from pytorch_metric_learning.utils.loss_and_miner_utils import convert_to_weight
 from torch import Tensor
 
 from pml_potential.fields.energy import point_energies
+from pml_potential.fields.neighbor_list import NeighborList
 from pml_potential.fields.potentials import Potential
+from pml_potential.fields.sphere import unit_points
 from pml_potential.losses.checked_metric_loss import CheckedMetricLoss
 from pml_potential.losses.proxy_start import class_centres
 from pml_potential.losses.validation import (
@@ -71,6 +73,8 @@ class FieldLoss(WeightRegularizerMixin, CheckedMetricLoss):
             self.weight_init_func(self.proxies)
         proxy_labels = torch.arange(num_classes).repeat_interleave(proxies_per_class)
         self.register_buffer("proxy_labels", proxy_labels, persistent=False)
+        # Only makes the search faster: what the loss returns does not depend on it.
+        self._neighbor_list = NeighborList(len(self.proxies))
         self.add_to_recordable_attributes(
             list_of_names=["num_classes", "proxies_per_class"], is_stat=False
         )
@@ -84,25 +88,25 @@ class FieldLoss(WeightRegularizerMixin, CheckedMetricLoss):
         ref_labels: Tensor,
     ) -> dict[str, dict[str, Any]]:
         """Compute the energy of each embedding and of each proxy, as PML's reducers take them."""
-        proxies = self.proxies.to(embeddings.dtype)
-        points, point_labels = [embeddings, proxies], [labels, self.proxy_labels]
-        count = len(embeddings) + len(proxies)
+        points, point_labels = [self.proxies, embeddings], [self.proxy_labels, labels.long()]
+        count = len(self.proxies) + len(embeddings)
         has_references = ref_emb is not embeddings
         if has_references:
             points.append(ref_emb)
-            point_labels.append(ref_labels)
+            point_labels.append(ref_labels.long())
         energies = point_energies(
-            self.distance.maybe_normalize(torch.cat(points)),
-            torch.cat([part.long() for part in point_labels]),
+            unit_points(points, embeddings.dtype),
+            torch.cat(point_labels),
             self.potential,
             targets=count,
+            neighbor_list=self._neighbor_list,
         )
-        embedding_energy, proxy_energy = energies.split([len(embeddings), len(proxies)])
+        proxy_energy, embedding_energy = energies.split([len(self.proxies), len(embeddings)])
         weights = convert_to_weights(indices_tuple, labels, energies.dtype, has_references)
         loss_dict = {"embedding_energy": self._element_losses(embedding_energy * weights, count)}
         if self.proxies_per_class > 0:
             loss_dict["proxy_energy"] = self._element_losses(proxy_energy, count)
-            self.add_weight_regularization_to_loss_dict(loss_dict, proxies)
+            self.add_weight_regularization_to_loss_dict(loss_dict, self.proxies.to(embeddings.dtype))
         return loss_dict
 
     @staticmethod

@@ -33,6 +33,10 @@ class PotentialFieldLoss(FieldLoss):
     those of near points are larger than the 65504 that float16 can hold. They arrive as infinity
     there, on which ``torch.amp.GradScaler`` lowers its scale; bfloat16 has no such limit.
 
+    Cost: the pairs that act are searched for, and only they are worked on, exactly; no matrix of all
+    pairs exists. While proxies move little, what was found lasts for many steps. See "What a step
+    costs" in the documentation.
+
     The value is dominated by a constant (delta^-alpha for each of the pairs that do not act): watch
     how it changes, not how large it is.
 

@@ -85,7 +85,8 @@ def check_labels(name: str, labels: Tensor | None, length: int, num_classes: int
 
 def check_finite(name: str, parameter: Tensor) -> None:
     """Raise if a parameter of a loss holds NaN or infinity, which a field would silently skip."""
-    if not bool(parameter.detach().isfinite().all()):
+    # One pass without a copy; NaN is both the smallest and the largest of whatever it is part of.
+    if parameter.numel() > 0 and not all(end.isfinite() for end in parameter.detach().aminmax()):
         raise NonFiniteError(
             f"the loss's {name} hold NaN or infinity; lower the learning rate of their optimizer"
         )

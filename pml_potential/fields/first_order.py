@@ -1,0 +1,48 @@
+"""Backward passes written by hand: full precision, and a clear word where a second one is asked for."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor
+
+Gradients = tuple[Tensor | None, ...]
+
+
+def first_order(backward: Callable[..., Gradients]) -> Callable[..., Gradients]:
+    """Decorate the ``backward`` of an autograd function whose gradients have no gradients themselves.
+
+    Raises:
+        RuntimeError: When the gradients that it returned are differentiated.
+    """
+
+    @wraps(backward)
+    def wrapper(ctx: Any, *grad_outputs: Tensor) -> Gradients:
+        device = grad_outputs[0].device.type
+        with torch.no_grad(), torch.autocast(device, enabled=False):
+            gradients = backward(ctx, *grad_outputs)
+        # With create_graph, the gradients must stay tied to what they depend on: autograd would take
+        # them for constants, and leave out silently what is asked of them.
+        origins = [origin for origin in (*ctx.saved_tensors, *grad_outputs) if origin.requires_grad]
+        if not torch.is_grad_enabled() or not origins:
+            return gradients
+        return tuple(
+            None if gradient is None else _FirstOrder.apply(gradient, *origins) for gradient in gradients
+        )
+
+    return wrapper
+
+
+class _FirstOrder(torch.autograd.Function):
+    @staticmethod
+    def forward(_: Any, gradient: Tensor, *origins: Tensor) -> Tensor:
+        del origins
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def backward(*_: Any) -> NoReturn:
+        raise RuntimeError(
+            "this loss can be differentiated once, not twice: leave out what needs second derivatives "
+            "of it, such as a gradient penalty or a second-order optimizer"
+        )

@@ -1,0 +1,87 @@
+import pytest
+import torch
+from field_cases import (
+    Case,
+    all_pairs,
+    cases,
+    radii,
+    random_points,
+    reduced_precision,
+    searched,
+    squared_distances,
+    unordered,
+)
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pml_potential.fields import neighbors
+from pml_potential.fields.different_class import different_class_pairs_within
+from pml_potential.fields.pairs import Block
+
+SLACK = 0.005
+"""How much farther apart, squared, a pair may be that the search yields nevertheless."""
+
+
+@pytest.mark.parametrize(("crowded_share", "kind"), [(-1, Block), (1 / 32, None), (2, tuple)])
+@settings(searched, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(case=cases(), radius=radii, tile_rows=st.integers(1, 16), filter_width=st.integers(1, 5))
+def test_pairs_are_those_of_brute_force(
+    monkeypatch: pytest.MonkeyPatch,
+    case: Case,
+    radius: float,
+    tile_rows: int,
+    filter_width: int,
+    crowded_share: float,
+    kind: type | None,
+) -> None:
+    monkeypatch.setattr(neighbors, "TILE_ROWS", tile_rows)
+    monkeypatch.setattr(neighbors, "FILTER_WIDTH", filter_width)
+    monkeypatch.setattr(neighbors, "CROWDED_SHARE", crowded_share)
+    labels = case.labels
+    chunks = list(different_class_pairs_within(radius, case.points, labels, case.targets))
+    squared = squared_distances(case.points, case.points)
+    candidates = [(i, j) for i, j in all_pairs(len(labels), case.targets) if labels[i] != labels[j]]
+    found = unordered(chunks)
+    assert len(found) == len(set(found))
+    assert set(found) >= {pair for pair in candidates if squared[pair] < radius**2}
+    assert set(found) <= set(candidates)
+    assert kind is None or {type(chunk) for chunk in chunks} <= {kind}
+    sizes = [c.wanted.numel() if isinstance(c, Block) else len(c[0]) for c in chunks]
+    assert all(size <= tile_rows**2 for size in sizes)
+
+
+@settings(searched, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(case=cases(), radius=radii, tile_rows=st.integers(1, 16))
+def test_listed_pairs_are_hardly_farther_apart_than_the_radius(
+    monkeypatch: pytest.MonkeyPatch, case: Case, radius: float, tile_rows: int
+) -> None:
+    monkeypatch.setattr(neighbors, "TILE_ROWS", tile_rows)
+    monkeypatch.setattr(neighbors, "CROWDED_SHARE", 2)
+    squared = squared_distances(case.points, case.points)
+    found = unordered(different_class_pairs_within(radius, case.points, case.labels, case.targets))
+    assert all(squared[pair] < radius**2 + SLACK for pair in found)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("radius", [0.02, 0.2, 1.0, 2.0])
+def test_pair_at_the_radius_is_not_missed(radius: float, dtype: torch.dtype) -> None:
+    cosine = 1 - radius**2 / 2
+    points = torch.tensor([[1.0, 0.0], [cosine, (1 - cosine**2) ** 0.5]], dtype=dtype)
+    found = unordered(different_class_pairs_within(radius, points, torch.tensor([0, 1]), 2))
+    assert found == [(0, 1)]
+
+
+def test_autocast_does_not_blunt_the_search() -> None:
+    points, labels = random_points(200, 16), torch.arange(200)
+    expected = unordered(different_class_pairs_within(1.0, points, labels, 200))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = unordered(different_class_pairs_within(1.0, points, labels, 200))
+    assert found == expected
+
+
+def test_reduced_precision_of_products_loses_no_pair() -> None:
+    points, labels = random_points(200, 16), torch.arange(200)
+    near = squared_distances(points, points) < 1
+    with reduced_precision():
+        found = unordered(different_class_pairs_within(1.0, points, labels, 200))
+    assert set(found) >= {pair for pair in all_pairs(200, 200) if near[pair]}
