@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from pml_potential.fields.class_means import first_of_group, log1p_exp, log_mean_exp_by_group
@@ -29,8 +30,8 @@ class MeanFieldClassWiseMultiSimilarityLoss(MeanFieldLoss):
         alpha: sharpness towards the own mean field, in (0, 1000]. Default 0.01, published.
         beta: sharpness towards the others, in (0, 1000]. Default 80, published.
         base: lambda, a cosine similarity in [-1, 1]. Default 0.8, published.
-        regularization_weight: lambda_MF, at least 0. Default 0, published. Above 0 it costs a
-            num_classes x num_classes matrix.
+        regularization_weight: lambda_MF, at least 0. Default 0, published. Above 0 it takes time that
+            grows with num_classes squared.
         **kwargs: what PML's losses take: ``reducer`` (default ``MeanReducer``), ``distance``
             (``CosineSimilarity()``, no other), ``embedding_regularizer``, ``weight_regularizer``,
             ``weight_reg_weight``, ``weight_init_func`` (default: standard normal).
@@ -83,30 +84,35 @@ class MeanFieldClassWiseMultiSimilarityLoss(MeanFieldLoss):
         self.base = base
         self.add_to_recordable_attributes(list_of_names=["alpha", "beta", "base"], is_stat=False)
 
-    def element_losses(self, cosines: Tensor, labels: Tensor, weights: Tensor) -> dict[str, Any]:
+    def element_losses(self, embeddings: Tensor, labels: Tensor, weights: Tensor) -> dict[str, Any]:
         """Compute the loss of each class in the batch.
 
         A pair of classes of which only one is in the batch enters the sum over c != c' twice, once in
         either order; both are charged to the class that is there.
         """
-        classes, class_of = labels.long().unique(return_inverse=True)
+        present, class_of = labels.unique(return_inverse=True)
         log_weights = weights.log()
-        own = classes[:, None]
 
-        own_cosines = cosines.gather(1, labels.long()[:, None])
+        def log_neg(cosines: Tensor) -> Tensor:
+            return log_mean_exp_by_group(
+                self.beta * (cosines - self.base), class_of, len(present), log_weights
+            )
+
+        def to_absent(cosines: Tensor, classes: Tensor) -> Tensor:
+            is_present = torch.isin(classes, present)
+            return log1p_exp(log_neg(cosines).masked_fill(is_present, -torch.inf)).sum(dim=1)
+
+        cosines = self.cosines_of_classes(embeddings, present)
+        own_cosines = cosines.gather(1, class_of[:, None])
         log_pos = log_mean_exp_by_group(
-            -self.alpha * (own_cosines - self.base), class_of, len(classes), log_weights
+            -self.alpha * (own_cosines - self.base), class_of, len(present), log_weights
         ).squeeze(1)
-        log_neg = log_mean_exp_by_group(
-            self.beta * (cosines - self.base), class_of, len(classes), log_weights
-        ).scatter(1, own, -float("inf"))
-
-        to_absent = log1p_exp(log_neg.index_fill(1, classes, -float("inf"))).sum(dim=1)
-        among_present = log_neg[:, classes]
+        among_present = log_neg(cosines).fill_diagonal_(-torch.inf)
         mutual = log1p_exp(among_present.logaddexp(among_present.T)).sum(dim=1)
+        repulsion = 2 * self.sum_over_fields(to_absent, embeddings) + mutual
         return {
-            "losses": log1p_exp(log_pos) / self.alpha + (2 * to_absent + mutual) / (2 * self.beta),
-            "indices": first_of_group(class_of, len(classes)),
+            "losses": log1p_exp(log_pos) / self.alpha + repulsion / (2 * self.beta),
+            "indices": first_of_group(class_of, len(present)),
             "reduction_type": "element",
         }
 

@@ -23,8 +23,8 @@ class MeanFieldContrastiveLoss(MeanFieldLoss):
         embedding_size: d, at least 1.
         pos_margin: m_P, a cosine distance in [0, 2]. Default 0.02, published.
         neg_margin: m_N, a cosine distance in [0, 2]. Default 0.3, published.
-        regularization_weight: lambda_MF, at least 0. Default 0, published. Above 0 it costs a
-            num_classes x num_classes matrix.
+        regularization_weight: lambda_MF, at least 0. Default 0, published. Above 0 it takes time that
+            grows with num_classes squared.
         **kwargs: what PML's losses take: ``reducer`` (default ``MeanReducer``), ``distance``
             (``CosineSimilarity()``, no other), ``embedding_regularizer``, ``weight_regularizer``,
             ``weight_reg_weight``, ``weight_init_func`` (default: standard normal).
@@ -72,14 +72,18 @@ class MeanFieldContrastiveLoss(MeanFieldLoss):
         self.neg_margin = neg_margin
         self.add_to_recordable_attributes(list_of_names=["pos_margin", "neg_margin"], is_stat=False)
 
-    def element_losses(self, cosines: Tensor, labels: Tensor, weights: Tensor) -> dict[str, Any]:
+    def element_losses(self, embeddings: Tensor, labels: Tensor, weights: Tensor) -> dict[str, Any]:
         """Compute the loss of each embedding."""
-        distances = 1 - cosines
-        own = labels.long()[:, None]
-        attraction = (distances.gather(1, own).squeeze(1) - self.pos_margin).relu()
-        repulsion = (self.neg_margin - distances).relu().scatter(1, own, 0).sum(dim=1)
+
+        def repulsion(cosines: Tensor, classes: Tensor) -> Tensor:
+            overlap = (self.neg_margin - (1 - cosines)).relu()
+            return overlap.masked_fill(labels[:, None] == classes, 0).sum(dim=1)
+
+        present, class_of = labels.unique(return_inverse=True)
+        own_cosines = self.cosines_of_classes(embeddings, present).gather(1, class_of[:, None])
+        attraction = (1 - own_cosines.squeeze(1) - self.pos_margin).relu()
         return {
-            "losses": (attraction + repulsion) * weights,
+            "losses": (attraction + self.sum_over_fields(repulsion, embeddings)) * weights,
             "indices": torch.arange(len(labels), device=labels.device),
             "reduction_type": "element",
         }

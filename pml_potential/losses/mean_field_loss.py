@@ -1,6 +1,7 @@
 """The base of the losses in which one learnable mean field stands for all members of a class."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -8,7 +9,9 @@ from pytorch_metric_learning.distances import CosineSimilarity
 from pytorch_metric_learning.losses.mixins import WeightRegularizerMixin
 from pytorch_metric_learning.utils.loss_and_miner_utils import convert_to_weights
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
+from pml_potential.fields.pair_sum import sum_over_pairs
 from pml_potential.losses.checked_metric_loss import CheckedMetricLoss
 from pml_potential.losses.validation import (
     check_device,
@@ -17,6 +20,9 @@ from pml_potential.losses.validation import (
     check_integer,
     check_number,
 )
+
+_NUMBERS_PER_CHUNK = 2**20
+"""Cosines, or coordinates of mean fields, that are worked on at a time."""
 
 
 class MeanFieldLoss(WeightRegularizerMixin, CheckedMetricLoss):
@@ -51,11 +57,11 @@ class MeanFieldLoss(WeightRegularizerMixin, CheckedMetricLoss):
         )
 
     @abstractmethod
-    def element_losses(self, cosines: Tensor, labels: Tensor, weights: Tensor) -> dict[str, Any]:
+    def element_losses(self, embeddings: Tensor, labels: Tensor, weights: Tensor) -> dict[str, Any]:
         """Compute the loss proper as PML's reducers take it.
 
         Args:
-            cosines: cos(z_i, M_c), (batch_size, num_classes).
+            embeddings: z_i, (batch_size, d).
             labels: (batch_size,).
             weights: how much each embedding counts, (batch_size,), in [0, 1].
         """
@@ -78,13 +84,13 @@ class MeanFieldLoss(WeightRegularizerMixin, CheckedMetricLoss):
                 f"ref_emb has shape {tuple(ref_emb.shape)}; {type(self).__name__} compares embeddings "
                 "with mean fields only, leave ref_emb and ref_labels out"
             )
+        weights = convert_to_weights(indices_tuple, labels, embeddings.dtype)
+        loss_dict = {"loss": self.element_losses(embeddings, labels.long(), weights)}
         mean_fields = self.mean_fields.to(embeddings.dtype)
-        cosines = self.distance(embeddings, mean_fields)
-        weights = convert_to_weights(indices_tuple, labels, cosines.dtype)
-        loss_dict = {"loss": self.element_losses(cosines, labels, weights)}
         if self.regularization_weight > 0:
-            penalties = self.field_repulsion(self.distance(mean_fields))
-            repulsion = penalties.sum() - penalties.diagonal().sum()
+            repulsion = sum_over_pairs(
+                lambda rows, columns: self.field_repulsion(self.distance(rows, columns)), mean_fields
+            )
             loss_dict["mean_field_reg_loss"] = {
                 "losses": self.regularization_weight * repulsion / len(mean_fields),
                 "indices": None,
@@ -92,6 +98,39 @@ class MeanFieldLoss(WeightRegularizerMixin, CheckedMetricLoss):
             }
         self.add_weight_regularization_to_loss_dict(loss_dict, mean_fields)
         return loss_dict
+
+    def cosines_of_classes(self, embeddings: Tensor, classes: Tensor) -> Tensor:
+        """Cosines of the embeddings with the mean fields of some classes, (batch_size, k)."""
+        mean_fields = self.mean_fields.index_select(0, classes).to(embeddings.dtype)
+        cosines: Tensor = self.distance(embeddings, mean_fields)
+        return cosines
+
+    def sum_over_fields(
+        self, function: Callable[[Tensor, Tensor], Tensor], embeddings: Tensor
+    ) -> Tensor:
+        """Sum a function of the cosines of all mean fields, some fields at a time.
+
+        No (batch_size, num_classes) tensor is kept: the backward pass computes the cosines again.
+
+        Args:
+            function: takes cosines with some mean fields, (batch_size, k), and the classes of those,
+                (k,), and sums over the classes.
+            embeddings: (batch_size, d).
+        """
+        mean_fields = self.mean_fields.to(embeddings.dtype)
+        classes = torch.arange(len(mean_fields), device=mean_fields.device)
+
+        def sum_over(some_fields: Tensor, some_classes: Tensor) -> Tensor:
+            return function(self.distance(embeddings, some_fields), some_classes)
+
+        size = max(1, _NUMBERS_PER_CHUNK // max(embeddings.shape))
+        if len(mean_fields) <= size:
+            return sum_over(mean_fields, classes)
+        sums = [
+            checkpoint(sum_over, *part, use_reentrant=False, preserve_rng_state=False)
+            for part in zip(mean_fields.split(size), classes.split(size), strict=True)
+        ]
+        return torch.stack(sums).sum(dim=0)
 
     def get_logits(self, embeddings: Tensor) -> Tensor:
         """Score every class for every embedding: the cosine with its mean field.
