@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks import proxy_start, proxy_start_pretrained
+from benchmarks import loss_step, proxy_start, proxy_start_pretrained
+from pml_potential.benchmark.records import read_json
 from pml_potential.benchmark.report.markdown import result_table
 
 ROOT = Path(__file__).parents[1]
@@ -52,6 +53,15 @@ def test_page_on_the_start_of_proxies_is_made_from_its_results() -> None:
         json.loads(module.RESULTS.read_text()) for module in (proxy_start, proxy_start_pretrained)
     ]
     assert proxy_start.page(*results) == proxy_start.PAGE.read_text()
+
+
+def test_page_on_speed_is_made_from_its_results() -> None:
+    assert loss_step.page(read_json(loss_step.RESULTS)) == loss_step.PAGE.read_text()
+
+
+@pytest.mark.parametrize("goal", loss_step.goals(), ids=lambda goal: f"{goal.title}, {goal.text()}")
+def test_committed_measurements_reach_the_goals(goal: loss_step.Goal) -> None:
+    assert goal.measured(read_json(loss_step.RESULTS)["table"]) <= goal.most
 
 
 def test_readme_has_the_lines_that_set_up_a_fresh_machine() -> None:

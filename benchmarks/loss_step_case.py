@@ -1,0 +1,278 @@
+"""One loss in one situation, measured in a process of its own: what ``benchmarks.loss_step`` starts.
+
+``python -m benchmarks.loss_step_case '{"method": "PotentialFieldLoss", ...}'`` prints its
+measurement as JSON. The keys are the fields of ``Case``.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+import torch
+from pytorch_metric_learning.losses import ProxyAnchorLoss, SoftTripleLoss
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from pml_potential import MeanFieldClassWiseMultiSimilarityLoss, PotentialFieldLoss
+
+ALPHA, DELTA = 4.0, 0.2
+"""The loss's defaults, which are the paper's."""
+
+PROXY_LEARNING_RATE = 100 * 5e-4
+"""The paper's, with Adam."""
+
+_SPREAD = {"clustered": 0.05, "collapsed": 1e-3}
+"""Distance of a point from the centre of its class, or of all."""
+
+_LEAST_REPEATS, _MOST_REPEATS, _SECONDS = 5, 25, 6.0
+
+TRAINING_STEPS = 50
+
+Step = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is measured: one step, forward and backward, of a method.
+
+    Args:
+        method: a key of ``METHODS``.
+        state: random (the initial proxies), clustered (trained: points of a class within 0.1 of each
+            other) or collapsed (all points within 0.002 of each other).
+        classes: number of classes.
+        proxies_per_class: proxies in each.
+        width: coordinates of an embedding.
+        batch_size: number of embeddings.
+        training: whether a step is one of training: a batch of its own, and Adam moves the proxies.
+    """
+
+    method: str
+    state: str
+    classes: int
+    proxies_per_class: int
+    width: int
+    batch_size: int = 128
+    training: bool = False
+
+    @property
+    def points(self) -> int:
+        """Embeddings and proxies together."""
+        return self.batch_size + self.classes * self.proxies_per_class
+
+
+class Inputs:
+    """Proxies in the state of a case, and batches to go with them."""
+
+    def __init__(self, case: Case) -> None:
+        torch.manual_seed(0)
+        self.case = case
+        self.proxy_labels = torch.arange(case.classes).repeat_interleave(case.proxies_per_class)
+        if case.state == "random":
+            self.proxies = torch.randn(len(self.proxy_labels), case.width)
+        else:
+            one = case.state == "collapsed"
+            self.centres = normalize(torch.randn(1 if one else case.classes, case.width))
+            self.proxies = self._around_centres(self.proxy_labels)
+        self.embeddings, self.labels = self.batch()
+
+    def batch(self) -> tuple[Tensor, Tensor]:
+        """Embeddings in the same state, and their labels."""
+        labels = torch.randint(self.case.classes, (self.case.batch_size,))
+        if self.case.state == "random":
+            return torch.randn(len(labels), self.case.width, requires_grad=True), labels
+        return self._around_centres(labels).requires_grad_(), labels
+
+    def points(self) -> tuple[Tensor, Tensor]:
+        """All points and their labels."""
+        points = torch.cat([self.proxies, self.embeddings.detach()])
+        return points, torch.cat([self.proxy_labels, self.labels])
+
+    def _around_centres(self, labels: Tensor) -> Tensor:
+        offsets = normalize(torch.randn(len(labels), self.case.width))
+        centres = self.centres[labels % len(self.centres)]
+        return centres + _SPREAD[self.case.state] * offsets
+
+
+def _potential_field(inputs: Inputs) -> Any:
+    case = inputs.case
+    loss = PotentialFieldLoss(case.classes, case.width, case.proxies_per_class, alpha=ALPHA, delta=DELTA)
+    loss.proxies.data.copy_(inputs.proxies)
+    return loss
+
+
+def _proxy_anchor(inputs: Inputs) -> Any:
+    """As many classes as there are proxies: this loss has one for each."""
+    loss = ProxyAnchorLoss(len(inputs.proxies), inputs.case.width)
+    loss.proxies.data.copy_(inputs.proxies)
+    return loss
+
+
+def _soft_triple(inputs: Inputs) -> Any:
+    case = inputs.case
+    loss = SoftTripleLoss(case.classes, case.width, case.proxies_per_class)
+    loss.fc.data.copy_(inputs.proxies.T)
+    return loss
+
+
+def _mean_field_class_wise_multi_similarity(inputs: Inputs) -> Any:
+    loss = MeanFieldClassWiseMultiSimilarityLoss(inputs.case.classes, inputs.case.width)
+    loss.mean_fields.data.copy_(inputs.proxies)
+    return loss
+
+
+def _dense_product(inputs: Inputs) -> Step:
+    points, _ = inputs.points()
+
+    def step() -> None:
+        torch.mm(points, points.T)
+
+    return step
+
+
+def _brute_force(inputs: Inputs) -> Step:
+    """The formula under autograd, with distances from products: the fastest way to write it."""
+    points, labels = inputs.points()
+    points.requires_grad_()
+    potential = _potential_field(inputs).potential
+    same_class = labels[:, None] == labels[None, :]
+
+    def step() -> None:
+        points.grad = None
+        unit = normalize(points)
+        squared = (2 - 2 * unit @ unit.T).clamp_min(1e-12)
+        attraction, repulsion = potential.attraction(squared)[0], potential.repulsion(squared)[0]
+        torch.where(same_class, attraction, repulsion).sum(dim=1).mean().backward()
+
+    return step
+
+
+def _keops(inputs: Inputs) -> Step:
+    """The brute force without its n x n matrices: KeOps computes them on the fly."""
+    from pykeops.torch import LazyTensor
+
+    points, labels = inputs.points()
+    points.requires_grad_()
+    classes = labels.float()[:, None]
+
+    def step() -> None:
+        points.grad = None
+        unit = normalize(points)
+        row, column = LazyTensor(unit[:, None, :]), LazyTensor(unit[None, :, :])
+        apart = (LazyTensor(classes[:, None, :]) - LazyTensor(classes[None, :, :])).abs()
+        squared = ((row - column) ** 2).sum(-1)
+        attraction = -(squared.clamp(DELTA**2, 4).power(-ALPHA / 2))
+        repulsion = squared.clamp(1e-4, DELTA**2).power(-ALPHA / 2)
+        same_class = (0.5 - apart).step()
+        potential = same_class * attraction + (1 - same_class) * repulsion
+        potential.sum(dim=1).mean().backward()
+
+    return step
+
+
+LOSSES: dict[str, Callable[[Inputs], Any]] = {
+    "PotentialFieldLoss": _potential_field,
+    "ProxyAnchorLoss": _proxy_anchor,
+    "SoftTripleLoss": _soft_triple,
+    "MeanFieldClassWiseMultiSimilarityLoss": _mean_field_class_wise_multi_similarity,
+}
+STEPS: dict[str, Callable[[Inputs], Step]] = {
+    "X @ X.T": _dense_product,
+    "brute force": _brute_force,
+    "KeOps": _keops,
+}
+
+
+def measure(case: Case) -> dict[str, Any]:
+    """Time the steps of a case, and find how much memory they need above their inputs."""
+    measure_steps, average = (_measure_training, mean) if case.training else (_measure_step, median)
+    # Loads all code, so that it does not count as the case's memory.
+    measure_steps(Inputs(replace(case, classes=8, width=8, batch_size=8)))
+    seconds, peak = measure_steps(Inputs(case))
+    return {
+        **asdict(case),
+        "points": case.points,
+        "seconds": average(seconds),
+        "all_seconds": seconds,
+        "peak_mib": peak,
+    }
+
+
+def _measure_step(inputs: Inputs) -> tuple[list[float], float]:
+    """Repeat the same step; a loss is made anew for each, so that it cannot know the points."""
+    build_loss = LOSSES.get(inputs.case.method)
+    step = STEPS[inputs.case.method](inputs) if build_loss is None else None
+    loss = None
+    seconds: list[float] = []
+    memory = _PeakMemory()
+    while len(seconds) < _LEAST_REPEATS or (len(seconds) < _MOST_REPEATS and sum(seconds) < _SECONDS):
+        if build_loss is not None:
+            del loss
+            loss = build_loss(inputs)
+            step = _step_of_loss(loss, inputs.embeddings, _labels_for(loss, inputs))
+        if not seconds:
+            memory.start()
+        assert step is not None
+        start = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - start)
+    return seconds, memory.above_start()
+
+
+def _measure_training(inputs: Inputs) -> tuple[list[float], float]:
+    """Take steps of training with new batches; the loss may use what it knows from earlier steps."""
+    loss = LOSSES[inputs.case.method](inputs)
+    optimizer = torch.optim.Adam(loss.parameters(), lr=PROXY_LEARNING_RATE)
+    seconds: list[float] = []
+    memory = _PeakMemory()
+    for _ in range(TRAINING_STEPS):
+        inputs.embeddings, inputs.labels = inputs.batch()
+        step = _step_of_loss(loss, inputs.embeddings, _labels_for(loss, inputs))
+        if not seconds:
+            memory.start()
+        start = time.perf_counter()
+        step()
+        optimizer.step()
+        seconds.append(time.perf_counter() - start)
+    return seconds, memory.above_start()
+
+
+def _labels_for(loss: Any, inputs: Inputs) -> Tensor:
+    """Labels of the embeddings: ProxyAnchorLoss takes each class's first proxy for the class."""
+    is_anchor = isinstance(loss, ProxyAnchorLoss)
+    return inputs.labels * (inputs.case.proxies_per_class if is_anchor else 1)
+
+
+def _step_of_loss(loss: Any, embeddings: Tensor, labels: Tensor) -> Step:
+    def step() -> None:
+        embeddings.grad = None
+        loss.zero_grad()
+        loss(embeddings, labels).backward()
+
+    return step
+
+
+class _PeakMemory:
+    """The largest resident memory of this process since ``start``, above what it was then (Linux)."""
+
+    def start(self) -> None:
+        Path("/proc/self/clear_refs").write_text("5")
+        self._before = self._peak()
+
+    def above_start(self) -> float:
+        """In MiB."""
+        return self._peak() - self._before
+
+    @staticmethod
+    def _peak() -> float:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        (peak,) = [line.split()[1] for line in lines if line.startswith("VmHWM")]
+        return int(peak) / 1024
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(Case(**json.loads(sys.argv[1])))))

@@ -1,0 +1,75 @@
+"""``torch.compile`` gives what the losses give without it, whatever the batch."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from loss_cases import LOSSES, all_gradients, batch, build, each_loss
+from torch import Tensor
+from torch._dynamo import config
+
+# More sizes of a batch than dynamo compiles a function for.
+STEPS: list[tuple[int, tuple[int, ...]]] = [
+    (12, (0, 1, 2, 3)),
+    (7, (0, 1)),
+    (1, (3,)),
+    (9, (2,)),
+    (30, (0, 1, 2, 3)),
+    (2, (1, 2)),
+    (17, (3, 0)),
+    (24, (0, 0, 1)),
+    (5, (2, 3)),
+    (11, (0, 1, 2, 3)),
+]
+
+# Raises where dynamo would give up on a function that it compiles again and again. Renamed in torch 2.6.
+STRICT = {
+    name: True
+    for name in ("fail_on_recompile_limit_hit", "fail_on_cache_limit_hit")
+    if hasattr(config, name)
+}
+
+
+@pytest.fixture(autouse=True)
+def compiling_anew() -> Iterator[None]:
+    torch.compiler.reset()
+    with config.patch(STRICT):
+        yield
+    torch.compiler.reset()
+
+
+class Trunk(torch.nn.Module):
+    """A step of training up to the loss."""
+
+    def __init__(self, loss: Any) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, embeddings: Tensor, labels: Tensor) -> Any:
+        return 3 * self.loss(embeddings.tanh() - embeddings.mean(dim=0), labels)
+
+
+def assert_compiled_is_eager(eager: Any, original: Any, backend: str) -> None:
+    """Train both for some steps, and compare their values and gradients."""
+    compiled = torch.compile(original, backend=backend)
+    for seed, (size, classes) in enumerate(STEPS):
+        embeddings, labels = batch(size=size, classes=classes, seed=seed)
+        expected = all_gradients(eager, embeddings, labels)
+        found = all_gradients(compiled, embeddings, labels)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+        for parameter, other in zip(eager.parameters(), original.parameters(), strict=True):
+            parameter.data -= 0.1 * parameter.grad / parameter.grad.norm()
+            other.data.copy_(parameter.data)
+
+
+@each_loss
+def test_a_compiled_loss_is_the_loss(loss_class: Any) -> None:
+    assert_compiled_is_eager(build(loss_class), build(loss_class), "aot_eager")
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler")
+@pytest.mark.parametrize("wrap", [lambda loss: loss, Trunk], ids=["loss", "trunk and loss"])
+def test_what_inductor_makes_of_a_loss_is_the_loss(wrap: Callable[[Any], Any]) -> None:
+    assert_compiled_is_eager(wrap(build(LOSSES[0])), wrap(build(LOSSES[0])), "inductor")
