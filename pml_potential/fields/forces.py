@@ -172,8 +172,8 @@ def _squared_distances_of_block(points: Tensor, block: Block) -> tuple[Tensor, T
     """
     exact = points.dtype == torch.float64 or float32_products_are_exact()
     rows, columns = _centred(points, block, points.dtype if exact else torch.float64)
-    row_norms = torch.einsum("gtd,gtd->gt", rows, rows)
-    column_norms = torch.einsum("gsd,gsd->gs", columns, columns)
+    row_norms = (rows * rows).sum(dim=2)
+    column_norms = row_norms if columns is rows else (columns * columns).sum(dim=2)
     norms = row_norms[:, :, None] + column_norms[:, None, :]
     squared = torch.baddbmm(norms, rows, columns.mT, alpha=-2).clamp_min_(0)
     return squared, (squared < norms * _SMALLEST_SHARE_OF_NORMS) & block.wanted

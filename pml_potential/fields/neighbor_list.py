@@ -88,58 +88,77 @@ class NeighborList:
     def _near_pairs(
         self, radius: float, points: Tensor, labels: Tensor, targets: int
     ) -> Iterator[Pairs]:
-        listed, strays = self._listed_and_strays(radius, points[: self.count], labels[: self.count])
-        if listed is None:
+        strays = self._strays(radius, points, labels)
+        if strays is not None and self._listed is not None:
+            yield from _pairs_of_list(self._listed, strays, radius, points, targets)
+            return
+        # The search for the list finds the pairs of the other points on its way.
+        self._listed, found = _list_pairs(radius, points, labels, self.count, targets)
+        if self._listed is not None:
+            yield found
+        else:
             coordinates = widest_coordinates(points)
             yield from pairs_within(radius, points[:targets], points, coordinates, each_once=True)
-            return
 
-        is_stray = torch.ones(len(points), dtype=torch.bool, device=points.device)
-        is_stray[: self.count] = strays
-        still_near = ~(is_stray[listed.first] | is_stray[listed.second])
-        yield listed.first[still_near], listed.second[still_near]
-
-        stray = is_stray.nonzero().squeeze(1)
-        targeted, sources = stray[stray < targets], stray[stray >= targets]
-        for row, second in pairs_within(radius, points[targeted], points, listed.coordinates):
-            first = targeted[row]
-            # Two strays meet twice, once in either order, unless the second is only a source.
-            once = ~is_stray[second] | (second >= targets) | (first < second)
-            yield first[once], second[once]
-        for row, second in pairs_within(radius, points[sources], points[:targets], listed.coordinates):
-            once = ~is_stray[second]
-            yield sources[row][once], second[once]
-
-    def _listed_and_strays(
-        self, radius: float, known: Tensor, labels: Tensor
-    ) -> tuple[_Listed | None, Tensor]:
-        """Return a list that holds for these points, if one is worth it, and which points left it."""
-        listed = self._listed
-        none = torch.zeros_like(labels, dtype=torch.bool)
-        if listed is not None and listed.is_of(radius, labels):
-            moved = known.index_select(1, listed.coordinates) - listed.positions
-            strays = moved.square_().sum(dim=1) > (SKIN * radius / 2) ** 2
-            if strays.sum().item() <= _LARGEST_SHARE_OF_STRAYS * self.count:
-                return listed, strays
-        self._listed = _list_pairs(radius, known, labels)
-        return self._listed, none
+    def _strays(self, radius: float, points: Tensor, labels: Tensor) -> Tensor | None:
+        """Which known points have left their skins; None if there is no list that holds for them."""
+        listed, known = self._listed, points[: self.count]
+        if listed is None or not listed.is_of(radius, labels[: self.count]):
+            return None
+        moved = known.index_select(1, listed.coordinates).float() - listed.positions
+        strays = moved.square_().sum(dim=1) > (SKIN * radius / 2) ** 2
+        return strays if strays.sum().item() <= _LARGEST_SHARE_OF_STRAYS * self.count else None
 
 
-def _list_pairs(radius: float, known: Tensor, labels: Tensor) -> _Listed | None:
-    """Search all known points, unless there are none or their pairs are too many to list."""
-    if len(known) == 0:
-        return None
-    coordinates = widest_coordinates(known)
-    positions = known.index_select(1, coordinates)
-    every = torch.arange(len(coordinates), device=known.device)
-    found: list[Pairs] = []
-    count = 0
-    for first, second in pairs_within((1 + SKIN) * radius, positions, positions, every, each_once=True):
+def _list_pairs(
+    radius: float, points: Tensor, labels: Tensor, count: int, targets: int
+) -> tuple[_Listed | None, Pairs]:
+    """List the pairs of the leading points, and find those of the others; None if they are too many."""
+    nothing = torch.empty(0, dtype=torch.long, device=points.device)
+    if count == 0:
+        return None, (nothing, nothing)
+    coordinates = widest_coordinates(points[:count])
+    # In no other coordinates, for in these alone the points are watched.
+    positions = points.index_select(1, coordinates).float()
+    every = torch.arange(len(coordinates), device=points.device)
+    rows = positions[: max(count, targets)]
+    found: list[Pairs] = [(nothing, nothing)]
+    length = 0
+    for first, second in pairs_within((1 + SKIN) * radius, rows, positions, every, each_once=True):
         differ = labels.index_select(0, first) != labels.index_select(0, second)
         found.append((first[differ], second[differ]))
-        count += len(found[-1][0])
-        if count > min(_LARGEST_LIST, len(known) ** 2 / 64):
-            return None
-    nothing = torch.empty(0, dtype=torch.long, device=known.device)
-    first, second = (torch.cat(ends) for ends in zip((nothing, nothing), *found, strict=True))
-    return _Listed(radius, labels.clone(), coordinates, positions, first, second)
+        length += len(found[-1][0])
+        if length > min(_LARGEST_LIST, len(points) ** 2 / 64):
+            return None, (nothing, nothing)
+    first, second = (torch.cat(ends) for ends in zip(*found, strict=True))
+    is_known = second < count
+    listed = _Listed(
+        radius,
+        labels[:count].clone(),
+        coordinates,
+        positions[:count].clone(),
+        first[is_known],
+        second[is_known],
+    )
+    return listed, (first, second)
+
+
+def _pairs_of_list(
+    listed: _Listed, strays: Tensor, radius: float, points: Tensor, targets: int
+) -> Iterator[Pairs]:
+    """Yield the listed pairs of points still in their skins, and all pairs of the other points."""
+    is_stray = torch.ones(len(points), dtype=torch.bool, device=points.device)
+    is_stray[: len(strays)] = strays
+    still_near = ~(is_stray[listed.first] | is_stray[listed.second])
+    yield listed.first[still_near], listed.second[still_near]
+
+    stray = is_stray.nonzero().squeeze(1)
+    targeted, sources = stray[stray < targets], stray[stray >= targets]
+    for row, second in pairs_within(radius, points[targeted], points, listed.coordinates):
+        first = targeted[row]
+        # Two strays meet twice, once in either order, unless the second is only a source.
+        once = ~is_stray[second] | (second >= targets) | (first < second)
+        yield first[once], second[once]
+    for row, second in pairs_within(radius, points[sources], points[:targets], listed.coordinates):
+        once = ~is_stray[second]
+        yield sources[row][once], second[once]

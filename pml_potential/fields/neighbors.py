@@ -6,6 +6,7 @@ that stay in the cache, and most tiles are done with when their largest entry ha
 pairs survive, a second product looks at all coordinates.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,14 +17,17 @@ from pml_potential.fields import kernels_triton
 from pml_potential.fields.pairs import Pairs
 from pml_potential.fields.precision import float32_products_are_exact
 
-TILE_ROWS = 512
-"""Points on a side of a tile: a megabyte of products."""
+TILE_ROWS = 832
+"""Points on a side of a tile, a whole number of segments: three megabytes of products."""
 
 FILTER_WIDTH = 64
 """Coordinates in the first look."""
 
 CROWDED_SHARE = 1 / 32
 """Share of a tile's pairs beyond which the tile is cheaper to work on as a whole than pair by pair."""
+
+_SEGMENT = 64
+"""Products that a row of a tile is looked through at a time."""
 
 _SAMPLED_POINTS = 512
 
@@ -90,12 +94,14 @@ def near_tiles(
     right = _right_factors(columns.index_select(1, coordinates))
     limit = -(radius**2 + _error_of_squared_distance()) / 2
     # Two buffers for all tiles: thousands of short-lived ones fragment the memory of the process.
-    buffers = left.new_empty(TILE_ROWS**2), left.new_empty(TILE_ROWS**2, dtype=torch.bool)
+    size = TILE_ROWS * (TILE_ROWS + _SEGMENT)
+    buffers = left.new_empty(size), left.new_empty(size)
     for top in range(0, len(left), TILE_ROWS):
-        for start in range(top if each_once else 0, len(right), TILE_ROWS):
-            of_rows = slice(top, min(top + TILE_ROWS, len(left)))
-            of_columns = slice(start, min(start + TILE_ROWS, len(right)))
-            near = _near_products(left[of_rows], right[of_columns], limit, buffers)
+        for start in range(top if each_once else 0, len(columns), TILE_ROWS):
+            of_rows = slice(top, min(top + TILE_ROWS, len(rows)))
+            of_columns = slice(start, min(start + TILE_ROWS, len(columns)))
+            tile_columns = right[start : start + TILE_ROWS]
+            near = _near_products(left[of_rows], tile_columns, limit, buffers)
             if near is None:
                 continue
             if len(coordinates) < rows.shape[1] and Tile(of_rows, of_columns, *near).is_crowded():
@@ -130,14 +136,18 @@ def _near_products(
     left: Tensor, right: Tensor, limit: float, buffers: tuple[Tensor, Tensor]
 ) -> Pairs | None:
     """Indices of the products of rows above the limit, if there are any."""
-    shape = (len(left), len(right))
-    products, is_near = (buffer[: shape[0] * shape[1]].view(shape) for buffer in buffers)
+    segment = _SEGMENT if len(right) % _SEGMENT == 0 else len(right)
+    shape = (len(left), len(right) // segment, segment)
+    products = buffers[0][: math.prod(shape)].view(shape)
+    largest = buffers[1][: math.prod(shape[:2])].view(shape[:2])
     with torch.autocast(left.device.type, enabled=False):
-        torch.mm(left, right.T, out=products)
-    if products.amax().item() <= limit:
+        torch.mm(left, right.T, out=products.flatten(1))
+    # Most segments of the rows need no more than a look at their largest product.
+    row, place = (torch.amax(products, dim=2, out=largest) > limit).nonzero(as_tuple=True)
+    if len(row) == 0:
         return None
-    first, second = torch.gt(products, limit, out=is_near).nonzero(as_tuple=True)
-    return first, second
+    hit, offset = (products[row, place] > limit).nonzero(as_tuple=True)
+    return row[hit], place[hit] * segment + offset
 
 
 def _left_factors(vectors: Tensor) -> Tensor:
@@ -147,8 +157,12 @@ def _left_factors(vectors: Tensor) -> Tensor:
 
 
 def _right_factors(vectors: Tensor) -> Tensor:
+    """The other factors, and after them some that are far from everything, to fill a segment."""
     vectors, minus_half_norms, ones = _augmented(vectors)
-    return torch.cat([vectors, ones, minus_half_norms], dim=1)
+    factors = torch.cat([vectors, ones, minus_half_norms], dim=1)
+    far = factors.new_zeros(-len(factors) % _SEGMENT, factors.shape[1])
+    far[:, -1] = -torch.inf
+    return torch.cat([factors, far])
 
 
 def _augmented(vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:

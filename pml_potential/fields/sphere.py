@@ -10,6 +10,8 @@ from pml_potential.fields.first_order import Gradients, first_order
 
 _SMALLEST_NORM = 1e-12
 
+_COORDINATES_PER_PIECE = 2**19
+
 
 def unit_points(parts: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
     """Join tensors of vectors and divide every vector by its Euclidean norm.
@@ -63,8 +65,14 @@ class _UnitPoints(torch.autograd.Function):
             if not needed:
                 gradients.append(None)
                 continue
-            along = torch.einsum("nd,nd->n", grad_own, own)[:, None]
-            along = along.where(own_norms > _SMALLEST_NORM, 0)
+            along = _dot_products(grad_own, own)[:, None].where(own_norms > _SMALLEST_NORM, 0)
             across = torch.addcmul(grad_own, own, along, value=-1)
             gradients.append(across.div_(own_norms.clamp_min(_SMALLEST_NORM)).to(dtype))
         return None, *gradients
+
+
+def _dot_products(left: Tensor, right: Tensor) -> Tensor:
+    """Dot product of each row with its counterpart, in pieces that stay in the cache."""
+    size = max(1, _COORDINATES_PER_PIECE // left.shape[1])
+    pieces = zip(left.split(size), right.split(size), strict=True)
+    return torch.cat([(rows * others).sum(dim=1) for rows, others in pieces])

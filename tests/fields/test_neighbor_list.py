@@ -314,3 +314,17 @@ def test_what_a_list_has_seen_changes_no_bit_of_a_loss(used_loss: Any) -> None:
         loss(*batch).backward()
     assert used_loss(*batch) == fresh(*batch)
     assert used_loss.proxies.grad.equal(fresh.proxies.grad)
+
+
+def test_points_that_approach_in_coordinates_which_are_not_watched_are_found() -> None:
+    generator = torch.Generator().manual_seed(3)
+    points = torch.randn(COUNT, 256, generator=generator)
+    points[:, 64:] *= 0.9
+    points *= 0.45 / points[:, :64].norm(dim=1, keepdim=True) / 2**0.5
+    labels, neighbors = torch.arange(COUNT), NeighborList(COUNT)
+    assert unordered(neighbors.pairs_within(0.5, points, labels, COUNT)) == []
+    points[:, 64:] = 0
+    near = squared_distances(points, points) < 0.5**2
+    expected = [pair for pair in all_pairs(COUNT, COUNT) if near[pair]]
+    assert len(expected) > 100
+    assert set(unordered(neighbors.pairs_within(0.5, points, labels, COUNT))) >= set(expected)
