@@ -234,8 +234,8 @@ def write_documents(results: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    measured = {name: [measure(case) for case in group] for name, group in cases().items()}
     environment = describe_environment() | {"machine": _machine()}
+    measured = {name: [measure(case) for case in group] for name, group in cases().items()}
     write_json(RESULTS, {"environment": environment, **measured})
     write_documents(read_json(RESULTS))
     print(*(_goal_line(goal, measured["table"]) for goal in goals()), sep="\n")

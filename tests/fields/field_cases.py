@@ -151,6 +151,9 @@ def cases(
 
 
 radii = st.floats(0.02, 2)
+segments_and_tile_rows = st.tuples(st.integers(1, 6), st.integers(1, 16)) | st.tuples(
+    st.integers(1, 5), st.integers(1, 4)
+).map(lambda sizes: (sizes[0], sizes[0] * sizes[1]))
 potentials: st.SearchStrategy[Potential] = st.one_of(
     st.builds(PowerLaw, radii, radii, st.floats(0.1, 8)),
     st.builds(Logarithmic, radii, radii),
@@ -232,6 +235,7 @@ class Regime:
         monkeypatch.setattr(energy, "_KEPT_SLOPES", 2**40 if self.kept else 0)
         monkeypatch.setattr(neighbors, "CROWDED_SHARE", -1 if self.search == "crowded tiles" else 2)
         monkeypatch.setattr(neighbors, "TILE_ROWS", 32)
+        monkeypatch.setattr(neighbors, "_SEGMENT", 8)
         most_listed = 2**40 if self.same_class == "listed" else 0
         monkeypatch.setattr(same_class, "_PAIRS_OF_SMALL_CLASS", most_listed)
         monkeypatch.setattr(same_class, "_LARGEST_SIDE", 16)

@@ -8,6 +8,7 @@ from field_cases import (
     random_points,
     reduced_precision,
     searched,
+    segments_and_tile_rows,
     squared_distances,
     unordered,
 )
@@ -24,17 +25,18 @@ SLACK = 0.005
 
 @pytest.mark.parametrize(("crowded_share", "kind"), [(-1, Block), (1 / 32, None), (2, tuple)])
 @settings(searched, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(case=cases(), radius=radii, tile_rows=st.integers(1, 16), filter_width=st.integers(1, 5))
+@given(case=cases(), radius=radii, sizes=segments_and_tile_rows, filter_width=st.integers(1, 5))
 def test_pairs_are_those_of_brute_force(
     monkeypatch: pytest.MonkeyPatch,
     case: Case,
     radius: float,
-    tile_rows: int,
+    sizes: tuple[int, int],
     filter_width: int,
     crowded_share: float,
     kind: type | None,
 ) -> None:
-    monkeypatch.setattr(neighbors, "TILE_ROWS", tile_rows)
+    monkeypatch.setattr(neighbors, "_SEGMENT", sizes[0])
+    monkeypatch.setattr(neighbors, "TILE_ROWS", sizes[1])
     monkeypatch.setattr(neighbors, "FILTER_WIDTH", filter_width)
     monkeypatch.setattr(neighbors, "CROWDED_SHARE", crowded_share)
     labels = case.labels
@@ -46,16 +48,17 @@ def test_pairs_are_those_of_brute_force(
     assert set(found) >= {pair for pair in candidates if squared[pair] < radius**2}
     assert set(found) <= set(candidates)
     assert kind is None or {type(chunk) for chunk in chunks} <= {kind}
-    sizes = [c.wanted.numel() if isinstance(c, Block) else len(c[0]) for c in chunks]
-    assert all(size <= tile_rows**2 for size in sizes)
+    lengths = [c.wanted.numel() if isinstance(c, Block) else len(c[0]) for c in chunks]
+    assert all(length <= sizes[1] ** 2 for length in lengths)
 
 
 @settings(searched, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(case=cases(), radius=radii, tile_rows=st.integers(1, 16))
+@given(case=cases(), radius=radii, sizes=segments_and_tile_rows)
 def test_listed_pairs_are_hardly_farther_apart_than_the_radius(
-    monkeypatch: pytest.MonkeyPatch, case: Case, radius: float, tile_rows: int
+    monkeypatch: pytest.MonkeyPatch, case: Case, radius: float, sizes: tuple[int, int]
 ) -> None:
-    monkeypatch.setattr(neighbors, "TILE_ROWS", tile_rows)
+    monkeypatch.setattr(neighbors, "_SEGMENT", sizes[0])
+    monkeypatch.setattr(neighbors, "TILE_ROWS", sizes[1])
     monkeypatch.setattr(neighbors, "CROWDED_SHARE", 2)
     squared = squared_distances(case.points, case.points)
     found = unordered(different_class_pairs_within(radius, case.points, case.labels, case.targets))

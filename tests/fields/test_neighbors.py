@@ -12,6 +12,7 @@ from field_cases import (
     random_points,
     reduced_precision,
     searched,
+    segments_and_tile_rows,
     squared_distances,
     unordered,
 )
@@ -44,13 +45,14 @@ def mm_of_bfloat16(left: Tensor, right: Tensor, out: Tensor) -> Tensor:
 @given(
     case=cases(most_coordinates=8),
     radius=radii,
-    tile_rows=st.integers(1, 16),
+    sizes=segments_and_tile_rows,
     filter_width=st.integers(1, 9),
 )
 def test_pairs_of_leading_points_are_found_once(
-    monkeypatch: pytest.MonkeyPatch, case: Case, radius: float, tile_rows: int, filter_width: int
+    monkeypatch: pytest.MonkeyPatch, case: Case, radius: float, sizes: tuple[int, int], filter_width: int
 ) -> None:
-    monkeypatch.setattr(neighbors, "TILE_ROWS", tile_rows)
+    monkeypatch.setattr(neighbors, "_SEGMENT", sizes[0])
+    monkeypatch.setattr(neighbors, "TILE_ROWS", sizes[1])
     monkeypatch.setattr(neighbors, "FILTER_WIDTH", filter_width)
     points, coordinates = case.points, widest_coordinates(case.points)
     rows = points[: case.targets]
@@ -66,13 +68,14 @@ def test_pairs_of_leading_points_are_found_once(
 @given(
     case=cases(most_coordinates=8),
     radius=radii,
-    tile_rows=st.integers(1, 16),
+    sizes=segments_and_tile_rows,
     filter_width=st.integers(1, 9),
 )
 def test_pairs_of_rows_and_columns_are_found_once(
-    monkeypatch: pytest.MonkeyPatch, case: Case, radius: float, tile_rows: int, filter_width: int
+    monkeypatch: pytest.MonkeyPatch, case: Case, radius: float, sizes: tuple[int, int], filter_width: int
 ) -> None:
-    monkeypatch.setattr(neighbors, "TILE_ROWS", tile_rows)
+    monkeypatch.setattr(neighbors, "_SEGMENT", sizes[0])
+    monkeypatch.setattr(neighbors, "TILE_ROWS", sizes[1])
     monkeypatch.setattr(neighbors, "FILTER_WIDTH", filter_width)
     rows, columns = case.points[: case.targets], case.points[case.targets // 2 :]
     coordinates = widest_coordinates(case.points)
@@ -87,11 +90,12 @@ def test_pairs_of_rows_and_columns_are_found_once(
 
 
 @in_pieces
-@given(case=cases(), radius=radii, tile_rows=st.integers(1, 16))
+@given(case=cases(), radius=radii, sizes=segments_and_tile_rows)
 def test_all_coordinates_tell_near_from_far(
-    monkeypatch: pytest.MonkeyPatch, case: Case, radius: float, tile_rows: int
+    monkeypatch: pytest.MonkeyPatch, case: Case, radius: float, sizes: tuple[int, int]
 ) -> None:
-    monkeypatch.setattr(neighbors, "TILE_ROWS", tile_rows)
+    monkeypatch.setattr(neighbors, "_SEGMENT", sizes[0])
+    monkeypatch.setattr(neighbors, "TILE_ROWS", sizes[1])
     every = torch.arange(case.points.shape[1])
     squared = squared_distances(case.points, case.points)
     found = unordered(pairs_within(radius, case.points, case.points, every, each_once=True))

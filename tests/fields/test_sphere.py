@@ -3,6 +3,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from pml_potential.fields import sphere
 from pml_potential.fields.sphere import unit_points
 
 LENGTHS = [1e-30, 1e-13, 1e-12, 1e-6, 1.0, 1e6, 1e18]
@@ -17,9 +18,15 @@ def vectors(count: int, seed: int = 0, width: int = 5) -> Tensor:
     ("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.float64, 1e-14)], ids=["float32", "float64"]
 )
 @pytest.mark.parametrize("lengths", [[1.0], LENGTHS, [0.0, 1.0]])
+@pytest.mark.parametrize("coordinates", [1, 20, 2**19])
 def test_values_and_gradients_are_those_of_normalize(
-    dtype: torch.dtype, tolerance: float, lengths: list[float]
+    monkeypatch: pytest.MonkeyPatch,
+    coordinates: int,
+    dtype: torch.dtype,
+    tolerance: float,
+    lengths: list[float],
 ) -> None:
+    monkeypatch.setattr(sphere, "_COORDINATES_PER_PIECE", coordinates)
     scale = torch.tensor(lengths, dtype=torch.float64)[torch.arange(12) % len(lengths), None]
     inputs = (scale * vectors(12)).to(dtype)
     parts = [part.clone().requires_grad_() for part in inputs.split([3, 0, 8, 1])]
