@@ -14,6 +14,7 @@ from statistics import mean, median
 from typing import Any
 
 import torch
+import torch._dynamo  # What the first step of any of torch's optimizers imports, and checkpoint, too.
 from pytorch_metric_learning.losses import ProxyAnchorLoss, SoftTripleLoss
 from torch import Tensor
 from torch.nn.functional import normalize
