@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._compile import _disable_dynamo
 
 from pml_potential.fields.different_class import different_class_pairs_within
 from pml_potential.fields.first_order import Gradients, first_order
@@ -22,6 +23,9 @@ _KEPT_SLOPES = 2**21
 """Slopes that the forward pass keeps for the backward pass, which computes the others again."""
 
 
+# The search decides by what it finds, which no graph can hold. torch.compiler.disable says the same, but
+# imports the whole compiler with this package; this waits for the first call, as torch's optimizers do.
+@_disable_dynamo
 def point_energies(
     points: Tensor,
     labels: Tensor,
