@@ -45,7 +45,7 @@ GROWTH_CLASSES = (200, 800, 3200, 12_800)
 """Numbers of classes in the plot, with two proxies each."""
 
 _BRUTE_FORCE_POINTS = 7000
-"""Points beyond which the brute force needs more than a gigabyte and a half."""
+"""Points beyond which the brute force needs more than 3 GiB."""
 
 
 def cases() -> dict[str, list[Case]]:
@@ -80,7 +80,8 @@ def cases() -> dict[str, list[Case]]:
 def measure(case: Case) -> dict[str, Any]:
     """Measure a case in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.loss_step_case", json.dumps(asdict(case))]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    # What goes wrong is printed where the user sees it: only the result is taken out of the output.
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     result: dict[str, Any] = json.loads(output.splitlines()[-1])
     print(f"{case.state:10} {case.points:7} points  {case.method:22} {_cost(result)}", flush=True)
     return result

@@ -1,7 +1,8 @@
 """GPU kernels for what a field does most: finding near pairs, their distances, and their forces.
 
 Written in Triton, which compiles them when they are first launched, or interprets them on a CPU where
-``TRITON_INTERPRET=1`` is set. Nothing here imports Triton before that, nor needs it.
+``TRITON_INTERPRET=1`` is set. Nothing here imports Triton before that, nor needs it. So far they have
+been checked in the interpreter and compiled ahead of time, but not run or timed on a GPU.
 """
 
 from __future__ import annotations
