@@ -1,0 +1,43 @@
+"""What the losses with mean fields share: sums over classes, taken some classes at a time."""
+
+from typing import Any
+
+import pytest
+import torch
+from loss_cases import all_gradients, batch, build, each_mean_field_loss
+
+from pml_potential.fields import pair_sum
+from pml_potential.losses import mean_field_loss
+
+
+@pytest.mark.parametrize("numbers", [1, 30])
+@pytest.mark.parametrize("regularization_weight", [0.0, 0.5])
+@each_mean_field_loss
+def test_classes_worked_on_in_pieces_change_nothing(
+    monkeypatch: pytest.MonkeyPatch, loss_class: Any, regularization_weight: float, numbers: int
+) -> None:
+    loss = build(loss_class, torch.float64, num_classes=11, regularization_weight=regularization_weight)
+    embeddings, labels = batch(torch.float64, classes=(0, 3, 4, 10))
+    whole = all_gradients(loss, embeddings, labels)
+    monkeypatch.setattr(mean_field_loss, "_NUMBERS_PER_CHUNK", numbers)
+    monkeypatch.setattr(pair_sum, "_TILE_ROWS", 4)
+    in_pieces = all_gradients(loss, embeddings, labels)
+    torch.testing.assert_close(in_pieces, whole, rtol=1e-12, atol=1e-12)
+
+
+@each_mean_field_loss
+def test_no_array_of_the_batch_and_all_classes_is_kept_for_the_backward_pass(
+    monkeypatch: pytest.MonkeyPatch, loss_class: Any
+) -> None:
+    monkeypatch.setattr(mean_field_loss, "_NUMBERS_PER_CHUNK", 300)
+    loss = build(loss_class, num_classes=500)
+    embeddings, labels = batch()
+    kept: list[int] = []
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept.append(tensor.untyped_storage().nbytes())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        loss(embeddings, labels).backward()
+    assert max(kept) < len(embeddings) * 500 * embeddings.element_size()
