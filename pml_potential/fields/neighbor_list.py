@@ -16,8 +16,9 @@ SKIN = 0.5
 _LARGEST_SHARE_OF_STRAYS = 1 / 16
 """Share of the points that may have left their skin before the list is made anew."""
 
-_LARGEST_LIST = 2**19
-"""Pairs beyond which a list costs as much as the search that it saves."""
+_MOST_PAIRS = 2**19
+_LARGEST_SHARE_OF_PAIRS = 1 / 64
+"""Pairs, in all and as a share of all, beyond which a list costs as much as the search that it saves."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def _list_pairs(
         differ = labels.index_select(0, first) != labels.index_select(0, second)
         found.append((first[differ], second[differ]))
         length += len(found[-1][0])
-        if length > min(_LARGEST_LIST, len(points) ** 2 / 64):
+        if length > min(_MOST_PAIRS, _LARGEST_SHARE_OF_PAIRS * len(points) ** 2):
             return None, (nothing, nothing)
     first, second = (torch.cat(ends) for ends in zip(*found, strict=True))
     is_known = second < count
