@@ -14,6 +14,7 @@ from pml_potential.fields.neighbor_list import NeighborList
 from pml_potential.fields.pairs import Block, Pairs, regrouped
 from pml_potential.fields.potentials import Potential
 from pml_potential.fields.same_class import same_class_pairs
+from pml_potential.fields.statistics import FieldStatistics
 
 _MOST_PAIRS = 2**19
 _LARGEST_SHARE_OF_PAIRS = 1 / 32
@@ -32,6 +33,7 @@ def point_energies(
     potential: Potential,
     targets: int | None = None,
     neighbor_list: NeighborList | None = None,
+    statistics: FieldStatistics | None = None,
 ) -> Tensor:
     """Energy of each point: the sum of its potentials with every source, itself included.
 
@@ -48,6 +50,7 @@ def point_energies(
         targets: number of leading points whose energy is wanted; the others are only sources.
             Default: all n.
         neighbor_list: remembers near pairs from call to call. Default: none, search anew.
+        statistics: filled with what is found on the way. Default: none, nothing is counted.
 
     Returns:
         (targets,), in the dtype of ``points``. Differentiable once with respect to all points.
@@ -64,7 +67,9 @@ def point_energies(
     targets = len(points) if targets is None else targets
     neighbor_list = NeighborList(0) if neighbor_list is None else neighbor_list
     with torch.autocast(points.device.type, enabled=False):
-        energies: Tensor = _PointEnergies.apply(points, labels, potential, targets, neighbor_list)
+        energies: Tensor = _PointEnergies.apply(
+            points, labels, potential, targets, neighbor_list, statistics
+        )
     return energies
 
 
@@ -77,12 +82,13 @@ class _PointEnergies(torch.autograd.Function):
         potential: Potential,
         targets: int,
         neighbor_list: NeighborList,
+        statistics: FieldStatistics | None,
     ) -> Tensor:
         energies = _energies_of_plateaus(labels, potential)
         pairs = _acting_pairs(points, labels, potential.repulsion_radius, targets, neighbor_list)
         kept: list[Forces] | None = []
         slopes = 0
-        for forces in _all_forces(points, labels, potential, targets, pairs, energies):
+        for forces in _all_forces(points, labels, potential, targets, pairs, energies, statistics):
             slopes += forces.slope.numel()
             if slopes > _KEPT_SLOPES:
                 kept = None
@@ -105,7 +111,7 @@ class _PointEnergies(torch.autograd.Function):
         gradient = torch.zeros_like(points)
         for forces in all_forces:
             forces.add_gradient(gradient, points, upstream)
-        return gradient, None, None, None, None
+        return gradient, None, None, None, None, None
 
 
 def _energies_of_plateaus(labels: Tensor, potential: Potential) -> Tensor:
@@ -146,15 +152,21 @@ def _all_forces(
     targets: int,
     repelling: Pairs | None,
     energies: Tensor,
+    statistics: FieldStatistics | None = None,
 ) -> Iterator[Forces]:
     """Yield the forces of all pairs that act, and add to the energies what they have in excess."""
     attracting = same_class_pairs(labels, targets, points.shape[1])
     plateau = potential.attraction_plateau
-    yield from forces_of(attracting, points, potential.attraction, plateau, energies)
+    attraction = forces_of(attracting, points, potential.attraction, plateau, energies)
     radius, plateau = potential.repulsion_radius, potential.repulsion_plateau
     found: Iterable[Pairs | Block] = (
         different_class_pairs_within(radius, points, labels, targets)
         if repelling is None
         else [repelling]
     )
-    yield from forces_of(found, points, potential.repulsion, plateau, energies)
+    repulsion = forces_of(found, points, potential.repulsion, plateau, energies)
+    if statistics is not None:
+        attraction = statistics.attraction.watch(attraction, energies[:targets])
+        repulsion = statistics.repulsion.watch(repulsion, energies[:targets])
+    yield from attraction
+    yield from repulsion

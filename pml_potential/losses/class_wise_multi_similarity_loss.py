@@ -73,16 +73,21 @@ class ClassWiseMultiSimilarityLoss(CheckedMetricLoss):
         self.beta = beta
         self.base = base
         self.add_to_recordable_attributes(list_of_names=["alpha", "beta", "base"], is_stat=False)
+        self.add_to_recordable_attributes(
+            list_of_names=["attraction_loss", "repulsion_loss"], is_stat=True
+        )
 
     def compute_loss(
         self,
         embeddings: Tensor,
         labels: Tensor,
         indices_tuple: tuple[Tensor, ...] | None,
-        ref_emb: Tensor,
-        ref_labels: Tensor,
+        ref_emb: Tensor | None,
+        ref_labels: Tensor | None,
     ) -> dict[str, dict[str, Any]]:
         """Compute the loss of each class in the batch, as PML's reducers take it."""
+        if ref_emb is None or ref_labels is None:
+            ref_emb, ref_labels = embeddings, labels
         similarities = self.distance(embeddings, ref_emb)
         if indices_tuple is None:
             pairs = torch.ones_like(similarities, dtype=torch.bool)
@@ -101,16 +106,16 @@ class ClassWiseMultiSimilarityLoss(CheckedMetricLoss):
             class_of[first] * len(ref_classes) + ref_class_of[second],
             len(classes) * len(ref_classes),
         ).view(len(classes), len(ref_classes))
-        losses = torch.where(
-            classes[:, None] == ref_classes[None, :],
-            log1p_exp(log_means - math.log(2)) / self.alpha,
-            log1p_exp(log_means) / (2 * self.beta),
-        )
+        own = classes[:, None] == ref_classes[None, :]
+        attraction = (log1p_exp(log_means - math.log(2)) / self.alpha).where(own, 0).sum(dim=1)
+        repulsion = (log1p_exp(log_means) / (2 * self.beta)).where(~own, 0).sum(dim=1)
+        self.record(attraction_loss=attraction, repulsion_loss=repulsion)
         return {
             "loss": {
-                "losses": losses.sum(dim=1),
+                "losses": attraction + repulsion,
                 "indices": first_of_group(class_of, len(classes)),
                 "reduction_type": "element",
+                "divisor": len(classes),
             }
         }
 

@@ -1,10 +1,10 @@
 """The base of the losses in which embeddings and proxies are charges in each other's fields."""
 
+import math
 from typing import Any
 
 import torch
 from pytorch_metric_learning.distances import LpDistance
-from pytorch_metric_learning.losses.mixins import WeightRegularizerMixin
 from pytorch_metric_learning.reducers import DivisorReducer
 from pytorch_metric_learning.utils.loss_and_miner_utils import convert_to_weights
 from torch import Tensor
@@ -13,7 +13,8 @@ from pml_potential.fields.energy import point_energies
 from pml_potential.fields.neighbor_list import NeighborList
 from pml_potential.fields.potentials import Potential
 from pml_potential.fields.sphere import unit_points
-from pml_potential.losses.checked_metric_loss import CheckedMetricLoss
+from pml_potential.fields.statistics import FieldStatistics
+from pml_potential.losses.class_vectors_loss import ClassVectorsLoss
 from pml_potential.losses.proxy_start import class_centres
 from pml_potential.losses.validation import (
     check_device,
@@ -27,12 +28,23 @@ _SMALLEST_DISTANCE = 1e-12
 """Keeps gradients of logits finite where an embedding coincides with a proxy."""
 
 
-class FieldLoss(WeightRegularizerMixin, CheckedMetricLoss):
+class FieldLoss(ClassVectorsLoss):
     """Energy of embeddings and learnable proxies in the field that they make together.
 
     The loss hands its reducer two element-wise sub-losses, ``embedding_energy`` (batch_size) and
     ``proxy_energy`` (num_classes * proxies_per_class), both with the number of points as divisor. The
-    default ``DivisorReducer`` gives U divided by the number of points, ``SumReducer`` gives U.
+    default ``DivisorReducer`` gives U divided by the number of points, ``SumReducer`` gives U. Reducers
+    that look at labels, such as ``ClassWeightedReducer``, find those of the proxies after the batch's.
+
+    With ``collect_stats=True`` each call leaves, for PML's record-keeper or anyone else, what the value
+    hides behind its constant, over all points but those of ``ref_emb``:
+
+    - ``attraction_energy``: Σ psi_att / n over the pairs of a class, a point with itself left out. For a
+      decaying potential it is close to 0 while the class is scattered and falls as it gathers.
+    - ``repulsion_energy``: Σ [psi_rep(r) - psi_rep(delta_rep)] / n over the pairs of different classes;
+      at least 0, and 0 where all are farther apart than delta_rep.
+    - ``share_of_acting_pairs``: pairs that exert a force, of all pairs, in [0, 1].
+    - ``mean_proxy_distance``: between an embedding and a proxy of its class, in [0, 2].
 
     Args:
         potential: what two points do to each other.
@@ -54,70 +66,119 @@ class FieldLoss(WeightRegularizerMixin, CheckedMetricLoss):
         proxies_per_class: int,
         **kwargs: Any,
     ) -> None:
-        num_classes = check_integer("num_classes", num_classes, 1)
-        embedding_size = check_integer("embedding_size", embedding_size, 1)
         # PML's base class asks for the names of the sub-losses while it is being built.
         self.proxies_per_class = check_integer("proxies_per_class", proxies_per_class, 0)
-        super().__init__(**kwargs)
+        super().__init__("proxies", num_classes, embedding_size, proxies_per_class, **kwargs)
         check_distance(type(self).__name__, self.distance, LpDistance)
         if proxies_per_class == 0 and self.weight_regularizer is not None:
             raise ValueError(
                 "proxies_per_class is 0, so that weight_regularizer has nothing to act on; leave one "
                 "of the two out"
             )
-        self.num_classes = num_classes
-        self.embedding_size = embedding_size
         self.potential = potential
-        self.proxies = torch.nn.Parameter(torch.empty(num_classes * proxies_per_class, embedding_size))
-        if proxies_per_class > 0:
-            self.weight_init_func(self.proxies)
-        proxy_labels = torch.arange(num_classes).repeat_interleave(proxies_per_class)
-        self.register_buffer("proxy_labels", proxy_labels, persistent=False)
-        # Only makes the search faster: what the loss returns does not depend on it.
-        self._neighbor_list = NeighborList(len(self.proxies))
-        self.add_to_recordable_attributes(
-            list_of_names=["num_classes", "proxies_per_class"], is_stat=False
-        )
+        self.add_to_recordable_attributes(name="proxies_per_class", is_stat=False)
+        self.add_to_recordable_attributes(list_of_names=self._names_of_statistics(), is_stat=True)
 
     def compute_loss(
         self,
         embeddings: Tensor,
         labels: Tensor,
         indices_tuple: tuple[Tensor, ...] | None,
-        ref_emb: Tensor,
-        ref_labels: Tensor,
+        ref_emb: Tensor | None,
+        ref_labels: Tensor | None,
     ) -> dict[str, dict[str, Any]]:
         """Compute the energy of each embedding and of each proxy, as PML's reducers take them."""
         points, point_labels = [self.proxies, embeddings], [self.proxy_labels, labels.long()]
         count = len(self.proxies) + len(embeddings)
-        has_references = ref_emb is not embeddings
-        if has_references:
+        if ref_emb is not None and ref_labels is not None:
             points.append(ref_emb)
             point_labels.append(ref_labels.long())
+        unit, unit_labels = unit_points(points, embeddings.dtype), torch.cat(point_labels)
+        statistics = FieldStatistics() if self.collect_stats else None
         energies = point_energies(
-            unit_points(points, embeddings.dtype),
-            torch.cat(point_labels),
+            unit,
+            unit_labels,
             self.potential,
             targets=count,
             neighbor_list=self._neighbor_list,
+            statistics=statistics,
         )
+        if statistics is not None:
+            self._record(statistics, unit.detach(), unit_labels, count)
         proxy_energy, embedding_energy = energies.split([len(self.proxies), len(embeddings)])
-        weights = convert_to_weights(indices_tuple, labels, energies.dtype, has_references)
-        loss_dict = {"embedding_energy": self._element_losses(embedding_energy * weights, count)}
+        weights = convert_to_weights(indices_tuple, labels, energies.dtype, ref_emb is not None)
+        elements = torch.arange(count, device=energies.device)
+        loss_dict = {
+            "embedding_energy": {
+                "losses": embedding_energy * weights,
+                "indices": elements[: len(embeddings)],
+                "reduction_type": "element",
+                "divisor": count,
+            }
+        }
         if self.proxies_per_class > 0:
-            loss_dict["proxy_energy"] = self._element_losses(proxy_energy, count)
+            loss_dict["proxy_energy"] = {
+                "losses": proxy_energy,
+                "indices": elements[len(embeddings) :],
+                "reduction_type": "element",
+                "divisor": count,
+            }
             self.add_weight_regularization_to_loss_dict(loss_dict, self.proxies.to(embeddings.dtype))
         return loss_dict
 
-    @staticmethod
-    def _element_losses(energies: Tensor, divisor: int) -> dict[str, Any]:
-        indices = torch.arange(len(energies), device=energies.device)
-        return {
-            "losses": energies,
-            "indices": indices,
-            "reduction_type": "element",
-            "divisor": divisor,
-        }
+    def labels_of_elements(self, labels: Tensor) -> Tensor:
+        """Labels of the batch, then those of the proxies."""
+        return torch.cat([labels.long(), self.proxy_labels])
+
+    def _record(self, statistics: FieldStatistics, points: Tensor, labels: Tensor, count: int) -> None:
+        """Keep the statistics of a call, with proxies, embeddings and then references as points."""
+        attraction, repulsion = statistics.attraction, statistics.repulsion
+        partners = int((labels.bincount()[labels[:count]] - 1).sum())
+        at_rest = partners * self.potential.attraction_plateau
+        self.attraction_energy = (attraction.energy + at_rest) / count
+        self.repulsion_energy = repulsion.energy / count
+        pairs = math.comb(len(points), 2) - math.comb(len(points) - count, 2)
+        self.share_of_acting_pairs = (attraction.acting_pairs + repulsion.acting_pairs) / max(pairs, 1)
+        if self.proxies_per_class > 0:
+            proxies = points[: len(self.proxies)].unflatten(0, (-1, self.proxies_per_class))
+            embeddings = slice(len(self.proxies), count)
+            apart = proxies[labels[embeddings]] - points[embeddings, None]
+            self.mean_proxy_distance = apart.norm(dim=2).mean().item()
+
+    def _names_of_statistics(self) -> list[str]:
+        names = ["attraction_energy", "repulsion_energy", "share_of_acting_pairs"]
+        return names + ["mean_proxy_distance"] * (self.proxies_per_class > 0)
+
+    def _fit_to_classes(self) -> None:
+        # Part of a checkpoint: rows of proxies alone do not tell how many of them make a class.
+        classes = torch.arange(self.num_classes, device=self.proxies.device)
+        self.register_buffer("proxy_labels", classes.repeat_interleave(self.proxies_per_class))
+        # Only makes the search faster: what the loss returns does not depend on it.
+        self._neighbor_list = NeighborList(len(self.proxies))
+
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        """Load a checkpoint, but nothing from that of a loss of another size."""
+        labels, proxies = (state_dict.get(prefix + name) for name in ("proxy_labels", "proxies"))
+        if labels is not None and proxies is not None:
+            saved = _sizes(labels, proxies)
+            if saved != (own := _sizes(self.proxy_labels, self.proxies)):
+                error_msgs.append(
+                    f"the checkpoint is that of a loss with {saved} and this loss has {own}; build the "
+                    "loss as the checkpoint's was, and call add_classes after loading if there are more"
+                )
+                return
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
 
     def get_logits(self, embeddings: Tensor) -> Tensor:
         """Score every class for every embedding: minus the class potential of the proxies.
@@ -200,3 +261,13 @@ class FieldLoss(WeightRegularizerMixin, CheckedMetricLoss):
 
     def _sub_loss_names(self) -> list[str]:
         return ["embedding_energy", "proxy_energy"][: 2 if self.proxies_per_class > 0 else 1]
+
+
+def _sizes(labels: Tensor, proxies: Tensor) -> str:
+    """Describe the proxies of a loss or of a checkpoint."""
+    num_classes = int(labels.max()) + 1 if len(labels) > 0 else 0
+    per_class = len(labels) // max(num_classes, 1)
+    sizes = (
+        f"num_classes={num_classes}, proxies_per_class={per_class}, embedding_size={proxies.shape[1]}"
+    )
+    return sizes if len(labels) > 0 else "proxies_per_class=0"

@@ -109,11 +109,14 @@ class MeanFieldClassWiseMultiSimilarityLoss(MeanFieldLoss):
         ).squeeze(1)
         among_present = log_neg(cosines).fill_diagonal_(-torch.inf)
         mutual = log1p_exp(among_present.logaddexp(among_present.T)).sum(dim=1)
-        repulsion = 2 * self.sum_over_fields(to_absent, embeddings) + mutual
+        attraction = log1p_exp(log_pos) / self.alpha
+        repulsion = (2 * self.sum_over_fields(to_absent, embeddings) + mutual) / (2 * self.beta)
+        self.record(attraction_loss=attraction, repulsion_loss=repulsion)
         return {
-            "losses": log1p_exp(log_pos) / self.alpha + repulsion / (2 * self.beta),
+            "losses": attraction + repulsion,
             "indices": first_of_group(class_of, len(present)),
             "reduction_type": "element",
+            "divisor": len(present),
         }
 
     def field_repulsion(self, cosines: Tensor) -> Tensor:

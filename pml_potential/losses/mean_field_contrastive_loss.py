@@ -75,17 +75,23 @@ class MeanFieldContrastiveLoss(MeanFieldLoss):
     def element_losses(self, embeddings: Tensor, labels: Tensor, weights: Tensor) -> dict[str, Any]:
         """Compute the loss of each embedding."""
 
-        def repulsion(cosines: Tensor, classes: Tensor) -> Tensor:
+        def overlaps(cosines: Tensor, classes: Tensor) -> Tensor:
             overlap = (self.neg_margin - (1 - cosines)).relu()
             return overlap.masked_fill(labels[:, None] == classes, 0).sum(dim=1)
 
         present, class_of = labels.unique(return_inverse=True)
         own_cosines = self.cosines_of_classes(embeddings, present).gather(1, class_of[:, None])
         attraction = (1 - own_cosines.squeeze(1) - self.pos_margin).relu()
+        attraction, repulsion = (
+            attraction * weights,
+            self.sum_over_fields(overlaps, embeddings) * weights,
+        )
+        self.record(attraction_loss=attraction, repulsion_loss=repulsion)
         return {
-            "losses": (attraction + self.sum_over_fields(repulsion, embeddings)) * weights,
+            "losses": attraction + repulsion,
             "indices": torch.arange(len(labels), device=labels.device),
             "reduction_type": "element",
+            "divisor": len(labels),
         }
 
     def field_repulsion(self, cosines: Tensor) -> Tensor:

@@ -6,18 +6,16 @@ from typing import Any
 
 import torch
 from pytorch_metric_learning.distances import CosineSimilarity
-from pytorch_metric_learning.losses.mixins import WeightRegularizerMixin
 from pytorch_metric_learning.utils.loss_and_miner_utils import convert_to_weights
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from pml_potential.fields.pair_sum import sum_over_pairs
-from pml_potential.losses.checked_metric_loss import CheckedMetricLoss
+from pml_potential.losses.class_vectors_loss import ClassVectorsLoss
 from pml_potential.losses.validation import (
     check_device,
     check_distance,
     check_embeddings,
-    check_integer,
     check_number,
 )
 
@@ -25,8 +23,11 @@ _NUMBERS_PER_CHUNK = 2**20
 """Cosines, or coordinates of mean fields, that are worked on at a time."""
 
 
-class MeanFieldLoss(WeightRegularizerMixin, CheckedMetricLoss):
+class MeanFieldLoss(ClassVectorsLoss):
     """Mean fields M_c, their cosines with the embeddings, and the repulsion R between them.
+
+    With ``collect_stats=True`` each call leaves ``attraction_loss`` and ``repulsion_loss``, the means
+    of the two terms, which add up to the loss without R.
 
     Args:
         num_classes: N, at least 1.
@@ -40,20 +41,15 @@ class MeanFieldLoss(WeightRegularizerMixin, CheckedMetricLoss):
     def __init__(
         self, num_classes: int, embedding_size: int, regularization_weight: float, **kwargs: Any
     ) -> None:
-        num_classes = check_integer("num_classes", num_classes, 1)
-        embedding_size = check_integer("embedding_size", embedding_size, 1)
         # PML's base class asks for the names of the sub-losses while it is being built.
         self.regularization_weight = check_number(
             "regularization_weight", regularization_weight, 0, float("inf")
         )
-        super().__init__(**kwargs)
+        super().__init__("mean_fields", num_classes, embedding_size, 1, **kwargs)
         check_distance(type(self).__name__, self.distance, CosineSimilarity)
-        self.num_classes = num_classes
-        self.embedding_size = embedding_size
-        self.mean_fields = torch.nn.Parameter(torch.empty(num_classes, embedding_size))
-        self.weight_init_func(self.mean_fields)
+        self.add_to_recordable_attributes(name="regularization_weight", is_stat=False)
         self.add_to_recordable_attributes(
-            list_of_names=["num_classes", "regularization_weight"], is_stat=False
+            list_of_names=["attraction_loss", "repulsion_loss"], is_stat=True
         )
 
     @abstractmethod
@@ -75,11 +71,11 @@ class MeanFieldLoss(WeightRegularizerMixin, CheckedMetricLoss):
         embeddings: Tensor,
         labels: Tensor,
         indices_tuple: tuple[Tensor, ...] | None,
-        ref_emb: Tensor,
-        ref_labels: Tensor,
+        ref_emb: Tensor | None,
+        ref_labels: Tensor | None,
     ) -> dict[str, dict[str, Any]]:
         """Compute the loss and its regularizers, as PML's reducers take them."""
-        if ref_emb is not embeddings or ref_labels is not labels:
+        if ref_emb is not None and ref_labels is not None:
             raise ValueError(
                 f"ref_emb has shape {tuple(ref_emb.shape)}; {type(self).__name__} compares embeddings "
                 "with mean fields only, leave ref_emb and ref_labels out"

@@ -60,8 +60,8 @@ def check_embeddings(name: str, embeddings: Tensor, embedding_size: int | None) 
         )
 
 
-def check_labels(name: str, labels: Tensor | None, length: int, num_classes: int | None) -> None:
-    """Raise unless ``labels`` holds ``length`` integers in 0 .. num_classes - 1."""
+def check_labels(name: str, labels: Tensor | None, length: int, num_classes: int | None) -> Tensor:
+    """Return ``labels`` if they are ``length`` integers in 0 .. num_classes - 1."""
     if labels is None:
         raise ValueError(f"{name} is None; this loss needs the class of each embedding")
     if not isinstance(labels, Tensor):
@@ -81,6 +81,7 @@ def check_labels(name: str, labels: Tensor | None, length: int, num_classes: int
             f"{name} holds {largest}; with num_classes={num_classes} the largest label is "
             f"{num_classes - 1}"
         )
+    return labels
 
 
 def check_finite(name: str, parameter: Tensor) -> None:
