@@ -3,6 +3,8 @@
 from pml_potential.losses import (
     ClassWiseMultiSimilarityLoss,
     CPMLLoss,
+    CrossBatchMemory,
+    DistributedLossWrapper,
     MeanFieldClassWiseMultiSimilarityLoss,
     MeanFieldContrastiveLoss,
     PotentialFieldLoss,
@@ -13,6 +15,8 @@ __version__ = "0.1.0"
 __all__ = [
     "CPMLLoss",
     "ClassWiseMultiSimilarityLoss",
+    "CrossBatchMemory",
+    "DistributedLossWrapper",
     "MeanFieldClassWiseMultiSimilarityLoss",
     "MeanFieldContrastiveLoss",
     "PotentialFieldLoss",

@@ -2,6 +2,8 @@
 
 from pml_potential.losses.class_wise_multi_similarity_loss import ClassWiseMultiSimilarityLoss
 from pml_potential.losses.cpml_loss import CPMLLoss
+from pml_potential.losses.cross_batch_memory import CrossBatchMemory
+from pml_potential.losses.distributed_loss_wrapper import DistributedLossWrapper
 from pml_potential.losses.mean_field_class_wise_multi_similarity_loss import (
     MeanFieldClassWiseMultiSimilarityLoss,
 )
@@ -12,6 +14,8 @@ from pml_potential.losses.validation import NonFiniteError
 __all__ = [
     "CPMLLoss",
     "ClassWiseMultiSimilarityLoss",
+    "CrossBatchMemory",
+    "DistributedLossWrapper",
     "MeanFieldClassWiseMultiSimilarityLoss",
     "MeanFieldContrastiveLoss",
     "NonFiniteError",

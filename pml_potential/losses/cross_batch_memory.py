@@ -1,0 +1,142 @@
+"""Past embeddings as further sources of a field."""
+
+from typing import Any
+
+import torch
+from pytorch_metric_learning import losses as pml_losses
+from pytorch_metric_learning.miners import BaseMiner
+from torch import Tensor
+
+from pml_potential.losses.checked_metric_loss import CheckedMetricLoss
+from pml_potential.losses.field_loss import FieldLoss
+from pml_potential.losses.validation import check_embeddings, check_integer, check_labels
+
+_SUPPORTED = ["CPMLLoss", "ClassWiseMultiSimilarityLoss", "PotentialFieldLoss"]
+
+
+class CrossBatchMemory(pml_losses.CrossBatchMemory):
+    """PML's memory of past embeddings (XBM), for the losses of this package, which PML's refuses.
+
+    The memory is a queue of the last ``memory_size`` embeddings, detached. In a field they are sources:
+    with the batch z, the proxies p and the memory s,
+
+        U = Σ over x in z and p of [ Σ_{all of z, p and s: same class} psi_att(r)
+                                     + Σ_{all of z, p and s: other class} psi_rep(r) ]
+
+    and the loss is U / (number of z and p). An embedding joins the memory after its own batch has been
+    worked on, so that no point meets its own copy. With ``ClassWiseMultiSimilarityLoss``, which is made
+    of pairs, this is PML's class unchanged: pairs of the batch with the memory, which then holds the
+    batch, too.
+
+    Args:
+        loss: a ``PotentialFieldLoss``, ``CPMLLoss`` or ``ClassWiseMultiSimilarityLoss``.
+        embedding_size: d, at least 1.
+        memory_size: embeddings to remember, at least 1 and at least as many as a batch. Default 1024.
+        miner: chooses, from the batch and the memory, which embeddings of the batch count and how much.
+            Default: none, all count alike.
+
+    Shape:
+        - embeddings: (batch_size, d), labels: (batch_size,); the loss is a scalar.
+        - ``indices_tuple``: as for the loss; in a field the anchors choose whose energy counts.
+        - ``enqueue_mask``: (batch_size,) of booleans. Embeddings where it is true join the memory at
+          once and act as sources only, the others are the batch: for two networks, as in MoCo.
+
+    A checkpoint holds the memory and where its queue stands. While nothing is remembered yet, the loss
+    is that of the batch alone.
+
+    Raises:
+        ValueError: The loss is none of the three; a batch is larger than the memory; both
+            ``indices_tuple`` and ``enqueue_mask`` are given; or what the loss itself refuses.
+        TypeError: An argument has the wrong type.
+
+    Source:
+        Wang et al., "Cross-Batch Memory for Embedding Learning", CVPR 2020, arXiv 1912.06798.
+
+    Examples:
+        >>> import torch
+        >>> from pml_potential import CrossBatchMemory, PotentialFieldLoss
+        >>> loss_func = PotentialFieldLoss(num_classes=10, embedding_size=64)
+        >>> loss_func = CrossBatchMemory(loss_func, embedding_size=64, memory_size=256)
+        >>> for _ in range(3):
+        ...     embeddings = torch.randn(32, 64, requires_grad=True)
+        ...     loss_func(embeddings, torch.randint(10, (32,))).backward()
+        >>> loss_func.queue_idx
+        96
+    """
+
+    def __init__(
+        self,
+        loss: CheckedMetricLoss,
+        embedding_size: int,
+        memory_size: int = 1024,
+        miner: BaseMiner | None = None,
+    ) -> None:
+        embedding_size = check_integer("embedding_size", embedding_size, 1)
+        memory_size = check_integer("memory_size", memory_size, 1)
+        super().__init__(loss, embedding_size, memory_size, miner)
+
+    @classmethod
+    def check_loss_support(cls, loss_name: str) -> None:
+        """Raise unless a loss of this name can have a memory."""
+        if loss_name not in _SUPPORTED:
+            raise ValueError(f"loss is a {loss_name}; a memory is of use to {', '.join(_SUPPORTED)}")
+
+    @staticmethod
+    def supported_losses() -> list[str]:
+        """Names of the losses that can have a memory."""
+        return _SUPPORTED
+
+    def forward(
+        self,
+        embeddings: Tensor,
+        labels: Tensor,
+        indices_tuple: tuple[Tensor, ...] | None = None,
+        enqueue_mask: Tensor | None = None,
+    ) -> Any:
+        """Compute the loss of the batch among what is remembered, and remember the batch."""
+        check_embeddings("embeddings", embeddings, self.embedding_size)
+        labels = check_labels("labels", labels, len(embeddings), self.loss.num_classes)
+        if indices_tuple is not None and enqueue_mask is not None:
+            raise ValueError("indices_tuple and enqueue_mask are both given; leave one of them out")
+        new = len(embeddings) if enqueue_mask is None else int(enqueue_mask.sum())
+        if new > self.memory_size:
+            raise ValueError(
+                f"{new} embeddings do not fit into a memory of memory_size={self.memory_size}"
+            )
+        if not isinstance(self.loss, FieldLoss):
+            return super().forward(embeddings, labels, indices_tuple, enqueue_mask)
+        if enqueue_mask is not None:
+            self._remember(embeddings[enqueue_mask], labels[enqueue_mask])
+            return self._loss_among_sources(embeddings[~enqueue_mask], labels[~enqueue_mask], None)
+        loss = self._loss_among_sources(embeddings, labels, indices_tuple)
+        self._remember(embeddings, labels)
+        return loss
+
+    def _loss_among_sources(
+        self, embeddings: Tensor, labels: Tensor, indices_tuple: tuple[Tensor, ...] | None
+    ) -> Any:
+        filled = self.memory_size if self.has_been_filled else self.queue_idx
+        if filled == 0:
+            return self.loss(embeddings, labels, indices_tuple)
+        sources, source_labels = self.embedding_memory[:filled], self.label_memory[:filled]
+        if self.miner is not None:
+            indices_tuple = self.create_indices_tuple(
+                embeddings, labels, sources, source_labels, indices_tuple, False
+            )
+        return self.loss(embeddings, labels, indices_tuple, sources, source_labels)
+
+    def _remember(self, embeddings: Tensor, labels: Tensor) -> None:
+        self.embedding_memory = self.embedding_memory.to(embeddings)
+        self.label_memory = self.label_memory.to(labels)
+        # PML takes a queue that has not moved for one that is full.
+        if len(embeddings) > 0:
+            self.add_to_memory(embeddings, labels, len(embeddings))
+
+    def get_extra_state(self) -> Tensor:
+        """Where the queue stands, and whether it is full: a part of the checkpoint."""
+        return torch.tensor([self.queue_idx, int(self.has_been_filled)])
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take up the queue where a checkpoint left it."""
+        queue_idx, filled = state.tolist()
+        self.queue_idx, self.has_been_filled = queue_idx, bool(filled)
