@@ -1,10 +1,10 @@
 # %% [markdown]
 # # Swapping losses in PML's metric-loss example
 #
-# The example of pytorch-metric-learning that trains with `MetricLossOnly`, with the same parts in the same
-# order; only the loss changes. Run it as a script, or cell by cell in an editor that knows `# %%`. The images
-# are the glyphs that come with this package, so that nothing is downloaded: letters of 16 typefaces, half of
-# the characters for training and the other half, which training never sees, for the test.
+# The example of pytorch-metric-learning that trains with `MetricLossOnly`, with the same parts in the
+# same order; only the loss changes. Run it as a script, or cell by cell in an editor that knows `# %%`.
+# The images are the glyphs that come with this package, so that nothing is downloaded: characters in 16
+# typefaces, half of them for training and the other half, which training never sees, for the test.
 
 # %%
 import torch
@@ -35,8 +35,8 @@ test_dataset = TensorDataset(images[~is_train], labels[~is_train])
 # %% [markdown]
 # ## Losses
 #
-# PML's own are the first two. Those of this package take their place without any other change; what they have
-# in common with PML's losses is listed on the page "What works with pytorch-metric-learning".
+# The first two are PML's own. Those of this package take their place without any other change; what PML
+# can do with them is listed on the page "What works with pytorch-metric-learning".
 
 # %%
 embedding_size = 64
@@ -57,9 +57,9 @@ loss_funcs = {
 # %% [markdown]
 # ## Network, optimizers, sampler, trainer
 #
-# The trap: a loss with proxies or mean fields has parameters, and they need an optimizer. PML's trainers call
-# it `metric_loss_optimizer`. Without it everything runs, the proxies stay where they started, and nobody says
-# so. `MultiSimilarityMiner` belongs to the triplet loss; a field looks at all pairs by itself.
+# The trap: a loss with proxies or mean fields has parameters, and they need an optimizer. PML's trainers
+# call it `metric_loss_optimizer`. Without it everything runs, the proxies stay where they started, and
+# nobody says so. `MultiSimilarityMiner` belongs to the triplet loss; a field finds its pairs by itself.
 
 
 # %%
@@ -118,8 +118,8 @@ def test(models):
 # %% [markdown]
 # ## Every loss in turn
 #
-# One epoch is enough to see that each of them learns. It says nothing about which is best: for that, each
-# needs a search of its own hyperparameters, on validation classes, and repetitions. That is what
+# One epoch is enough to see that each of them learns. It says nothing about which is best: for that,
+# each needs a search for its hyperparameters, on validation classes, and repetitions. That is what
 # `pml-potential run` is for.
 
 # %%

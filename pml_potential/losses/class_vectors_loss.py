@@ -17,7 +17,7 @@ class ClassVectorsLoss(WeightRegularizerMixin, CheckedMetricLoss):
         name: of the parameter.
         num_classes: N, at least 1.
         embedding_size: d, at least 1.
-        vectors_per_class: rows of the parameter for each class, at least 0.
+        vectors_per_class: rows of the parameter for each class, at least 0; at 0 there is no parameter.
         **kwargs: what PML's losses take.
     """
 
@@ -34,21 +34,28 @@ class ClassVectorsLoss(WeightRegularizerMixin, CheckedMetricLoss):
         self.embedding_size = embedding_size
         self._vectors_name = name
         self._vectors_per_class = vectors_per_class
-        self.register_parameter(name, nn.Parameter(self._new_vectors(num_classes)))
+        if vectors_per_class > 0:
+            self.register_parameter(name, nn.Parameter(self._new_vectors(num_classes)))
+        else:
+            # No parameter: record-keeper reads all that a loss has, and fails at an empty one.
+            setattr(self, name, torch.empty(0, embedding_size))
         self._fit_to_classes()
         self.add_to_recordable_attributes(name="num_classes", is_stat=False)
 
     @torch.no_grad()
-    def add_classes(self, count: int) -> None:
+    def add_classes(self, count: int, optimizer: torch.optim.Optimizer | None = None) -> None:
         """Make room for further classes, numbered on from those there are; keep what was learnt.
 
-        The parameter stays the same object, so that an optimizer goes on to train it, but what the
-        optimizer remembers of it has the old shape. Delete that memory, or the next step raises an
-        error: ``optimizer.state.pop(loss.proxies, None)``, or ``loss.mean_fields``. Things built from
-        the loss's old shape, such as ``DistributedDataParallel`` around it, must be built anew.
+        The parameter stays the same object with more rows, so that an optimizer goes on to train it; but
+        what the optimizer remembers of it, such as moments, has to grow with it. Hand over the
+        optimizer, or delete what it remembers: ``optimizer.state.pop(loss.proxies, None)``, or
+        ``loss.mean_fields``. Otherwise its next step raises an error, or, if it is a fused one, may
+        write outside its memory. Build ``DistributedDataParallel`` and averages of weights anew.
 
         Args:
             count: how many, at least 1. Their vectors come from ``weight_init_func``.
+            optimizer: the one that trains this loss, if it has stepped. What it remembers of the rows
+                there are stays, and begins with zeros for the new ones.
 
         Raises:
             ValueError: ``count`` is smaller than 1.
@@ -59,15 +66,21 @@ class ClassVectorsLoss(WeightRegularizerMixin, CheckedMetricLoss):
             >>> from pml_potential import PotentialFieldLoss
             >>> loss_func = PotentialFieldLoss(num_classes=10, embedding_size=64, proxies_per_class=2)
             >>> optimizer = torch.optim.Adam(loss_func.parameters())
-            >>> loss_func.add_classes(3)
-            >>> _ = optimizer.state.pop(loss_func.proxies, None)
+            >>> loss_func.add_classes(3, optimizer)
             >>> loss_func.num_classes, loss_func.proxies.shape
             (13, torch.Size([26, 64]))
         """
         count = check_integer("count", count, 1)
-        vectors = self.get_parameter(self._vectors_name)
-        vectors.grad = None
-        vectors.data = torch.cat([vectors.data, self._new_vectors(count).to(vectors)])
+        if self._vectors_per_class > 0:
+            vectors = self.get_parameter(self._vectors_name)
+            new = self._new_vectors(count).to(vectors)
+            if optimizer is not None:
+                _grow(optimizer.state[vectors], vectors.shape, new.shape)
+            vectors.grad = None
+            grown = torch.cat([vectors.data, new])
+            # A change of dtype makes autograd forget the shape, which a loss value still at hand holds.
+            vectors.data = grown.to(torch.float16 if grown.dtype != torch.float16 else torch.float32)
+            vectors.data = grown
         self.num_classes += count
         self._fit_to_classes()
 
@@ -76,6 +89,12 @@ class ClassVectorsLoss(WeightRegularizerMixin, CheckedMetricLoss):
 
     def _new_vectors(self, classes: int) -> Tensor:
         vectors = torch.empty(classes * self._vectors_per_class, self.embedding_size)
-        if vectors.numel() > 0:
-            self.weight_init_func(vectors)
+        self.weight_init_func(vectors)
         return vectors
+
+
+def _grow(state: dict[str, Any], shape: torch.Size, new_shape: torch.Size) -> None:
+    """Append zeros to what an optimizer remembers of each row of a parameter of this shape."""
+    for name, value in state.items():
+        if isinstance(value, Tensor) and value.shape == shape:
+            state[name] = torch.cat([value, value.new_zeros(new_shape)])

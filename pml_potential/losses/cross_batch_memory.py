@@ -9,7 +9,13 @@ from torch import Tensor
 
 from pml_potential.losses.checked_metric_loss import CheckedMetricLoss
 from pml_potential.losses.field_loss import FieldLoss
-from pml_potential.losses.validation import check_embeddings, check_integer, check_labels
+from pml_potential.losses.validation import (
+    check_device,
+    check_embeddings,
+    check_finite,
+    check_integer,
+    check_labels,
+)
 
 _SUPPORTED = ["CPMLLoss", "ClassWiseMultiSimilarityLoss", "PotentialFieldLoss"]
 
@@ -74,6 +80,10 @@ class CrossBatchMemory(pml_losses.CrossBatchMemory):
         embedding_size = check_integer("embedding_size", embedding_size, 1)
         memory_size = check_integer("memory_size", memory_size, 1)
         super().__init__(loss, embedding_size, memory_size, miner)
+        if loss.embedding_size not in (None, embedding_size):
+            raise ValueError(
+                f"embedding_size is {embedding_size}; it must be the loss's, {loss.embedding_size}"
+            )
 
     @classmethod
     def check_loss_support(cls, loss_name: str) -> None:
@@ -95,14 +105,21 @@ class CrossBatchMemory(pml_losses.CrossBatchMemory):
     ) -> Any:
         """Compute the loss of the batch among what is remembered, and remember the batch."""
         check_embeddings("embeddings", embeddings, self.embedding_size)
-        labels = check_labels("labels", labels, len(embeddings), self.loss.num_classes)
-        if indices_tuple is not None and enqueue_mask is not None:
-            raise ValueError("indices_tuple and enqueue_mask are both given; leave one of them out")
+        labels = check_labels("labels", labels, len(embeddings), self.loss.num_classes).long()
+        if enqueue_mask is not None:
+            if indices_tuple is not None:
+                raise ValueError("indices_tuple and enqueue_mask are both given; leave one of them out")
+            _check_mask(enqueue_mask, len(embeddings))
         new = len(embeddings) if enqueue_mask is None else int(enqueue_mask.sum())
         if new > self.memory_size:
             raise ValueError(
-                f"{new} embeddings do not fit into a memory of memory_size={self.memory_size}"
+                f"memory_size is {self.memory_size}; {new} embeddings at once do not fit into it"
             )
+        for name, parameter in self.loss.named_parameters(recurse=False):
+            check_device(name, parameter, embeddings)
+            check_finite(name, parameter)
+        if new + self._filled() == 0:
+            return self.loss(embeddings, labels)
         if not isinstance(self.loss, FieldLoss):
             return super().forward(embeddings, labels, indices_tuple, enqueue_mask)
         if enqueue_mask is not None:
@@ -115,7 +132,7 @@ class CrossBatchMemory(pml_losses.CrossBatchMemory):
     def _loss_among_sources(
         self, embeddings: Tensor, labels: Tensor, indices_tuple: tuple[Tensor, ...] | None
     ) -> Any:
-        filled = self.memory_size if self.has_been_filled else self.queue_idx
+        filled = self._filled()
         if filled == 0:
             return self.loss(embeddings, labels, indices_tuple)
         sources, source_labels = self.embedding_memory[:filled], self.label_memory[:filled]
@@ -125,12 +142,39 @@ class CrossBatchMemory(pml_losses.CrossBatchMemory):
             )
         return self.loss(embeddings, labels, indices_tuple, sources, source_labels)
 
+    def _filled(self) -> int:
+        return int(self.memory_size if self.has_been_filled else self.queue_idx)
+
     def _remember(self, embeddings: Tensor, labels: Tensor) -> None:
         self.embedding_memory = self.embedding_memory.to(embeddings)
-        self.label_memory = self.label_memory.to(labels)
+        self.label_memory = self.label_memory.to(labels.device)
+        self.add_to_memory(embeddings, labels, len(embeddings))
+
+    def add_to_memory(self, embeddings: Tensor, labels: Tensor, batch_size: int) -> None:
+        """Put embeddings into the queue."""
         # PML takes a queue that has not moved for one that is full.
-        if len(embeddings) > 0:
-            self.add_to_memory(embeddings, labels, len(embeddings))
+        if batch_size > 0:
+            super().add_to_memory(embeddings, labels, batch_size)
+
+    def create_indices_tuple(
+        self,
+        embeddings: Tensor,
+        labels: Tensor,
+        E_mem: Tensor,  # noqa: N803
+        L_mem: Tensor,  # noqa: N803
+        input_indices_tuple: tuple[Tensor, ...] | None,
+        do_remove_self_comparisons: bool,
+    ) -> tuple[Tensor, ...]:
+        """Choose pairs or triplets of the batch and the memory."""
+        found: tuple[Tensor, ...] = super().create_indices_tuple(
+            embeddings, labels, E_mem, L_mem, input_indices_tuple, False
+        )
+        if not do_remove_self_comparisons:
+            return found
+        # PML's own way leaves a batch of one paired with itself.
+        positives = 3 if len(found) == 3 else 2
+        apart = found[1] != self.curr_batch_idx[found[0]]
+        return *(part[apart] for part in found[:positives]), *found[positives:]
 
     def get_extra_state(self) -> Tensor:
         """Where the queue stands, and whether it is full: a part of the checkpoint."""
@@ -140,3 +184,25 @@ class CrossBatchMemory(pml_losses.CrossBatchMemory):
         """Take up the queue where a checkpoint left it."""
         queue_idx, filled = state.tolist()
         self.queue_idx, self.has_been_filled = queue_idx, bool(filled)
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        saved = state_dict.get(f"{prefix}embedding_memory")
+        if saved is not None and saved.shape != self.embedding_memory.shape:
+            # torch will say what does not fit; the queue must not move for it.
+            state_dict = {k: v for k, v in state_dict.items() if k != f"{prefix}_extra_state"}
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+def _check_mask(enqueue_mask: Tensor, length: int) -> None:
+    if not isinstance(enqueue_mask, Tensor) or enqueue_mask.dtype != torch.bool:
+        kind = getattr(enqueue_mask, "dtype", type(enqueue_mask).__name__)
+        raise TypeError(f"enqueue_mask is of {kind}; it must be a tensor of booleans")
+    if enqueue_mask.shape != (length,):
+        raise ValueError(
+            f"enqueue_mask has shape {tuple(enqueue_mask.shape)}; it must be ({length},), one for each "
+            "embedding"
+        )
+    if enqueue_mask.all():
+        raise ValueError("enqueue_mask is true everywhere, which leaves no embedding for the batch")

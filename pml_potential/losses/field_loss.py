@@ -36,8 +36,8 @@ class FieldLoss(ClassVectorsLoss):
     default ``DivisorReducer`` gives U divided by the number of points, ``SumReducer`` gives U. Reducers
     that look at labels, such as ``ClassWeightedReducer``, find those of the proxies after the batch's.
 
-    With ``collect_stats=True`` each call leaves, for PML's record-keeper or anyone else, what the value
-    hides behind its constant, over all points but those of ``ref_emb``:
+    With ``collect_stats=True`` each call leaves what the value hides behind its constant, for PML's
+    record-keeper or anyone else. The n points x are the embeddings and proxies, whatever a miner chose:
 
     - ``attraction_energy``: Σ psi_att / n over the pairs of a class, a point with itself left out. For a
       decaying potential it is close to 0 while the class is scattered and falls as it gathers.
@@ -56,7 +56,6 @@ class FieldLoss(ClassVectorsLoss):
     """
 
     proxies: torch.nn.Parameter
-    proxy_labels: Tensor
 
     def __init__(
         self,
@@ -88,8 +87,10 @@ class FieldLoss(ClassVectorsLoss):
         ref_labels: Tensor | None,
     ) -> dict[str, dict[str, Any]]:
         """Compute the energy of each embedding and of each proxy, as PML's reducers take them."""
-        points, point_labels = [self.proxies, embeddings], [self.proxy_labels, labels.long()]
-        count = len(self.proxies) + len(embeddings)
+        points, point_labels = [embeddings], [labels.long()]
+        if self.proxies_per_class > 0:
+            points, point_labels = [self.proxies, embeddings], [self.proxy_labels, labels.long()]
+        count = sum(map(len, points))
         if ref_emb is not None and ref_labels is not None:
             points.append(ref_emb)
             point_labels.append(ref_labels.long())
@@ -105,7 +106,7 @@ class FieldLoss(ClassVectorsLoss):
         )
         if statistics is not None:
             self._record(statistics, unit.detach(), unit_labels, count)
-        proxy_energy, embedding_energy = energies.split([len(self.proxies), len(embeddings)])
+        proxy_energy, embedding_energy = energies.split([count - len(embeddings), len(embeddings)])
         weights = convert_to_weights(indices_tuple, labels, energies.dtype, ref_emb is not None)
         elements = torch.arange(count, device=energies.device)
         loss_dict = {
@@ -128,6 +129,8 @@ class FieldLoss(ClassVectorsLoss):
 
     def labels_of_elements(self, labels: Tensor) -> Tensor:
         """Labels of the batch, then those of the proxies."""
+        if self.proxies_per_class == 0:
+            return labels
         return torch.cat([labels.long(), self.proxy_labels])
 
     def _record(self, statistics: FieldStatistics, points: Tensor, labels: Tensor, count: int) -> None:
@@ -149,12 +152,23 @@ class FieldLoss(ClassVectorsLoss):
         names = ["attraction_energy", "repulsion_energy", "share_of_acting_pairs"]
         return names + ["mean_proxy_distance"] * (self.proxies_per_class > 0)
 
-    def _fit_to_classes(self) -> None:
-        # Part of a checkpoint: rows of proxies alone do not tell how many of them make a class.
+    @property
+    def proxy_labels(self) -> Tensor:
+        """Class of each proxy, (num_classes * proxies_per_class,)."""
+        # No buffer: averages of weights and casts of modules would change the classes of proxies, too.
         classes = torch.arange(self.num_classes, device=self.proxies.device)
-        self.register_buffer("proxy_labels", classes.repeat_interleave(self.proxies_per_class))
+        return classes.repeat_interleave(self.proxies_per_class)
+
+    def _fit_to_classes(self) -> None:
         # Only makes the search faster: what the loss returns does not depend on it.
         self._neighbor_list = NeighborList(len(self.proxies))
+
+    def get_extra_state(self) -> Tensor:
+        """A part of the checkpoint, since rows of proxies do not tell how many of them make a class."""
+        return torch.tensor([self.num_classes, self.proxies_per_class])
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Nothing to do: a checkpoint in which this differs is not loaded."""
 
     def _load_from_state_dict(
         self,
@@ -166,16 +180,18 @@ class FieldLoss(ClassVectorsLoss):
         unexpected_keys: list[str],
         error_msgs: list[str],
     ) -> None:
-        """Load a checkpoint, but nothing from that of a loss of another size."""
-        labels, proxies = (state_dict.get(prefix + name) for name in ("proxy_labels", "proxies"))
-        if labels is not None and proxies is not None:
-            saved = _sizes(labels, proxies)
-            if saved != (own := _sizes(self.proxy_labels, self.proxies)):
-                error_msgs.append(
-                    f"the checkpoint is that of a loss with {saved} and this loss has {own}; build the "
-                    "loss as the checkpoint's was, and call add_classes after loading if there are more"
-                )
-                return
+        saved, own = state_dict.get(f"{prefix}_extra_state"), self.get_extra_state()
+        if saved is not None and saved.tolist() != own.tolist():
+            names = ("num_classes", "proxies_per_class")
+            there, here = (
+                ", ".join(f"{name}={size}" for name, size in zip(names, sizes.tolist(), strict=True))
+                for sizes in (saved, own)
+            )
+            error_msgs.append(
+                f"the checkpoint is that of a loss with {there}, and this loss has {here}; build the "
+                "loss as the checkpoint's was, and call add_classes after loading if there are more"
+            )
+            return
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         )
@@ -261,13 +277,3 @@ class FieldLoss(ClassVectorsLoss):
 
     def _sub_loss_names(self) -> list[str]:
         return ["embedding_energy", "proxy_energy"][: 2 if self.proxies_per_class > 0 else 1]
-
-
-def _sizes(labels: Tensor, proxies: Tensor) -> str:
-    """Describe the proxies of a loss or of a checkpoint."""
-    num_classes = int(labels.max()) + 1 if len(labels) > 0 else 0
-    per_class = len(labels) // max(num_classes, 1)
-    sizes = (
-        f"num_classes={num_classes}, proxies_per_class={per_class}, embedding_size={proxies.shape[1]}"
-    )
-    return sizes if len(labels) > 0 else "proxies_per_class=0"

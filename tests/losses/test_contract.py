@@ -214,8 +214,8 @@ def test_copies_give_the_same_value(loss_class: Any, duplicate: Any) -> None:
 
 
 STATE_KEYS: list[tuple[Any, list[str]]] = [
-    (PotentialFieldLoss, ["proxies", "proxy_labels"]),
-    (CPMLLoss, ["proxies", "proxy_labels"]),
+    (PotentialFieldLoss, ["proxies", "_extra_state"]),
+    (CPMLLoss, ["proxies", "_extra_state"]),
     (MeanFieldContrastiveLoss, ["mean_fields"]),
     (MeanFieldClassWiseMultiSimilarityLoss, ["mean_fields"]),
     (ClassWiseMultiSimilarityLoss, []),
