@@ -51,7 +51,7 @@ def measure() -> dict[str, Any]:
     rows = []
     for (optimizer, alpha), start in product(product(OPTIMIZERS, ALPHAS), STARTS):
         config = _config(optimizer, alpha, start)
-        data = load_fold_data(config)
+        data = load_fold_data(config, RUNS / "features")
         folder = RUNS / f"{optimizer}-alpha_{alpha:g}-start_{STARTS[start]}"
         folds = [_measure_fold(config, data, fold, folder) for fold in range(config.protocol.folds)]
         rows.append({"optimizer": optimizer, "alpha": alpha, "start": start, "folds": folds})
@@ -59,7 +59,7 @@ def measure() -> dict[str, Any]:
     return {
         "environment": environment,
         "config": config.model_dump(),
-        "data_sha256": load_fold_data(config).images.sha256,
+        "data_sha256": load_fold_data(config, RUNS / "features").images.sha256,
         "rows": rows,
     }
 
@@ -123,7 +123,7 @@ def _measure_fold(config: Config, data: FoldData, fold: int, folder: Path) -> di
     )
     (saved,) = fold_folder.glob("models/metric_loss_best*.pth")
     proxies = torch.load(saved, map_location="cpu", weights_only=True)["proxies"]
-    embeddings = embed(best_models(config, train.channels, fold_folder), train, device_for_training())
+    embeddings = embed(best_models(config, train, fold_folder), train, device_for_training())
     distance = proxy_distance(proxies, embeddings.cpu(), torch.from_numpy(train.labels))
     return {
         "map_at_r": result.score,

@@ -1,1 +1,17 @@
 """The benchmark: "A Metric Learning Reality Check" on Optuna and PML's trainers and testers."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pml_potential.benchmark.models.export import load_model
+
+__all__ = ["load_model"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import ``load_model`` when somebody asks for it, for it takes seconds."""
+    if name in __all__:
+        from pml_potential.benchmark.models import export
+
+        return getattr(export, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

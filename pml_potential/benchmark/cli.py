@@ -1,6 +1,8 @@
 """The commands: each parses what a person typed and calls one function."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,10 +14,12 @@ from rich.table import Table
 from pml_potential import __version__
 from pml_potential.benchmark.config import compose
 from pml_potential.benchmark.experiment import run_experiment
+from pml_potential.benchmark.exporting import export_from_run
+from pml_potential.benchmark.profiling import STAGES, profile_training
 from pml_potential.benchmark.progress import Stopwatch
 from pml_potential.benchmark.records import read_json
-from pml_potential.benchmark.report import METRIC_NAMES, write_report
-from pml_potential.benchmark.report.formatting import interval
+from pml_potential.benchmark.report import write_report
+from pml_potential.benchmark.report.formatting import interval, metric_names
 from pml_potential.benchmark.schema import ConfigError
 from pml_potential.benchmark.search import SearchFailedError
 
@@ -40,54 +44,95 @@ def _version(
         print(context.get_help())
 
 
+Preset = Annotated[str | None, typer.Argument(metavar="[PROTOCOL]", help="Short for --protocol.")]
+ProtocolName = Annotated[str | None, typer.Option(help="How losses are judged.")]
+DatasetName = Annotated[str, typer.Option(help="The images.")]
+ModelName = Annotated[str, typer.Option(help="The network.")]
+LossName = Annotated[str, typer.Option(help="The loss, with its search.")]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Any value of the configuration."),
+]
+Folder = Annotated[
+    Path | None, typer.Option(help="Folder of the run. Default: runs/ and the presets' names.")
+]
+
+
 @app.command()
 def run(
-    preset: Annotated[
-        str | None, typer.Argument(metavar="[PROTOCOL]", help="Short for --protocol.")
-    ] = None,
-    protocol: Annotated[str | None, typer.Option(help="How losses are judged.")] = None,
-    dataset: Annotated[str, typer.Option(help="The images.")] = "glyphs",
-    model: Annotated[str, typer.Option(help="The network.")] = "small_cnn",
-    loss: Annotated[str, typer.Option(help="The loss, with its search.")] = "potential_field",
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="PATH=VALUE", help="Any value of the configuration."),
-    ] = None,
-    folder: Annotated[
-        Path | None, typer.Option(help="Folder of the run. Default: runs/ and the presets' names.")
-    ] = None,
+    preset: Preset = None,
+    protocol: ProtocolName = None,
+    dataset: DatasetName = "glyphs",
+    model: ModelName = "small_cnn",
+    loss: LossName = "potential_field",
+    assignments: Assignments = None,
+    folder: Folder = None,
 ) -> None:
     """Search, reproduce and report; the same command goes on with what was interrupted.
 
     Protocol, data set, model and loss are names of presets or paths of YAML files of your own.
     """
-    if preset is not None and protocol is not None and preset != protocol:
-        _fail(f"the protocol is given twice, as {preset!r} and as --protocol {protocol!r}")
-    presets = {
-        "protocol": protocol or preset or "quick",
-        "dataset": dataset,
-        "model": model,
-        "loss": loss,
-    }
-    if folder is None:
-        folder = Path("runs") / "-".join(Path(name).stem for name in presets.values())
+    presets = _presets(preset, protocol, dataset, model, loss)
+    _run(presets, assignments or [], folder or _default_folder(presets))
+
+
+@app.command()
+def train(
+    preset: Preset = None,
+    protocol: ProtocolName = None,
+    dataset: DatasetName = "glyphs",
+    model: ModelName = "small_cnn",
+    loss: LossName = "potential_field",
+    assignments: Assignments = None,
+    folder: Folder = None,
+) -> None:
+    """Train one configuration, without a search: a run with protocol.study=null."""
+    presets = _presets(preset, protocol, dataset, model, loss)
+    folder = folder or _default_folder(presets).with_name(_default_folder(presets).name + "-train")
+    _run(presets, [*(assignments or []), "protocol.study=null"], folder)
+
+
+@app.command()
+def profile(
+    preset: Preset = None,
+    protocol: ProtocolName = None,
+    dataset: DatasetName = "glyphs",
+    model: ModelName = "small_cnn",
+    loss: LossName = "potential_field",
+    assignments: Assignments = None,
+) -> None:
+    """Train one epoch under a profiler, and say where the time goes."""
+    presets = _presets(preset, protocol, dataset, model, loss)
+    with _errors_in_words():
+        found = profile_training(compose(presets, assignments or []), Path("runs") / "features")
+    table = Table(box=box.SIMPLE_HEAD, title_justify="left")
+    table.add_column("stage", no_wrap=True)
+    table.add_column("seconds", justify="right")
+    table.add_column("share", justify="right")
+    table.add_column("what it is")
+    for stage, seconds in found.seconds.items():
+        share = seconds / sum(found.seconds.values())
+        table.add_row(stage, f"{seconds:.2f}", f"{share:.0%}", STAGES[stage])
     console = Console()
-    watch = Stopwatch()
-    try:
-        results = run_experiment(compose(presets, assignments or []), folder, console)
-    except (ConfigError, SearchFailedError) as error:
-        _fail(str(error))
-    except OSError as error:
-        _fail(str(error))
-    except KeyboardInterrupt:
-        console.print(f"\nStopped. The same command goes on with {folder}.", highlight=False)
-        raise typer.Exit(130) from None
-    console.print(_table(results))
+    console.print(table)
     console.print(
-        f"{watch} in this session. Report: {folder / 'report' / 'index.html'}",
+        f"{found.images_per_second:.0f} images per second in training; most time goes into "
+        f"{found.limit}.",
         highlight=False,
-        soft_wrap=True,
     )
+
+
+@app.command()
+def export(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run that has ended.")],
+    target: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the model goes.")],
+    reproduction: Annotated[int, typer.Option(min=1, help="Which reproduction.")] = 1,
+    fold: Annotated[int, typer.Option(min=1, help="Which of its models.")] = 1,
+) -> None:
+    """Write a trained model, ready for pml_potential.benchmark.load_model."""
+    with _errors_in_words():
+        export_from_run(run_folder, reproduction - 1, fold - 1, target)
+    Console().print(f"Model: {target}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -105,6 +150,44 @@ def report(
     console.print(f"Report: {path.parent / 'index.html'}", highlight=False, soft_wrap=True)
 
 
+def _presets(
+    preset: str | None, protocol: str | None, dataset: str, model: str, loss: str
+) -> dict[str, str]:
+    if preset is not None and protocol is not None and preset != protocol:
+        _fail(f"the protocol is given twice, as {preset!r} and as --protocol {protocol!r}")
+    chosen = protocol or preset or "quick"
+    return {"protocol": chosen, "dataset": dataset, "model": model, "loss": loss}
+
+
+def _default_folder(presets: dict[str, str]) -> Path:
+    return Path("runs") / "-".join(Path(name).stem for name in presets.values())
+
+
+def _run(presets: dict[str, str], assignments: list[str], folder: Path) -> None:
+    console = Console()
+    watch = Stopwatch()
+    try:
+        with _errors_in_words():
+            results = run_experiment(compose(presets, assignments), folder, console)
+    except KeyboardInterrupt:
+        console.print(f"\nStopped. The same command goes on with {folder}.", highlight=False)
+        raise typer.Exit(130) from None
+    console.print(_table(results))
+    console.print(
+        f"{watch} in this session. Report: {folder / 'report' / 'index.html'}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@contextmanager
+def _errors_in_words() -> Iterator[None]:
+    try:
+        yield
+    except (ConfigError, SearchFailedError, OSError) as error:
+        _fail(str(error))
+
+
 def _table(results: dict[str, Any]) -> Table:
     loss, data = results["config"]["loss"]["name"], results["data"]["name"]
     succeeded = sum("failure" not in result for result in results["reproductions"])
@@ -117,11 +200,12 @@ def _table(results: dict[str, Any]) -> Table:
     )
     table.add_column("model", no_wrap=True)
     table.add_column("embeddings", no_wrap=True)
-    for name in METRIC_NAMES.values():
+    metrics = metric_names(results)
+    for name in metrics.values():
         table.add_column(name, justify="right", no_wrap=True)
     for state, kinds in results["test"].items():
-        for kind, metrics in kinds.items():
-            table.add_row(state, kind, *(interval(metrics[metric]) for metric in METRIC_NAMES))
+        for kind, values in kinds.items():
+            table.add_row(state, kind, *(interval(values[metric]) for metric in metrics))
     return table
 
 

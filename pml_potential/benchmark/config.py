@@ -83,6 +83,10 @@ def compose(presets: Mapping[str, str], assignments: Sequence[str] = ()) -> Conf
     ranges = values.get("search")
     if isinstance(ranges, dict):
         values["search"] = {path: found for path, found in ranges.items() if found is not None}
+    protocol = values.get("protocol")
+    if isinstance(protocol, dict) and "study" in protocol and protocol["study"] is None:
+        # Presets of losses bring ranges along, of no use to a protocol that searches nothing.
+        values["search"] = {}
     config = _validated(values, origins)
     try:
         check_names(config)

@@ -1,13 +1,20 @@
-"""Judging embeddings: MAP@R, R-precision and precision@1, by PML's tester and calculator."""
+"""Judging embeddings: MAP@R, R-precision, precision@1 and Recall@K, by PML's tester and calculator."""
 
+from collections.abc import Sequence
+from functools import partial
+from importlib.util import find_spec
+from math import nan
 from typing import Any
 
 import torch
+from pytorch_metric_learning.distances import LpDistance
 from pytorch_metric_learning.testers import GlobalEmbeddingSpaceTester
 from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
+from pytorch_metric_learning.utils.inference import CustomKNN, FaissKNN
 from torch import Tensor, nn
 
-from pml_potential.benchmark.image_dataset import ImageDataset
+from pml_potential.benchmark.labelled_dataset import LabelledDataset
+from pml_potential.benchmark.schema import Config
 from pml_potential.benchmark.silence import without_progress_bars
 
 PRIMARY_METRIC = "mean_average_precision_at_r"
@@ -16,10 +23,104 @@ METRICS = (PRIMARY_METRIC, "r_precision", "precision_at_1")
 
 _EVALUATION_BATCH = 256
 
+_QUERIES_AT_A_TIME = 4096
+"""Rows of the neighbour table, and of PML's tables made from it, that are in memory at a time."""
 
-def build_calculator(device: torch.device) -> AccuracyCalculator:
-    """PML's accuracy calculator for ``METRICS``, with as many neighbours as the largest class."""
-    return AccuracyCalculator(include=METRICS, k="max_bin_count", device=device)
+
+def metrics_of(config: Config) -> tuple[str, ...]:
+    """All metrics of a test: ``METRICS``, and the Recall@K of the protocol."""
+    return (*METRICS, *(f"recall_at_{k}" for k in config.protocol.recall_at))
+
+
+class RetrievalCalculator(AccuracyCalculator):
+    """PML's calculator of ``METRICS``, with Recall@K, in bounded memory.
+
+    Neighbours come from faiss where it is installed, and from PML's search by torch elsewhere; the
+    numbers are the same. Queries are worked on in parts, so that n queries with k neighbours each never
+    need n * k numbers at once. A query whose class has no other member among the references does not
+    count.
+
+    Args:
+        device: where to search.
+        recall_at: K of each Recall@K, the share of queries with a member of their class among their K
+            nearest neighbours.
+    """
+
+    def __init__(self, device: torch.device, recall_at: Sequence[int] = ()) -> None:
+        for k in recall_at:
+            setattr(self, f"calculate_recall_at_{k}", partial(_recall, k))
+        self._recall_at = tuple(recall_at)
+        knn = FaissKNN() if find_spec("faiss") else CustomKNN(LpDistance(), batch_size=_EVALUATION_BATCH)
+        super().__init__(
+            include=(*METRICS, *self._names_of_recall()),
+            k="max_bin_count",
+            device=device,
+            knn_func=knn,
+            # Clusters are for metrics that nobody asks for here.
+            kmeans_func=len,
+        )
+
+    def requires_knn(self) -> list[str]:
+        """Metrics that look at neighbours."""
+        return [*super().requires_knn(), *self._names_of_recall()]
+
+    def determine_k(self, bin_counts: Tensor, num_references: int, ref_includes_query: bool) -> int:
+        """Neighbours to look for: as many as the largest class has, or the largest K."""
+        most: int = super().determine_k(bin_counts, num_references, ref_includes_query)
+        return min(max((most, *self._recall_at)), num_references - int(ref_includes_query))
+
+    def get_accuracy(
+        self,
+        query: Tensor,
+        query_labels: Tensor,
+        reference: Tensor | None = None,
+        reference_labels: Tensor | None = None,
+        ref_includes_query: bool = False,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+    ) -> dict[str, float]:
+        """Compute the metrics of queries among references, or among themselves."""
+        if reference is None or reference_labels is None:
+            reference, reference_labels, ref_includes_query = query, query_labels, True
+        of_class = reference_labels.flatten().long().bincount()
+        others = torch.zeros(len(query), dtype=torch.long, device=of_class.device)
+        known = query_labels.flatten().long()
+        has_class = known < len(of_class)
+        others[has_class] = of_class[known[has_class]] - int(ref_includes_query)
+        total: dict[str, float] = {}
+        for start in range(0, len(query), _QUERIES_AT_A_TIME):
+            part = slice(start, start + _QUERIES_AT_A_TIME)
+            if ref_includes_query:
+                # PML wants the queries to be the first of the references.
+                ends = [(end[start:], end[:start]) for end in (reference, reference_labels)]
+                references = [torch.cat(end) for end in ends]
+            else:
+                references = [reference, reference_labels]
+            counted = int((others[part] > 0).sum())
+            found = super().get_accuracy(
+                query[part],
+                query_labels[part],
+                references[0],
+                references[1],
+                ref_includes_query,
+                include,
+                exclude,
+            )
+            for metric, value in found.items():
+                share = counted * float(value) if counted else 0.0
+                total[metric] = total.get(metric, 0.0) + share
+        counted = int((others > 0).sum())
+        return {metric: value / counted if counted else nan for metric, value in total.items()}
+
+    def _names_of_recall(self) -> tuple[str, ...]:
+        return tuple(f"recall_at_{k}" for k in self._recall_at)
+
+
+def _recall(
+    k: int, knn_labels: Tensor, query_labels: Tensor, not_lone_query_mask: Tensor, **_: Any
+) -> float:
+    found = (knn_labels[:, :k] == query_labels[:, None]).any(dim=1)[not_lone_query_mask]
+    return found.double().mean().item()
 
 
 def build_tester(device: torch.device, end_of_testing_hook: Any = None) -> GlobalEmbeddingSpaceTester:
@@ -29,40 +130,51 @@ def build_tester(device: torch.device, end_of_testing_hook: Any = None) -> Globa
         batch_size=_EVALUATION_BATCH,
         dataloader_num_workers=0,
         data_device=device,
-        accuracy_calculator=build_calculator(device),
+        accuracy_calculator=RetrievalCalculator(device),
         end_of_testing_hook=end_of_testing_hook,
     )
 
 
-def embed(models: dict[str, nn.Module], dataset: ImageDataset, device: torch.device) -> Tensor:
+def embed(models: dict[str, nn.Module], dataset: LabelledDataset, device: torch.device) -> Tensor:
     """Embed a data set.
 
     Returns:
         (len(dataset), embedding_size), l2-normalised, in the order of the data set.
     """
     with without_progress_bars():
-        embeddings, _ = build_tester(device).get_all_embeddings(
-            dataset, models["trunk"], models["embedder"]
-        )
+        tester = build_tester(device)
+        tester.dataloader_num_workers = dataset.workers
+        embeddings, _ = tester.get_all_embeddings(dataset, models["trunk"], models["embedder"])
     result: Tensor = embeddings
     return result
 
 
-def judge(embeddings: Tensor, labels: Tensor) -> dict[str, float]:
-    """Compute ``METRICS`` of a set in which every embedding looks for its class among the others.
+def judge(
+    embeddings: Tensor,
+    labels: Tensor,
+    gallery: Tensor | None = None,
+    gallery_labels: Tensor | None = None,
+    recall_at: Sequence[int] = (),
+) -> dict[str, float]:
+    """Compute ``METRICS``, and Recall@K, of images that look for their class.
 
     Args:
         embeddings: (n, d).
         labels: (n,).
+        gallery: (m, d), where they look; default: among each other.
+        gallery_labels: (m,).
+        recall_at: K of each Recall@K.
 
     Returns:
-        Each metric, in [0, 1]; classes of a single image do not count.
+        Each metric, in [0, 1]; images without another one of their class to find do not count.
 
     Examples:
         >>> points = torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]])
-        >>> judge(points, torch.tensor([0, 0, 1, 1]))["precision_at_1"]
+        >>> judge(points, torch.tensor([0, 0, 1, 1]), recall_at=[1])["recall_at_1"]
         1.0
     """
-    calculator = build_calculator(embeddings.device)
-    accuracy = calculator.get_accuracy(embeddings, labels.to(embeddings.device))
-    return {metric: float(accuracy[metric]) for metric in METRICS}
+    calculator = RetrievalCalculator(embeddings.device, recall_at)
+    labels = labels.to(embeddings.device)
+    if gallery_labels is not None:
+        gallery_labels = gallery_labels.to(embeddings.device)
+    return calculator.get_accuracy(embeddings, labels, gallery, gallery_labels)

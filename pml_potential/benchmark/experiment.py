@@ -11,7 +11,7 @@ from pml_potential.benchmark import config as configuration
 from pml_potential.benchmark.config import differences, read_saved, with_values
 from pml_potential.benchmark.folds import load_fold_data
 from pml_potential.benchmark.loss_building import build_loss, build_optimizer
-from pml_potential.benchmark.models import build_models
+from pml_potential.benchmark.models import build_models, check_image_size
 from pml_potential.benchmark.progress import RunProgress
 from pml_potential.benchmark.records import read_json, write_json, write_text
 from pml_potential.benchmark.report import write_report
@@ -40,7 +40,7 @@ def run_experiment(config: Config, folder: Path, console: Console) -> dict[str, 
         SearchFailedError: Every trial failed.
     """
     check_runnable(config)
-    data = load_fold_data(config)
+    data = load_fold_data(config, folder.parent / "features")
     _claim(folder, config)
     environment = _remembered_environment(folder)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -63,7 +63,8 @@ def check_runnable(config: Config) -> None:
     for end in ("low", "high"):
         values = {path: getattr(found, end) for path, found in config.search.items()}
         corner = with_values(config, values)
-        models = build_models(corner.model, channels=1)
+        models = build_models(corner.model, channels=1, pretrained=False)
+        check_image_size(models["trunk"], corner.model, corner.protocol.crop)
         build_optimizer(corner.model.trunk_optimizer, models["trunk"].parameters())
         build_optimizer(corner.model.embedder_optimizer, models["embedder"].parameters())
         loss = build_loss(corner.loss, num_classes=2, embedding_size=corner.model.embedding_size)

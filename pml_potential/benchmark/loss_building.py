@@ -2,16 +2,31 @@
 
 import inspect
 from collections.abc import Iterable, Sequence
+from types import ModuleType
 from typing import Any
 
 import torch
 from pytorch_metric_learning import losses as pml_losses
+from pytorch_metric_learning import miners, regularizers
 from pytorch_metric_learning.losses import BaseMetricLossFunction
+from pytorch_metric_learning.miners import BaseMiner
 from torch import nn
+from torch.optim import lr_scheduler
+from torch.optim.lr_scheduler import LRScheduler
 
 import pml_potential
+from pml_potential.benchmark.models import check_trunk_name
 from pml_potential.benchmark.nearest import did_you_mean
-from pml_potential.benchmark.schema import Config, ConfigError, Loss, Optimizer
+from pml_potential.benchmark.schema import Config, ConfigError, Loss, Optimizer, Part
+
+_SET_BY_SUBCLASSES = {"potential", "name", "vectors_per_class"}
+"""Arguments of this package's base classes that no user gives."""
+
+_PARTS = {
+    "weight_regularizer": regularizers,
+    "embedding_regularizer": regularizers,
+    "miner": miners,
+}
 
 
 def check_names(config: Config) -> None:
@@ -21,8 +36,17 @@ def check_names(config: Config) -> None:
         ConfigError: One of them does not; its ``keys`` say where the configuration names it.
     """
     _check_arguments(
-        config.loss.params, _loss_arguments(_loss_class(config.loss.name)), ("loss", "params")
+        config.loss.params, _named_arguments(_loss_class(config.loss.name)), ("loss", "params")
     )
+    for kind, module in _PARTS.items():
+        part = getattr(config.loss, kind)
+        if part is not None:
+            accepted = _named_arguments(_part_class(part.name, module, kind))
+            _check_arguments(part.params, accepted, ("loss", kind, "params"))
+    try:
+        check_trunk_name(config.model.trunk)
+    except ConfigError as error:
+        raise ConfigError(str(error), ("model", "trunk")) from None
     optimizers = {
         ("loss", "optimizer"): config.loss.optimizer,
         ("model", "trunk_optimizer"): config.model.trunk_optimizer,
@@ -47,12 +71,15 @@ def build_loss(loss: Loss, num_classes: int, embedding_size: int) -> BaseMetricL
             with it.
     """
     loss_class = _loss_class(loss.name)
-    accepted = _loss_arguments(loss_class)
-    filled = {"num_classes": num_classes, "embedding_size": embedding_size}
-    arguments = {name: value for name, value in filled.items() if name in accepted} | loss.params
+    sizes = {"num_classes": num_classes, "embedding_size": embedding_size}
     try:
-        built: BaseMetricLossFunction = loss_class(**arguments)
-    except (TypeError, ValueError) as error:
+        parts = {
+            kind: _build(_part_class(getattr(loss, kind).name, _PARTS[kind], kind), loss_part, sizes)
+            for kind in ("weight_regularizer", "embedding_regularizer")
+            if (loss_part := getattr(loss, kind)) is not None
+        }
+        built: BaseMetricLossFunction = _build(loss_class, loss, sizes, **parts)
+    except (AssertionError, TypeError, ValueError) as error:
         raise ConfigError(f"loss.params: {loss.name}: {error}") from error
     has_parameters = any(True for _ in built.parameters())
     if has_parameters and loss.optimizer is None:
@@ -69,6 +96,21 @@ def build_loss(loss: Loss, num_classes: int, embedding_size: int) -> BaseMetricL
     return built
 
 
+def build_miner(loss: Loss) -> BaseMiner | None:
+    """Build the miner of PML that goes with a loss, if one does.
+
+    Raises:
+        ConfigError: There is no such miner, or a value is outside its range.
+    """
+    if loss.miner is None:
+        return None
+    try:
+        miner: BaseMiner = _build(_part_class(loss.miner.name, miners, "miner"), loss.miner, {})
+        return miner
+    except (AssertionError, TypeError, ValueError) as error:
+        raise ConfigError(f"loss.miner: {loss.miner.name}: {error}") from error
+
+
 def build_optimizer(optimizer: Optimizer, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     """Build an optimizer of ``torch.optim`` by its name.
 
@@ -81,6 +123,45 @@ def build_optimizer(optimizer: Optimizer, parameters: Iterable[nn.Parameter]) ->
         return built
     except (TypeError, ValueError) as error:
         raise ConfigError(f"optimizer {optimizer.name}: {error}") from error
+
+
+def build_schedule(schedule: Part, optimizer: torch.optim.Optimizer) -> LRScheduler:
+    """Build a schedule of ``torch.optim.lr_scheduler`` by its name.
+
+    Raises:
+        ConfigError: There is no such schedule, or it does not take an argument or its value.
+    """
+    candidate: Any = getattr(lr_scheduler, schedule.name, None)
+    if not (inspect.isclass(candidate) and issubclass(candidate, LRScheduler)):
+        names = [n for n in dir(lr_scheduler) if n.endswith("LR")]
+        raise ConfigError(
+            f"training.schedule.name: torch.optim.lr_scheduler has no {schedule.name!r}"
+            f"{did_you_mean(schedule.name, names)}"
+        )
+    try:
+        arguments: dict[str, Any] = schedule.params
+        built: LRScheduler = candidate(optimizer, **arguments)
+        return built
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"training.schedule: {schedule.name}: {error}") from error
+
+
+def _build(part_class: Any, part: Part | Loss, sizes: dict[str, int], **further: Any) -> Any:
+    """Call a class with its configured arguments and with those sizes that it takes."""
+    accepted = _named_arguments(part_class)
+    filled = {name: value for name, value in sizes.items() if name in accepted}
+    return part_class(**(filled | part.params | further))
+
+
+def _part_class(name: str, module: ModuleType, kind: str) -> Any:
+    candidate = getattr(module, name, None)
+    if inspect.isclass(candidate) and issubclass(candidate, nn.Module):
+        return candidate
+    names = [name for name in dir(module) if inspect.isclass(getattr(module, name))]
+    raise ConfigError(
+        f"loss.{kind}.name: {module.__name__} has no {name!r}{did_you_mean(name, names)}",
+        ("loss", kind, "name"),
+    )
 
 
 def _loss_class(name: str) -> Any:
@@ -117,10 +198,10 @@ def _check_arguments(given: Iterable[str], accepted: Sequence[str], keys: tuple[
             )
 
 
-def _loss_arguments(loss_class: type) -> list[str]:
+def _named_arguments(part_class: type) -> list[str]:
     """Names of all keyword arguments that the class and the classes it passes them on to accept."""
     names: dict[str, None] = {}
-    for ancestor in inspect.getmro(loss_class):
+    for ancestor in inspect.getmro(part_class):
         if not issubclass(ancestor, nn.Module) and not ancestor.__name__.endswith("Mixin"):
             continue
         if ancestor is nn.Module or "__init__" not in vars(ancestor):
@@ -128,4 +209,4 @@ def _loss_arguments(loss_class: type) -> list[str]:
         for name, parameter in inspect.signature(vars(ancestor)["__init__"]).parameters.items():
             if name != "self" and parameter.kind is not inspect.Parameter.VAR_KEYWORD:
                 names[name] = None
-    return [name for name in names if name != "potential"]
+    return [name for name in names if name not in _SET_BY_SUBCLASSES]

@@ -1,5 +1,6 @@
 """Reproductions: the best trial trained again with new seeds and judged on the test classes."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -7,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pml_potential.benchmark.evaluation import METRICS, embed, judge
+from pml_potential.benchmark.evaluation import embed, judge
 from pml_potential.benchmark.fold_trainer import DivergedError
 from pml_potential.benchmark.folds import FoldData
-from pml_potential.benchmark.image_dataset import ImageDataset
+from pml_potential.benchmark.labelled_dataset import LabelledDataset
 from pml_potential.benchmark.progress import RunProgress
 from pml_potential.benchmark.records import read_json, write_json
 from pml_potential.benchmark.schema import Config
@@ -60,12 +61,19 @@ def reproduction_results(config: Config, folder: Path) -> list[dict[str, Any]]:
     ]
 
 
-def score_on_test_classes(embeddings: list[Tensor], labels: Tensor) -> TestScores:
+def score_on_test_classes(
+    embeddings: list[Tensor],
+    labels: Tensor,
+    queries: int | None = None,
+    recall_at: Sequence[int] = (),
+) -> TestScores:
     """Judge the models of a cross-validation together on the test set.
 
     Args:
         embeddings: for each model, (n, d), l2-normalised.
         labels: (n,).
+        queries: so many of the first are queries, which look among the others; None: all among all.
+        recall_at: K of each Recall@K.
 
     Returns:
         ``separated``: the mean over the models of each metric; ``concatenated``: each metric of the
@@ -77,11 +85,16 @@ def score_on_test_classes(embeddings: list[Tensor], labels: Tensor) -> TestScore
         >>> scores["concatenated"]["precision_at_1"]
         1.0
     """
-    each = [judge(points, labels) for points in embeddings]
-    return {
-        "separated": {metric: mean(scores[metric] for scores in each) for metric in METRICS},
-        "concatenated": judge(torch.cat(embeddings, dim=1), labels),
-    }
+
+    def judged(points: Tensor) -> dict[str, float]:
+        if queries is None:
+            return judge(points, labels, recall_at=recall_at)
+        ends = (points[:queries], labels[:queries], points[queries:], labels[queries:])
+        return judge(*ends, recall_at=recall_at)
+
+    each = [judged(points) for points in embeddings]
+    separated = {metric: mean(scores[metric] for scores in each) for metric in each[0]}
+    return {"separated": separated, "concatenated": judged(torch.cat(embeddings, dim=1))}
 
 
 def _reproduce(
@@ -104,16 +117,23 @@ def _reproduce(
                 seed,
                 progress.finish_epoch,
                 keep_models=True,
+                queries=data.splits.queries,
             )
         except DivergedError as error:
             progress.fail(str(error), folds - fold)
             return {"failure": f"fold {fold + 1}: {error}"}
         progress.finish_fold(result.score, result.best_epoch, result.seconds, was_done)
-        trained.append(best_models(config, test.channels, fold_folder))
-        untrained.append(untrained_models(config, test.channels, seed))
-    return {"trained": _score(trained, test), "untrained": _score(untrained, test)}
+        trained.append(best_models(config, test, fold_folder))
+        untrained.append(untrained_models(config, test, seed))
+    arguments = test, data.splits.queries, config.protocol.recall_at
+    return {"trained": _score(trained, *arguments), "untrained": _score(untrained, *arguments)}
 
 
-def _score(models: list[dict[str, nn.Module]], test: ImageDataset) -> TestScores:
+def _score(
+    models: list[dict[str, nn.Module]],
+    test: LabelledDataset,
+    queries: int | None,
+    recall_at: Sequence[int],
+) -> TestScores:
     embeddings = [embed(model, test, device_for_training()) for model in models]
-    return score_on_test_classes(embeddings, torch.from_numpy(test.labels))
+    return score_on_test_classes(embeddings, torch.from_numpy(test.labels), queries, recall_at)

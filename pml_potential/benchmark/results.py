@@ -13,11 +13,17 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import TrialState
 from scipy.stats import t as student_t
 
-from pml_potential.benchmark.evaluation import METRICS
+from pml_potential.benchmark.evaluation import metrics_of
 from pml_potential.benchmark.folds import FoldData
 from pml_potential.benchmark.reproduction import reproduction_folder, reproduction_results
 from pml_potential.benchmark.schema import Config
-from pml_potential.benchmark.search import best_config, ended_trials, failure_of, trial_folder
+from pml_potential.benchmark.search import (
+    best_config,
+    ended_trials,
+    failure_of,
+    trial_folder,
+    trials_to_run,
+)
 from pml_potential.benchmark.training import FoldResult, finished_fold
 
 _PACKAGES = (
@@ -32,24 +38,29 @@ _PACKAGES = (
 
 
 def confidence_interval(values: Sequence[float]) -> dict[str, Any]:
-    """Mean and half the width of its 95% confidence interval (Student t).
+    """Mean, standard deviation and half the width of the mean's 95% confidence interval (Student t).
 
     Args:
-        values: independent repetitions; the interval needs two of them.
+        values: independent repetitions; deviation and interval need two of them.
 
     Returns:
-        ``mean``, ``half_width`` (None for a single value) and the ``values``.
+        ``mean``, ``deviation`` and ``half_width`` (None for a single value) and the ``values``.
 
     Examples:
         >>> interval = confidence_interval([0.5, 0.7])
         >>> round(interval["mean"], 3), round(interval["half_width"], 3)
         (0.6, 1.271)
     """
-    half_width = None
+    deviation = half_width = None
     if len(values) > 1:
-        quantile = float(student_t.ppf(0.975, len(values) - 1))
-        half_width = quantile * stdev(values) / len(values) ** 0.5
-    return {"mean": mean(values), "half_width": half_width, "values": list(values)}
+        deviation = stdev(values)
+        half_width = float(student_t.ppf(0.975, len(values) - 1)) * deviation / len(values) ** 0.5
+    return {
+        "mean": mean(values),
+        "deviation": deviation,
+        "half_width": half_width,
+        "values": list(values),
+    }
 
 
 def describe_environment() -> dict[str, Any]:
@@ -84,7 +95,8 @@ def collect_results(
     Returns:
         A dictionary that JSON can hold; every number that a report shows is in it.
     """
-    best = best_config(config, study)
+    best = study.best_trial if trials_to_run(config) > 0 else None
+    metrics = metrics_of(config)
     reproductions = reproduction_results(config, folder)
     succeeded = [result for result in reproductions if "failure" not in result]
     return {
@@ -94,10 +106,10 @@ def collect_results(
         "environment": environment,
         "trials": [_trial(study, trial, config, folder) for trial in ended_trials(study)],
         "best": {
-            "trial": study.best_trial.number,
-            "params": study.best_trial.params,
-            "config": best.model_dump(),
-            "validation_map_at_r": study.best_value,
+            "trial": best.number if best else None,
+            "params": best.params if best else {},
+            "config": best_config(config, study).model_dump(),
+            "validation_map_at_r": best.value if best else None,
         },
         "importance": _importance(study),
         "reproductions": [
@@ -108,7 +120,7 @@ def collect_results(
             state: {
                 kind: {
                     metric: confidence_interval([result[state][kind][metric] for result in succeeded])
-                    for metric in METRICS
+                    for metric in metrics
                 }
                 for kind in ("separated", "concatenated")
             }

@@ -18,6 +18,11 @@ class ConfigError(ValueError):
 
 
 Positive = Annotated[int, Field(ge=1)]
+PositiveNumber = Annotated[float, Field(gt=0)]
+Range = Annotated[tuple[PositiveNumber, PositiveNumber], Field(strict=False)]
+Colour = Annotated[tuple[float, float, float], Field(strict=False)]
+"""Tuples that may be written as YAML's lists; their numbers are as strict as all others."""
+
 Number = bool | int | float | None
 
 
@@ -34,11 +39,31 @@ class Study(Section):
     startup_trials: Positive = Field(description="How many of them are random, before the model.")
 
 
+class Crop(Section):
+    """What part of an image the network sees, for networks that take pictures."""
+
+    resize: Positive = Field(default=256, description="Shorter side, in pixels, before a crop.")
+    size: Positive = Field(description="Side of the crop, in pixels.")
+    scale: Range = Field(
+        default=(0.16, 1.0), description="Share of the area that a random crop for training takes."
+    )
+    ratio: Range = Field(default=(0.75, 4 / 3), description="Width over height of a random crop.")
+    flip: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.5, description="Probability of a mirror image in training."
+    )
+    augment: bool = Field(
+        default=True, description="Random crops and mirror images in training; false: as in evaluation."
+    )
+
+
 class Protocol(Section):
     """How every loss is judged."""
 
     name: str
-    folds: Annotated[int, Field(ge=2)] = Field(description="Blocks of classes to validate on.")
+    folds: Positive = Field(
+        description="Blocks of classes to validate on, of the first half of the classes. 1: train on "
+        "all of that half, and select on the test set, as the traditional protocol does."
+    )
     batch_size: Annotated[int, Field(ge=2)] = Field(description="Images in a training batch.")
     iterations_per_epoch: Positive = Field(description="Training steps that make an epoch.")
     max_epochs: Positive = Field(description="Epochs at the most.")
@@ -46,16 +71,38 @@ class Protocol(Section):
     patience: Annotated[int, Field(ge=0)] = Field(
         description="Stop when the best MAP@R is more epochs old than this."
     )
-    study: Study
+    study: Study | None = Field(
+        description="null: no search, the hyperparameters are those of the configuration."
+    )
     reproductions: Annotated[int, Field(ge=2)] = Field(
         description="Repetitions of the best trial, with new seeds, judged on the test classes."
     )
+    recall_at: Annotated[tuple[Positive, ...], Field(strict=False)] = Field(
+        default=(), description="K of the Recall@K to report."
+    )
+    crop: Crop = Field(
+        default=Crop(size=227), description="For models with an input; others see whole images."
+    )
+
+
+class Columns(Section):
+    """Names of the columns of a table of images."""
+
+    path: str = Field(default="path", description="Path of the image, relative to the table's folder.")
+    label: str = Field(default="label", description="Its class.")
+    split: str | None = Field(default=None, description="train, test, query or gallery.")
+    parent: str | None = Field(default=None, description="Its class on a second, coarser level.")
 
 
 class Dataset(Section):
     """The images."""
 
-    name: Literal["glyphs"]
+    name: Literal["glyphs", "digits", "cub200", "cars196", "sop", "in_shop", "folder", "table"]
+    root: str | None = Field(
+        default=None, description="Folder of the files. Default: data/NAME in the working folder."
+    )
+    file: str | None = Field(default=None, description="For table: the CSV or Parquet file.")
+    columns: Columns = Field(default=Columns(), description="For table: its columns.")
 
 
 class Optimizer(BaseModel):
@@ -73,13 +120,56 @@ class Optimizer(BaseModel):
         return {"lr": self.lr, **self.__pydantic_extra__}
 
 
+class Input(Section):
+    """How the pixels of a picture become the numbers that a pretrained network was trained on."""
+
+    mean: Colour = Field(description="Subtracted, channel by channel.")
+    std: Colour = Field(description="Divided by.")
+    channels: Literal["RGB", "BGR"] = Field(default="RGB", description="Their order.")
+    white: PositiveNumber = Field(default=1.0, description="The number of a white pixel, 1 or 255.")
+
+
 class Model(Section):
     """The network: a trunk, and a linear embedder on top of it."""
 
-    trunk: Literal["small_cnn"]
+    trunk: str = Field(
+        description="small_cnn, bn_inception, efficientnet_lite0, timm/NAME or torchvision/NAME."
+    )
+    weights: str | None = Field(
+        default=None,
+        description="Pretrained weights: 'download' from where the trunk's library has them, or a local "
+        "file (safetensors or a state dict). null: none.",
+    )
+    pooling: Literal["avg", "max", "avg_max"] = Field(
+        default="avg", description="How the trunk's feature map becomes a vector, if it has one."
+    )
+    input: Input | None = Field(
+        default=None, description="null: whole images as they are, with pixels in [-1, 1]."
+    )
     embedding_size: Positive
     trunk_optimizer: Optimizer
     embedder_optimizer: Optimizer
+    freeze_trunk: bool = Field(
+        default=False, description="Train the embedder alone, on features that are computed once."
+    )
+    freeze_batchnorm: bool = Field(
+        default=False, description="Keep the trunk's BatchNorm in evaluation mode."
+    )
+    warm_up_epochs: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="First epochs in which the trunk stays as it is."
+    )
+    amp: Literal["float16", "bfloat16"] | None = Field(
+        default=None, description="Mixed precision of the network; the loss stays in float32."
+    )
+    channels_last: bool = Field(default=False, description="Memory format of images.")
+    compile: bool = Field(default=False, description="torch.compile of the trunk.")
+
+
+class Part(Section):
+    """A regularizer or a miner of PML, by name."""
+
+    name: str
+    params: dict[str, Number] = Field(default={}, description="Its arguments.")
 
 
 class Loss(Section):
@@ -92,6 +182,13 @@ class Loss(Section):
     optimizer: Optimizer | None = Field(
         default=None, description="For a loss with parameters; it needs one."
     )
+    weight_regularizer: Part | None = Field(
+        default=None, description="Of the loss's parameters; weighed by params.weight_reg_weight."
+    )
+    embedding_regularizer: Part | None = Field(
+        default=None, description="Of the embeddings; weighed by params.embedding_reg_weight."
+    )
+    miner: Part | None = Field(default=None, description="Chooses pairs or triplets of each batch.")
     initialize_proxies_after_epoch: Annotated[int, Field(ge=0)] | None = Field(
         default=None,
         description="Start the proxies in the training set's embeddings after so many epochs; 0 is "
@@ -103,6 +200,16 @@ class Sampler(Section):
     """How a training batch is drawn."""
 
     m: Positive = Field(description="Images of a class in a batch.")
+
+
+class Training(Section):
+    """How learning rates and gradients are treated, for all optimizers alike."""
+
+    schedule: Part | None = Field(
+        default=None, description="A class of torch.optim.lr_scheduler, stepped after each epoch."
+    )
+    clip_value: PositiveNumber | None = Field(default=None, description="Largest gradient, each.")
+    clip_norm: PositiveNumber | None = Field(default=None, description="Largest norm of gradients.")
 
 
 class SearchRange(Section):
@@ -129,6 +236,7 @@ class Config(Section):
     model: Model
     loss: Loss
     sampler: Sampler
+    training: Training = Training()
     search: dict[str, SearchRange] = Field(
         description="Dotted paths of this configuration, each with its range."
     )
@@ -152,6 +260,15 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _check_search(self) -> "Config":
+        if self.protocol.folds == 1 and self.protocol.study is not None:
+            raise ValueError(
+                "protocol.folds is 1, which selects on the test set; a search that sees the test "
+                "classes proves nothing, set protocol.study to null"
+            )
+        if self.protocol.study is None and self.search:
+            raise ValueError(
+                f"search: {', '.join(self.search)} cannot be searched where protocol.study is null"
+            )
         for path in self.search:
             section = path.partition(".")[0]
             if section not in {"loss", "model", "sampler"}:

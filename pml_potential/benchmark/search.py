@@ -42,7 +42,9 @@ def open_study(folder: Path) -> optuna.Study:
 
 
 def trials_to_run(config: Config) -> int:
-    """Trials of a run; without anything to search, one is enough."""
+    """Trials of a run: none without a study; without anything to search, one is enough."""
+    if config.protocol.study is None:
+        return 0
     return config.protocol.study.trials if config.search else 1
 
 
@@ -68,7 +70,7 @@ def run_search(config: Config, data: FoldData, folder: Path, progress: RunProgre
     for order in range(ended, total):
         number, values = _next_trial(config, study, order)
         _run_trial(config, values, data, folder, study, number, order, progress)
-    if not study.get_trials(states=(TrialState.COMPLETE,)):
+    if total > 0 and not study.get_trials(states=(TrialState.COMPLETE,)):
         first = ended_trials(study)[0].number
         raise SearchFailedError(
             f"all {total} trials failed; the first one in {failure_of(study, first)}. Lower the "
@@ -78,8 +80,8 @@ def run_search(config: Config, data: FoldData, folder: Path, progress: RunProgre
 
 
 def best_config(config: Config, study: optuna.Study) -> Config:
-    """The configuration with the hyperparameters of the study's best trial."""
-    return with_values(config, study.best_trial.params)
+    """The configuration with the hyperparameters of the best trial, or as it is without a search."""
+    return with_values(config, study.best_trial.params) if trials_to_run(config) > 0 else config
 
 
 def ended_trials(study: optuna.Study) -> list[FrozenTrial]:
@@ -109,10 +111,8 @@ def _next_trial(config: Config, study: optuna.Study, order: int) -> tuple[int, d
             return interrupted.number, interrupted.params
         # Stopped while its values were being drawn: it never ran, and does not count.
         study.tell(interrupted.number, state=TrialState.FAIL)
-    study.sampler = GPSampler(
-        seed=derive_seed(config.seed, "sampler", order),
-        n_startup_trials=config.protocol.study.startup_trials,
-    )
+    startup = 0 if config.protocol.study is None else config.protocol.study.startup_trials
+    study.sampler = GPSampler(seed=derive_seed(config.seed, "sampler", order), n_startup_trials=startup)
     trial = study.ask({path: _distribution(found) for path, found in config.search.items()})
     return trial.number, trial.params
 

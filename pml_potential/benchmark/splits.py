@@ -16,10 +16,17 @@ class Fold:
 
 @dataclass(frozen=True)
 class Splits:
-    """Indices of images: the folds of the first half of the classes, and the test set."""
+    """Indices of images: the folds of the first half of the classes, and the test set.
+
+    Attributes:
+        folds: what is trained and validated on.
+        test: the test set; where there is a gallery, the queries and then the gallery.
+        queries: how many of the test set are queries, if the others are their gallery.
+    """
 
     folds: tuple[Fold, ...]
     test: NDArray[np.int64]
+    queries: int | None = None
 
 
 def class_disjoint_splits(labels: NDArray[np.int64], folds: int) -> Splits:
@@ -60,6 +67,46 @@ def class_disjoint_splits(labels: NDArray[np.int64], folds: int) -> Splits:
         divided.append(Fold(_indices(labels, trained), _indices(labels, held_out)))
     splits = Splits(tuple(divided), _indices(labels, classes[half:]))
     _check_disjoint(splits, labels)
+    return splits
+
+
+def published_splits(labels: NDArray[np.int64], parts: NDArray[np.str_] | None) -> Splits:
+    """Divide a data set as the traditional protocol does: one fold, which is validated on the test set.
+
+    Args:
+        labels: class of each image, (n,), integers.
+        parts: "train", "test", "query" or "gallery" for each image. None: the first half of the
+            classes is for training, the others for the test.
+
+    Returns:
+        The splits, as indices into ``labels``.
+
+    Raises:
+        ValueError: A part is empty, there are queries without a gallery, or training and test share a
+            class.
+
+    Examples:
+        >>> splits = published_splits(np.arange(4), np.array(["train", "train", "query", "gallery"]))
+        >>> splits.folds[0].train.tolist(), splits.test.tolist(), splits.queries
+        ([0, 1], [2, 3], 1)
+    """
+    if parts is None:
+        classes = np.unique(labels)
+        parts = np.where(np.isin(labels, classes[: len(classes) // 2]), "train", "test")
+    train, test, query, gallery = (
+        np.flatnonzero(parts == name).astype(np.int64) for name in ("train", "test", "query", "gallery")
+    )
+    if len(query) > 0 or len(gallery) > 0:
+        test = np.concatenate([query, gallery])
+    queries = len(query) if len(gallery) > 0 else None
+    if 0 in (len(train), len(test), queries) or (len(query) > 0 and len(gallery) == 0):
+        raise ValueError(
+            f"the data set has {len(train)} images for training, {len(test)} for the test, among them "
+            f"{len(query)} queries and {len(gallery)} in the gallery; the protocol needs some of each"
+        )
+    splits = Splits((Fold(train, test),), test, queries)
+    if shared := np.intersect1d(labels[train], labels[test]).tolist():
+        raise ValueError(f"training and test share {len(shared)} classes, the first is {shared[0]}")
     return splits
 
 

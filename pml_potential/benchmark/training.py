@@ -9,7 +9,7 @@ from torch import nn
 
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC
 from pml_potential.benchmark.fold_trainer import EpochReport, FoldTrainer
-from pml_potential.benchmark.image_dataset import ImageDataset
+from pml_potential.benchmark.labelled_dataset import LabelledDataset
 from pml_potential.benchmark.models import build_models
 from pml_potential.benchmark.records import read_json, record_keeper, set_aside, write_json
 from pml_potential.benchmark.schema import Config
@@ -45,16 +45,16 @@ def device_for_training() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def untrained_models(config: Config, channels: int, seed: int) -> dict[str, nn.Module]:
+def untrained_models(config: Config, dataset: LabelledDataset, seed: int) -> dict[str, nn.Module]:
     """The models as ``train_fold`` has them before its first step with the same seed."""
     seed_everything(seed)
-    models = build_models(config.model, channels)
+    models = _models(config, dataset)
     return {name: model.to(device_for_training()) for name, model in models.items()}
 
 
-def best_models(config: Config, channels: int, folder: Path) -> dict[str, nn.Module]:
+def best_models(config: Config, dataset: LabelledDataset, folder: Path) -> dict[str, nn.Module]:
     """The models at the best epoch of a fold that was trained with ``keep_models``."""
-    models = build_models(config.model, channels)
+    models = _models(config, dataset, pretrained=False)
     for name, model in models.items():
         (path,) = folder.glob(f"models/{name}_best*.pth")
         model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
@@ -62,14 +62,25 @@ def best_models(config: Config, channels: int, folder: Path) -> dict[str, nn.Mod
     return models
 
 
+def _models(config: Config, dataset: LabelledDataset, pretrained: bool = True) -> dict[str, nn.Module]:
+    """Trunk and embedder; on features of a trunk, the embedder alone."""
+    if dataset.width is None:
+        return build_models(config.model, dataset.channels, pretrained)
+    return {
+        "trunk": nn.Identity(),
+        "embedder": nn.Linear(dataset.width, config.model.embedding_size),
+    }
+
+
 def train_fold(
     config: Config,
-    train: ImageDataset,
-    validation: ImageDataset,
+    train: LabelledDataset,
+    validation: LabelledDataset,
     folder: Path,
     seed: int,
     report: EpochReport,
     keep_models: bool = False,
+    queries: int | None = None,
 ) -> FoldResult:
     """Train a model on one fold until validation stops to improve, and record everything.
 
@@ -84,6 +95,7 @@ def train_fold(
         seed: decides initial weights and batches.
         report: called after each validation.
         keep_models: save the latest and the best models under ``models``.
+        queries: so many of the first validation images look among the others; None: all among all.
 
     Returns:
         The result, also written to ``result.json``.
@@ -97,10 +109,10 @@ def train_fold(
     set_aside(folder)
     folder.mkdir(parents=True)
     start = time.perf_counter()
-    models = untrained_models(config, train.channels, seed)
+    models = untrained_models(config, train, seed)
     with record_keeper(folder) as keeper, without_progress_bars():
         trainer = FoldTrainer(
-            config, models, train, validation, folder / "models", keep_models, keeper, report
+            config, models, train, validation, folder / "models", keep_models, keeper, report, queries
         )
         history = trainer.run()
     best = max(history, key=lambda entry: entry[PRIMARY_METRIC])

@@ -27,8 +27,8 @@ class Experiment:
 
 
 @pytest.fixture(scope="session")
-def fold_data() -> FoldData:
-    return load_fold_data(tiny_config())
+def fold_data(tmp_path_factory: pytest.TempPathFactory) -> FoldData:
+    return load_fold_data(tiny_config(), tmp_path_factory.mktemp("features"))
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ from pml_potential.benchmark.config import (
 )
 from pml_potential.benchmark.experiment import check_runnable
 from pml_potential.benchmark.schema import Config, ConfigError
+from pml_potential.benchmark.search import trials_to_run
 
 LOSS_FILE = """\
 loss:
@@ -60,9 +61,8 @@ def test_every_preset_composes_and_can_be_built(presets: dict[str, str]) -> None
     config = composed(**presets)
     check_runnable(config)
     (kind,) = presets
-    if kind != "loss":
-        name = config.model.trunk if kind == "model" else getattr(config, kind).name
-        assert name == presets[kind]
+    if kind in {"protocol", "dataset"}:
+        assert getattr(config, kind).name == presets[kind]
 
 
 def test_every_file_of_the_presets_belongs_to_a_kind() -> None:
@@ -83,7 +83,26 @@ def test_mlrc_is_the_protocol_of_the_paper() -> None:
         "patience": 9,
         "study": {"trials": 50, "startup_trials": 10},
         "reproductions": 10,
+        "recall_at": (),
+        "crop": {
+            "resize": 256,
+            "size": 227,
+            "scale": (0.16, 1.0),
+            "ratio": (0.75, 4 / 3),
+            "flip": 0.5,
+            "augment": True,
+        },
     }
+
+
+def test_a_search_that_would_see_the_test_classes_is_refused() -> None:
+    assert "a search that sees the test classes proves nothing" in refusal("protocol.folds=1")
+
+
+def test_a_protocol_without_a_study_searches_nothing() -> None:
+    config = composed(protocol="traditional", loss="potential_field")
+    assert config.search == {}
+    assert trials_to_run(config) == 0
 
 
 @pytest.mark.parametrize(("loss", "images"), [("contrastive", 4), ("proxy_anchor", 1), ("cpml", 4)])
@@ -117,6 +136,7 @@ def test_set_changes_one_value_and_nothing_else(assignment: str, path: str, valu
 
 def test_set_of_a_section_merges() -> None:
     study = composed("protocol.study={trials: 3}").protocol.study
+    assert study is not None
     assert (study.trials, study.startup_trials) == (3, 4)
 
 
@@ -275,7 +295,7 @@ def test_a_value_of_the_wrong_type_is_quoted(assignment: str, fragments: list[st
     "assignment",
     [
         "seed=-1",
-        "protocol.folds=1",
+        "protocol.folds=0",
         "protocol.batch_size=1",
         "protocol.iterations_per_epoch=0",
         "protocol.max_epochs=0",

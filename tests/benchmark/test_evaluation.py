@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 from scipy import stats
 from torch import Tensor
 
+from pml_potential.benchmark import evaluation
 from pml_potential.benchmark.evaluation import METRICS, judge
 from pml_potential.benchmark.reproduction import score_on_test_classes
 from pml_potential.benchmark.results import confidence_interval
@@ -129,4 +131,84 @@ def test_interval_equals_that_of_scipy(count: int) -> None:
 
 def test_equal_values_have_an_interval_of_no_width_and_one_value_has_none() -> None:
     assert confidence_interval([0.5, 0.5, 0.5])["half_width"] == 0
-    assert confidence_interval([0.5]) == {"mean": 0.5, "half_width": None, "values": [0.5]}
+    alone = {"mean": 0.5, "deviation": None, "half_width": None, "values": [0.5]}
+    assert confidence_interval([0.5]) == alone
+
+
+def clustered(count: int, seed: int = 3) -> tuple[Tensor, Tensor]:
+    """Embeddings on the sphere, two of whose classes have a single member."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.cat([torch.randint(8, (count - 2,), generator=generator), torch.tensor([8, 9])])
+    embeddings = torch.randn(count, 5, generator=generator) + labels[:, None]
+    return torch.nn.functional.normalize(embeddings, dim=1), labels
+
+
+def recall_by_loops(
+    query: Tensor, labels: Tensor, gallery: Tensor, gallery_labels: Tensor, k: int, itself: bool
+) -> float:
+    found = []
+    for place, (point, label) in enumerate(zip(query.double(), labels, strict=True)):
+        others = [j for j in range(len(gallery)) if not (itself and j == place)]
+        if not any(gallery_labels[j] == label for j in others):
+            continue
+        others.sort(key=lambda j: float((gallery[j].double() - point).norm()))
+        found.append(any(gallery_labels[j] == label for j in others[:k]))
+    return sum(found) / len(found)
+
+
+@pytest.mark.parametrize("k", [1, 2, 7, 100])
+def test_recall_equals_plain_loops(k: int) -> None:
+    embeddings, labels = clustered(70)
+    expected = recall_by_loops(embeddings, labels, embeddings, labels, k, itself=True)
+    assert judge(embeddings, labels, recall_at=[k])[f"recall_at_{k}"] == pytest.approx(expected)
+
+
+def test_recall_at_1_is_precision_at_1() -> None:
+    scores = judge(*clustered(60), recall_at=[1])
+    assert scores["recall_at_1"] == scores["precision_at_1"]
+
+
+def test_queries_look_in_the_gallery_only() -> None:
+    # Queries A at 0 and B at 10; the gallery has B at 1 and 11, A at 2 and 20. For A: B, A; for B: B.
+    queries, gallery = on_a_line(0.0, 10.0), on_a_line(1.0, 11.0, 2.0, 20.0)
+    scores = judge(queries, torch.tensor([0, 1]), gallery, torch.tensor([1, 1, 0, 0]), recall_at=[1, 2])
+    # R is 2: A finds at ranks 1 and 2: 0 1, B finds 1 0 (11 is 1 away, 2 is 8 away, 1 is 9 away).
+    assert scores == pytest.approx(
+        {
+            MAP_AT_R: (0.25 + 0.5) / 2,
+            R_PRECISION: 0.5,
+            PRECISION_AT_1: 0.5,
+            "recall_at_1": 0.5,
+            "recall_at_2": 1.0,
+        }
+    )
+
+
+def test_a_query_without_its_class_in_the_gallery_does_not_count() -> None:
+    queries, gallery = on_a_line(0.0, 10.0), on_a_line(1.0, 11.0)
+    scores = judge(queries, torch.tensor([0, 9]), gallery, torch.tensor([0, 0]), recall_at=[1])
+    assert scores["recall_at_1"] == 1.0
+
+
+@pytest.mark.parametrize("at_a_time", [1, 7, 64])
+@pytest.mark.parametrize("has_gallery", [False, True])
+def test_parts_give_the_numbers_of_the_whole(
+    at_a_time: int, has_gallery: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = clustered(70)
+    gallery, labels = clustered(50, seed=4) if has_gallery else (None, None)
+    whole = judge(*points, gallery, labels, [3])
+    monkeypatch.setattr(evaluation, "_QUERIES_AT_A_TIME", at_a_time)
+    assert judge(*points, gallery, labels, [3]) == pytest.approx(whole, abs=1e-12)
+
+
+def test_search_by_torch_gives_the_numbers_of_faiss(monkeypatch: pytest.MonkeyPatch) -> None:
+    by_faiss = judge(*clustered(90), recall_at=[2])
+    monkeypatch.setattr(evaluation, "find_spec", lambda _name: None)
+    assert judge(*clustered(90), recall_at=[2]) == pytest.approx(by_faiss, abs=1e-12)
+
+
+def test_numbers_are_those_of_the_calculator_of_pml() -> None:
+    embeddings, labels = clustered(80)
+    theirs = AccuracyCalculator(include=METRICS, k="max_bin_count").get_accuracy(embeddings, labels)
+    assert judge(embeddings, labels) == pytest.approx(theirs, abs=1e-12)

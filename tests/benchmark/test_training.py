@@ -18,11 +18,11 @@ from torch import Tensor
 from pml_potential.benchmark.datasets import LabelledImages, load_glyphs
 from pml_potential.benchmark.evaluation import METRICS, PRIMARY_METRIC, embed, judge
 from pml_potential.benchmark.fold_trainer import DivergedError
-from pml_potential.benchmark.folds import FoldData
+from pml_potential.benchmark.folds import FoldData, divide
+from pml_potential.benchmark.labelled_dataset import LabelledDataset
 from pml_potential.benchmark.loss_building import build_loss
 from pml_potential.benchmark.records import read_json
 from pml_potential.benchmark.schema import Config, ConfigError
-from pml_potential.benchmark.splits import class_disjoint_splits
 from pml_potential.benchmark.training import (
     FoldResult,
     best_models,
@@ -44,14 +44,14 @@ NO_SEARCH = ("loss.params.alpha", "loss.params.delta", "loss.optimizer.lr")
 
 
 @pytest.fixture(scope="module")
-def few_images() -> FoldData:
+def few_images(tmp_path_factory: pytest.TempPathFactory) -> FoldData:
     """Forty of the characters, eight images of each."""
     glyphs = load_glyphs()
     chosen = np.flatnonzero((glyphs.labels < 40) & (np.arange(len(glyphs.labels)) % 32 < 8))
     part = LabelledImages(
         "few glyphs", glyphs.images[chosen], glyphs.labels[chosen], glyphs.class_names[:40]
     )
-    return FoldData(part, class_disjoint_splits(part.labels, folds=2))
+    return divide(tiny_config(), part, tmp_path_factory.mktemp("features"))
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_training_makes_the_embeddings_of_new_classes_far_better(
         "protocol.batch_size=32", "protocol.iterations_per_epoch=40", loss="contrastive"
     )
     validation = few_images.fold(0)[1]
-    models = untrained_models(config, 1, seed=3)
+    models = untrained_models(config, few_images.test, seed=3)
     before = judge(embed(models, validation, device_for_training()), torch.from_numpy(validation.labels))
     after = train(config, tmp_path / "fold")
     assert after.score > before[PRIMARY_METRIC] + 0.1
@@ -153,13 +153,17 @@ def test_tensorboard_reads_scalars(learnt: tuple[Path, FoldResult]) -> None:
 
 
 def test_the_same_seed_gives_the_same_bits(
-    train: Callable[..., FoldResult], learnt: tuple[Path, FoldResult], tmp_path: Path
+    train: Callable[..., FoldResult],
+    learnt: tuple[Path, FoldResult],
+    few_images: FoldData,
+    tmp_path: Path,
 ) -> None:
     folder, result = learnt
     config = tiny_config(*LEARNING)
     again = train(config, tmp_path / "again")
     assert numbers(again) == numbers(result)
-    weights = [parameters(best_models(config, 1, each)) for each in (folder, tmp_path / "again")]
+    folders = (folder, tmp_path / "again")
+    weights = [parameters(best_models(config, few_images.test, each)) for each in folders]
     assert weights[0].equal(weights[1])
 
 
@@ -306,10 +310,12 @@ def distance_to_own_class(proxies: Tensor, embeddings: Tensor, labels: Tensor) -
     return distances.where(own[:, None] == labels, torch.inf).amin(1).mean().item()
 
 
-def saved_models(config: Config, folder: Path) -> tuple[dict[str, torch.nn.Module], Tensor]:
+def saved_models(
+    config: Config, dataset: LabelledDataset, folder: Path
+) -> tuple[dict[str, torch.nn.Module], Tensor]:
     """The models and the proxies as they were saved at the only validation."""
     state = torch.load(folder / "models" / "metric_loss_2.pth", weights_only=True)
-    return best_models(config, 1, folder), state["proxies"].cpu()
+    return best_models(config, dataset, folder), state["proxies"].cpu()
 
 
 @pytest.mark.parametrize(("after", "moved"), [("null", False), ("0", True), ("1", True)])
@@ -326,9 +332,9 @@ def test_proxies_start_in_the_data_when_they_are_told_to(
         "model.embedder_optimizer={name: SGD, lr: 1.0e-30}",
     )
     train(config, tmp_path / "fold")
-    models, proxies = saved_models(config, tmp_path / "fold")
+    models, proxies = saved_models(config, few_images.test, tmp_path / "fold")
     if after == "0":
-        models = untrained_models(config, 1, seed=3)
+        models = untrained_models(config, few_images.test, seed=3)
     training = few_images.fold(0)[0]
     embeddings = embed(models, training, device_for_training()).cpu()
     distance = distance_to_own_class(proxies, embeddings, torch.from_numpy(training.labels))
@@ -343,12 +349,14 @@ def test_proxies_that_would_start_after_the_last_epoch_are_refused(
 
 
 @pytest.mark.parametrize("loss", ["contrastive", "proxy_anchor"])
-def test_losses_of_pml_train(train: Callable[..., FoldResult], tmp_path: Path, loss: str) -> None:
+def test_losses_of_pml_train(
+    train: Callable[..., FoldResult], few_images: FoldData, tmp_path: Path, loss: str
+) -> None:
     config = tiny_config(loss=loss)
     result = train(config, tmp_path / "fold")
-    trained = parameters(best_models(config, 1, tmp_path / "fold"))
+    trained = parameters(best_models(config, few_images.test, tmp_path / "fold"))
     assert result.score > 0
-    assert not trained.equal(parameters(untrained_models(config, 1, seed=3)))
+    assert not trained.equal(parameters(untrained_models(config, few_images.test, seed=3)))
 
 
 @pytest.mark.parametrize("loss", ["proxy_anchor", "potential_field", "mean_field_contrastive"])
@@ -357,7 +365,7 @@ def test_an_optimizer_of_the_loss_moves_its_parameters(
 ) -> None:
     config = tiny_config(loss=loss)
     train(config, tmp_path / "fold")
-    untrained_models(config, 1, seed=3)
+    untrained_models(config, few_images.test, seed=3)
     start: Any = build_loss(config.loss, few_images.fold(0)[0].num_classes, 64)
     end = torch.load(tmp_path / "fold" / "models" / "metric_loss_1.pth", weights_only=True)
     assert any(not end[name].cpu().equal(value) for name, value in start.state_dict().items())
@@ -377,7 +385,9 @@ def test_best_models_are_those_of_the_best_epoch(
     config = tiny_config(*RISE_AND_FALL)
     result = train(config, tmp_path / "fold", seed=4)
     validation = few_images.fold(0)[1]
-    embeddings = embed(best_models(config, 1, tmp_path / "fold"), validation, device_for_training())
+    embeddings = embed(
+        best_models(config, few_images.test, tmp_path / "fold"), validation, device_for_training()
+    )
     judged = judge(embeddings, torch.from_numpy(validation.labels))
     assert result.best_epoch < result.history[-1]["epoch"]
     assert judged[PRIMARY_METRIC] == pytest.approx(result.score, abs=1e-6)

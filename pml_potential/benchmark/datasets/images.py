@@ -4,9 +4,48 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+
+from pml_potential.benchmark.datasets.labelling import check_labelling
+
+
+class Images(Protocol):
+    """What the benchmark needs of a data set, be it in memory or in files."""
+
+    @property
+    def name(self) -> str:
+        """The data set's name."""
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """The class of each image, from 0, in the order of the sorted classes."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """A different name for each class."""
+
+    @property
+    def parts(self) -> NDArray[np.str_] | None:
+        """For each image "train", "test", "query" or "gallery", if a published division says so."""
+
+    @property
+    def parents(self) -> NDArray[np.int64] | None:
+        """The class of each image on a second, coarser level, if there is one."""
+
+    @property
+    def sha256(self) -> str:
+        """A hash that changes when the data set does."""
+
+    @property
+    def channels(self) -> int:
+        """1 for grey images, 3 for colour."""
+
+    def image(self, index: int) -> Image.Image:
+        """One image, of mode "L" if `channels` is 1, else "RGB"."""
 
 
 # Comparing arrays field by field has no single truth value, so instances compare by identity.
@@ -19,6 +58,8 @@ class LabelledImages:
         images: uint8 of shape (n, height, width) for grey or (n, height, width, 3) for colour.
         labels: int64 of shape (n,), each from 0 to ``len(class_names) - 1``.
         class_names: A different name for each class; label k is called ``class_names[k]``.
+        parts: "train", "test", "query" or "gallery" for each image, shape (n,), or None.
+        parents: int64 of shape (n,), the coarser class of each image, or None.
 
     Raises:
         ValueError: If a shape, a data type, a label or a class name is not as above.
@@ -29,12 +70,16 @@ class LabelledImages:
         >>> data = LabelledImages("tiny", pixels, np.array([0, 1]), ("cat", "dog"))
         >>> len(data.labels), data.sha256[:8]
         (2, '15172e68')
+        >>> data.image(1).mode, data.image(1).size
+        ('L', (8, 8))
     """
 
     name: str
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     class_names: tuple[str, ...]
+    parts: NDArray[np.str_] | None = None
+    parents: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -47,28 +92,33 @@ class LabelledImages:
                 "images must be of shape (n, height, width) or (n, height, width, 3) "
                 f"with no empty axis, got {self.images.shape}"
             )
-        if self.labels.dtype != np.int64:
-            raise ValueError(f"labels must be of dtype int64, got {self.labels.dtype}")
-        if self.labels.shape != self.images.shape[:1]:
-            raise ValueError(
-                f"labels must be of shape {self.images.shape[:1]}, one for each image, "
-                f"got {self.labels.shape}"
-            )
-        repeated = sorted({name for name in self.class_names if self.class_names.count(name) > 1})
-        if repeated:
-            raise ValueError(f"class_names must all differ, got more than once: {repeated}")
-        outside = self.labels[(self.labels < 0) | (self.labels >= len(self.class_names))]
-        if len(outside):
-            raise ValueError(
-                f"labels must lie from 0 to {len(self.class_names) - 1} for "
-                f"{len(self.class_names)} class names, got {int(outside[0])}"
-            )
+        check_labelling(len(self.images), self.labels, self.class_names, self.parts, self.parents)
+
+    @property
+    def channels(self) -> int:
+        """1 for grey images, 3 for colour."""
+        return 1 if self.images.ndim == 3 else 3
+
+    def image(self, index: int) -> Image.Image:
+        """Gives one image.
+
+        Args:
+            index: Its place among the images.
+
+        Returns:
+            An image of mode "L" if `channels` is 1, else "RGB".
+
+        Raises:
+            IndexError: If there is no such place.
+        """
+        return Image.fromarray(self.images[index])
 
     @property
     def sha256(self) -> str:
         """Hash of the image shape, the pixels, the labels and the class names, in hexadecimal.
 
-        It is the same on machines of either byte order, and does not depend on ``name``.
+        Parts and parents are hashed too where there are any. The hash is the same on machines of
+        either byte order, and does not depend on ``name``.
         """
         digest = hashlib.sha256()
         digest.update(repr(self.images.shape).encode())
@@ -77,4 +127,8 @@ class LabelledImages:
         # repr() keeps ("ab",) and ("a", "b") apart; ascii() is repr() with the same text on
         # every version of Python, whatever its Unicode tables call printable.
         digest.update(ascii(self.class_names).encode())
+        if self.parts is not None:
+            digest.update(ascii(("parts", *self.parts.tolist())).encode())
+        if self.parents is not None:
+            digest.update(ascii(("parents", *self.parents.tolist())).encode())
         return digest.hexdigest()

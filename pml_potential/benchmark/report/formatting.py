@@ -10,6 +10,17 @@ METRIC_NAMES = {
 """The metrics' names in print, in the order of the columns."""
 
 
+def metric_names(results: dict[str, Any]) -> dict[str, str]:
+    """Names in print of the metrics of a run: ``METRIC_NAMES``, and the Recall@K of its protocol.
+
+    Examples:
+        >>> metric_names({"config": {"protocol": {"recall_at": [1]}}})["recall_at_1"]
+        'R@1'
+    """
+    recall_at = results["config"]["protocol"].get("recall_at", ())
+    return METRIC_NAMES | {f"recall_at_{k}": f"R@{k}" for k in recall_at}
+
+
 def interval(value: dict[str, Any]) -> str:
     """Mean and half-width of an interval.
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pml_potential.benchmark.report.formatting import METRIC_NAMES, interval
+from pml_potential.benchmark.report.formatting import interval, metric_names
 
 
 def result_table(runs: Sequence[dict[str, Any]]) -> str:
@@ -16,14 +16,15 @@ def result_table(runs: Sequence[dict[str, Any]]) -> str:
     Returns:
         A table in Markdown, without a line end.
     """
+    names = metric_names(runs[0])
     tested = [(run["config"]["loss"]["name"], run["test"]["trained"]) for run in runs]
     tested.append(("untrained", runs[0]["test"]["untrained"]))
     lines = [
-        f"| loss | embeddings | {' | '.join(METRIC_NAMES.values())} |",
-        f"|---|---|{'---|' * len(METRIC_NAMES)}",
+        f"| loss | embeddings | {' | '.join(names.values())} |",
+        f"|---|---|{'---|' * len(names)}",
     ]
     for name, kinds in tested:
         for kind, metrics in kinds.items():
-            cells = " | ".join(interval(metrics[metric]) for metric in METRIC_NAMES)
+            cells = " | ".join(interval(metrics[metric]) for metric in names)
             lines.append(f"| {name} | {kind} | {cells} |")
     return "\n".join(lines)

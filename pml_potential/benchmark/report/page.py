@@ -9,7 +9,7 @@ from plotly.offline import get_plotlyjs
 
 from pml_potential.benchmark.records import write_text
 from pml_potential.benchmark.report import figures
-from pml_potential.benchmark.report.formatting import METRIC_NAMES, duration, interval, number
+from pml_potential.benchmark.report.formatting import duration, interval, metric_names, number
 
 
 def write_report(results: dict[str, Any], folder: Path) -> Path:
@@ -31,24 +31,21 @@ def write_report(results: dict[str, Any], folder: Path) -> Path:
     )
     environment.filters.update(interval=interval, number=number, duration=duration)
     best = results["best"]["trial"]
+    of_best = [trial["folds"] for trial in results["trials"] if trial["number"] == best]
     page = environment.get_template("report.html.j2").render(
         results=results,
-        metrics=METRIC_NAMES,
+        metrics=metric_names(results),
         configuration=yaml.safe_dump(results["config"], sort_keys=False, allow_unicode=True),
         plotly=get_plotlyjs(),
         figures={
-            "history": _html(figures.search_history(results)),
+            "history": _html(figures.search_history(results)) if results["trials"] else "",
             "importance": _html(figures.parameter_importance(results)) if results["importance"] else "",
             "slices": _html(figures.parameter_slices(results)) if results["config"]["search"] else "",
             "best_trial": _html(
-                figures.learning_curves(
-                    [
-                        (f"trial {best + 1}", trial["folds"])
-                        for trial in results["trials"]
-                        if trial["number"] == best
-                    ]
-                )
-            ),
+                figures.learning_curves([(f"trial {best + 1}", folds) for folds in of_best])
+            )
+            if of_best
+            else "",
             "reproductions": _html(
                 figures.learning_curves(
                     [

@@ -91,3 +91,20 @@ def test_repeated_class_names_are_quoted() -> None:
 def test_an_empty_name_is_refused() -> None:
     with pytest.raises(ValueError, match="name must not be empty, got ''"):
         make(name="")
+
+
+def test_parts_and_parents_are_hashed_where_there_are_any() -> None:
+    parts = np.array(["train", "test", "train"])
+    parents = np.array([0, 1, 0], dtype=np.int64)
+    variants = [
+        make(),
+        LabelledImages("tiny", PIXELS, LABELS, ("cat", "dog"), parts=parts),
+        LabelledImages("tiny", PIXELS, LABELS, ("cat", "dog"), parents=parents),
+        LabelledImages("tiny", PIXELS, LABELS, ("cat", "dog"), parts=parts[[1, 0, 2]]),
+    ]
+    assert len({variant.sha256 for variant in variants}) == 4
+
+
+def test_unknown_parts_are_quoted() -> None:
+    with pytest.raises(ValueError, match="among train, test, query, gallery, got 'dev'"):
+        LabelledImages("tiny", PIXELS, LABELS, ("cat", "dog"), np.array(["train", "dev", "test"]))

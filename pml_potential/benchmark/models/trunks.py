@@ -1,0 +1,137 @@
+"""Trunks by name: networks from several libraries behind one function."""
+
+import torch
+from torch import nn
+
+from pml_potential.benchmark.models.bn_inception import bn_inception
+from pml_potential.benchmark.models.efficientnet_lite import efficientnet_lite0
+from pml_potential.benchmark.models.small_cnn import small_cnn
+from pml_potential.benchmark.models.timm_trunk import check_timm_name, image_size, timm_trunk
+from pml_potential.benchmark.models.torchvision_trunk import (
+    check_torchvision_name,
+    torchvision_trunk,
+)
+from pml_potential.benchmark.nearest import did_you_mean
+from pml_potential.benchmark.schema import ConfigError, Crop, Model
+
+_OWN_NAMES = ("small_cnn", "bn_inception", "efficientnet_lite0")
+_IMAGENET_SIZE = 224
+
+
+def build_trunk(model: Model, channels: int, pretrained: bool = True) -> tuple[nn.Module, int]:
+    """Build the trunk that a configuration names.
+
+    Args:
+        model: its name, weights, pooling and input.
+        channels: colour channels of the data set's images. With ``model.input`` the trunk sees three
+            in any case.
+        pretrained: whether to load ``model.weights``.
+
+    Returns:
+        The network, from (n, channels, height, width) to (n, features), and the number of features.
+
+    Raises:
+        ConfigError: There is no such trunk, its library is not installed, it does not go with the
+            images or the pooling, or its weights cannot be loaded.
+    """
+    check_trunk_name(model.trunk)
+    seen = channels if model.input is None else 3
+    if model.trunk != "small_cnn" and seen != 3:
+        raise ConfigError(
+            f"model.input is null, so that images keep their {channels} channel, and {model.trunk!r} "
+            "takes 3; give the mean and std that it was trained with",
+            ("model", "input"),
+        )
+    try:
+        trunk, size = _build(model, seen, pretrained)
+    except (OSError, RuntimeError) as error:
+        if not pretrained or model.weights != "download":
+            raise
+        raise ConfigError(
+            f"model.weights: those of {model.trunk!r} could not be downloaded: {error}; give a local "
+            "file instead",
+            ("model", "weights"),
+        ) from error
+    return trunk, _count_features(trunk, seen, size)
+
+
+def check_trunk_name(name: str) -> None:
+    """Raise unless there is a trunk of this name.
+
+    Args:
+        name: ``small_cnn``, ``bn_inception``, ``efficientnet_lite0``, ``timm/NAME`` or
+            ``torchvision/NAME``.
+
+    Raises:
+        ConfigError: There is none, or the library that would have it is not installed.
+
+    Examples:
+        >>> check_trunk_name("smal_cnn")
+        Traceback (most recent call last):
+        ...
+        pml_potential.benchmark.schema.ConfigError: model.trunk: there is no 'smal_cnn', did you mean
+        'small_cnn'? There are 'small_cnn', 'bn_inception', 'efficientnet_lite0', 'timm/NAME' and
+        'torchvision/NAME'
+    """
+    library, slash, rest = name.partition("/")
+    if slash and library == "timm":
+        check_timm_name(rest)
+    elif slash and library == "torchvision":
+        check_torchvision_name(rest)
+    elif name not in _OWN_NAMES:
+        near = did_you_mean(name, [*_OWN_NAMES, f"timm/{rest}", f"torchvision/{rest}"])
+        own = ", ".join(repr(own) for own in _OWN_NAMES)
+        raise ConfigError(
+            f"model.trunk: there is no {name!r}{near or '.'} There are {own}, 'timm/NAME' and "
+            "'torchvision/NAME'",
+            ("model", "trunk"),
+        )
+
+
+def check_image_size(trunk: nn.Module, model: Model, crop: Crop) -> None:
+    """Raise unless the trunk takes the crops of a protocol; some take images of one size only.
+
+    Args:
+        trunk: as ``build_trunk`` built it.
+        model: what it was built from. Without an input there are no crops and nothing to check.
+        crop: the protocol's.
+
+    Raises:
+        ConfigError: It does not.
+    """
+    if model.input is None:
+        return
+    try:
+        _count_features(trunk, 3, crop.size)
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise ConfigError(
+            f"protocol.crop.size is {crop.size}, and {model.trunk!r} does not take such images: {error}",
+            ("protocol", "crop", "size"),
+        ) from error
+
+
+def _build(model: Model, channels: int, pretrained: bool) -> tuple[nn.Module, int]:
+    library, _, name = model.trunk.partition("/")
+    if library == "timm":
+        network = timm_trunk(model, name, pretrained)
+        return network, image_size(network)
+    if library == "torchvision":
+        return torchvision_trunk(model, name, pretrained), _IMAGENET_SIZE
+    if library == "small_cnn":
+        return small_cnn(model, channels, pretrained), _IMAGENET_SIZE
+    build = bn_inception if library == "bn_inception" else efficientnet_lite0
+    return build(model, pretrained), _IMAGENET_SIZE
+
+
+def _count_features(trunk: nn.Module, channels: int, size: int) -> int:
+    """Find the number of features by a look at a black image, which changes nothing of the trunk."""
+    parameter = next(trunk.parameters())
+    was_training = trunk.training
+    trunk.eval()
+    with torch.no_grad():
+        image = torch.zeros(1, channels, size, size, device=parameter.device, dtype=parameter.dtype)
+        features = trunk(image)
+    trunk.train(was_training)
+    if features.ndim != 2:
+        raise RuntimeError(f"it gives {tuple(features.shape)} for an image where (1, features) is due")
+    return int(features.shape[1])
