@@ -13,6 +13,7 @@ from rich.table import Table
 
 from pml_potential import __version__
 from pml_potential.benchmark.config import compose
+from pml_potential.benchmark.datasets.commands import datasets_app
 from pml_potential.benchmark.experiment import run_experiment
 from pml_potential.benchmark.exporting import export_from_run
 from pml_potential.benchmark.profiling import STAGES, profile_training
@@ -30,6 +31,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(datasets_app, name="datasets")
 
 
 @app.callback(invoke_without_command=True)

@@ -10,7 +10,12 @@ from rich.console import Console
 from pml_potential.benchmark import config as configuration
 from pml_potential.benchmark.config import differences, read_saved, with_values
 from pml_potential.benchmark.folds import load_fold_data
-from pml_potential.benchmark.loss_building import build_loss, build_optimizer
+from pml_potential.benchmark.loss_building import (
+    build_loss,
+    build_miner,
+    build_optimizer,
+    build_schedule,
+)
 from pml_potential.benchmark.models import build_models, check_image_size
 from pml_potential.benchmark.progress import RunProgress
 from pml_potential.benchmark.records import read_json, write_json, write_text
@@ -65,7 +70,10 @@ def check_runnable(config: Config) -> None:
         corner = with_values(config, values)
         models = build_models(corner.model, channels=1, pretrained=False)
         check_image_size(models["trunk"], corner.model, corner.protocol.crop)
-        build_optimizer(corner.model.trunk_optimizer, models["trunk"].parameters())
+        optimizer = build_optimizer(corner.model.trunk_optimizer, models["trunk"].parameters())
+        if corner.training.schedule is not None:
+            build_schedule(corner.training.schedule, optimizer)
+        build_miner(corner.loss)
         build_optimizer(corner.model.embedder_optimizer, models["embedder"].parameters())
         loss = build_loss(corner.loss, num_classes=2, embedding_size=corner.model.embedding_size)
         if corner.loss.optimizer is not None:

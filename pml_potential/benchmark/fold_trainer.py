@@ -1,5 +1,6 @@
 """PML's trainer, tester and hooks, put together for one fold."""
 
+import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,10 @@ EpochReport = Callable[[int, float], None]
 """Called after each validation with the epoch and its MAP@R."""
 
 _RECORDS_PER_EPOCH = 5
+
+
+def _is_not_about_the_trunk(record: logging.LogRecord) -> bool:
+    return 'optimizers is missing "trunk_optimizer"' not in record.getMessage()
 
 
 class DivergedError(RuntimeError):
@@ -101,6 +106,8 @@ class FoldTrainer:
         if model.compile:
             models["trunk"].compile()
         self._is_frozen = model.freeze_trunk or model.warm_up_epochs > 0
+        # On features the trunk has nothing to train, and needs no optimizer that PML could miss.
+        logging.getLogger("PML").addFilter(_is_not_about_the_trunk)
         self._trainer = MetricTrainer(
             model.amp,
             models=models,

@@ -234,6 +234,15 @@ def test_a_killed_download_leaves_no_data_set_and_the_next_one_clears_up(
     assert left_beside(root) == []
 
 
+def test_what_was_half_unpacked_is_cleared_away(server: Server, root: Path) -> None:
+    half = root.parent / f".{root.name}.partial" / "unpacked" / "Stanford_Online_Products"
+    half.mkdir(parents=True)
+    (half / "stray.JPG").write_text("x")
+    assert download("sop", root, url=server.url("products.zip"))
+    assert not list(root.rglob("stray.JPG"))
+    assert left_beside(root) == []
+
+
 def test_an_archive_that_arrived_whole_is_not_fetched_twice(
     server: Server, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

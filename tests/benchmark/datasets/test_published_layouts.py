@@ -115,6 +115,25 @@ def test_a_damaged_mat_file_is_named(tmp_path: Path, content: bytes) -> None:
         load_cars196(root)
 
 
+@pytest.mark.parametrize(
+    ("load", "write", "classes"),
+    [
+        (load_cub200, write_cub200, 200),
+        (load_cars196, write_cars196_copy, 196),
+        (load_cars196, write_cars196_original, 196),
+        (load_sop, write_sop, 8),
+        (load_in_shop, write_in_shop, 8),
+    ],
+)
+def test_the_first_half_of_all_classes_is_for_training(
+    tmp_path: Path, load: Loader, write: Callable[..., Path], classes: int
+) -> None:
+    images = load(write(tmp_path, classes=classes, images=1, side=2))
+    assert images.parts is not None
+    assert len(images.class_names) == classes
+    assert ((images.parts == "train") == (images.labels < classes // 2)).all()
+
+
 def test_sop_is_read_with_its_kinds_as_parents(tmp_path: Path) -> None:
     images = load_sop(write_sop(tmp_path, classes=12, images=2))
     assert images.name == "sop"
