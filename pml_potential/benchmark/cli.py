@@ -200,14 +200,17 @@ def _table(results: dict[str, Any]) -> Table:
         padding=(0, 1, 0, 0),
         title_justify="left",
     )
-    table.add_column("model", no_wrap=True)
-    table.add_column("embeddings", no_wrap=True)
-    metrics = metric_names(results)
-    for name in metrics.values():
+    columns = {
+        f"{state}\n{kind}": values
+        for state, kinds in results["test"].items()
+        for kind, values in kinds.items()
+        if kind == "separated" or results["config"]["protocol"]["folds"] > 1
+    }
+    table.add_column("metric", no_wrap=True)
+    for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
-    for state, kinds in results["test"].items():
-        for kind, values in kinds.items():
-            table.add_row(state, kind, *(interval(values[metric]) for metric in metrics))
+    for metric, name in metric_names(results).items():
+        table.add_row(name, *(interval(values[metric]) for values in columns.values()))
     return table
 
 
