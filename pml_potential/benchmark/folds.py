@@ -15,6 +15,7 @@ from pml_potential.benchmark.features import trunk_features
 from pml_potential.benchmark.image_dataset import FeatureDataset, ImageDataset, PictureDataset
 from pml_potential.benchmark.labelled_dataset import LabelledDataset
 from pml_potential.benchmark.models import build_models
+from pml_potential.benchmark.resized_images import resized_images
 from pml_potential.benchmark.schema import Config, ConfigError
 from pml_potential.benchmark.splits import Splits, class_disjoint_splits, published_splits
 from pml_potential.benchmark.transforms import evaluation_transform, training_transform
@@ -115,7 +116,10 @@ def _readers(config: Config, images: Images, cache: Path) -> tuple[Reader, Reade
 
         return of_arrays, of_arrays
     training = training_transform(model.input, crop, images.channels) if crop.augment else evaluation
+    pictures = images
+    if model.input is not None and not isinstance(images, LabelledImages):
+        pictures = resized_images(images, crop.resize, cache.parent / "resized")
     return (
-        lambda indices: PictureDataset(images, indices, training),
-        lambda indices: PictureDataset(images, indices, evaluation),
+        lambda indices: PictureDataset(pictures, indices, training),
+        lambda indices: PictureDataset(pictures, indices, evaluation),
     )

@@ -68,6 +68,17 @@ def evaluation_transform(model_input: Input | None, crop: Crop, channels: int) -
     return _transform(model_input, crop, channels, is_random=False)
 
 
+def resized(image: Image, size: int) -> Image:
+    """Resize a picture so that its shorter side has ``size`` pixels, as the transforms do at first."""
+    picture: Image = _resize(size)(image)
+    return picture
+
+
+def _resize(size: int) -> Any:
+    library: Any = import_library("torchvision.transforms.v2", "torchvision", "model.input")
+    return library.Resize(size, interpolation=library.InterpolationMode.BILINEAR, antialias=True)
+
+
 class _WholeImage:
     """A picture as it is, with pixels in [-1, 1]."""
 
@@ -99,7 +110,7 @@ class _Picture:
         self._std = torch.tensor(model_input.std).view(3, 1, 1)
         library: Any = import_library("torchvision.transforms.v2", "torchvision", "model.input")
         bilinear: Any = {"interpolation": library.InterpolationMode.BILINEAR, "antialias": True}
-        steps = [library.Resize(crop.resize, **bilinear)]
+        steps = [_resize(crop.resize)]
         text = [f"bilinear resize {crop.resize}"]
         if is_random:
             steps.append(

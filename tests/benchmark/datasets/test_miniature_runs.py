@@ -79,3 +79,18 @@ def test_the_epoch_is_the_best_on_the_test_set(tmp_path: Path) -> None:
         found = result["trained"]["separated"]["mean_average_precision_at_r"]
         assert found == pytest.approx(fold["score"], abs=1e-6), number
         assert (reproduction_folder(tmp_path / "run", number) / "fold_0" / "models").is_dir()
+
+
+def test_pictures_are_cropped_for_a_network_with_an_input(tmp_path: Path) -> None:
+    root = write_cub200(tmp_path / "data", CLASSES, IMAGES)
+    results = run(
+        "cub200",
+        root,
+        "mlrc",
+        tmp_path / "runs" / "run",
+        "protocol.study={trials: 1, startup_trials: 1}",
+        "protocol.crop={resize: 20, size: 16}",
+        "model.input={mean: [0.5, 0.5, 0.5], std: [0.2, 0.2, 0.2]}",
+    )
+    assert results["test"]["trained"]["separated"]["precision_at_1"]["mean"] > 0
+    assert len(list((tmp_path / "runs" / "resized").iterdir())) == 2

@@ -1,0 +1,84 @@
+"""Pictures that were decoded once are those that the transforms would have made."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from miniatures import write_class_folders, write_picture
+
+from pml_potential.benchmark import resized_images as module
+from pml_potential.benchmark.datasets import ImageFiles, UnreadableImageError
+from pml_potential.benchmark.datasets.folder import load_folder
+from pml_potential.benchmark.resized_images import ResizedImages, resized_images
+from pml_potential.benchmark.schema import Crop, Input
+from pml_potential.benchmark.transforms import evaluation_transform, training_transform
+
+CROP = Crop(resize=20, size=16)
+INPUT = Input(mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.2))
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> ImageFiles:
+    root = write_class_folders(tmp_path / "data", classes=3, images=2)
+    write_picture(root / "kind_0" / "large.png", 5, 0, side=57)
+    return load_folder(root)
+
+
+def test_transforms_give_the_same_numbers(images: ImageFiles, tmp_path: Path) -> None:
+    decoded = resized_images(images, CROP.resize, tmp_path / "cache")
+    assert isinstance(decoded, ResizedImages)
+    transform = evaluation_transform(INPUT, CROP, 3)
+    for index in range(len(images.labels)):
+        assert transform(decoded.image(index)).equal(transform(images.image(index)))
+
+
+def test_random_crops_are_the_same_with_the_same_seed(images: ImageFiles, tmp_path: Path) -> None:
+    decoded = resized_images(images, CROP.resize, tmp_path / "cache")
+    transform = training_transform(INPUT, CROP, 3)
+    torch.manual_seed(0)
+    expected = [transform(images.image(index)) for index in range(3)]
+    torch.manual_seed(0)
+    assert all(transform(decoded.image(i)).equal(picture) for i, picture in enumerate(expected))
+
+
+def test_it_is_the_same_data_set(images: ImageFiles, tmp_path: Path) -> None:
+    decoded = resized_images(images, CROP.resize, tmp_path / "cache")
+    assert np.array_equal(decoded.labels, images.labels)
+    assert (decoded.name, decoded.sha256, decoded.channels) == (images.name, images.sha256, 3)
+    assert decoded.class_names == images.class_names
+
+
+def test_pictures_are_decoded_once(
+    images: ImageFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = resized_images(images, CROP.resize, tmp_path / "cache")
+    monkeypatch.setattr(ImageFiles, "image", None)
+    again = resized_images(images, CROP.resize, tmp_path / "cache")
+    assert again.image(4).tobytes() == first.image(4).tobytes()
+    assert pickle.loads(pickle.dumps(again)).image(4).tobytes() == first.image(4).tobytes()
+
+
+def test_what_does_not_fit_stays_in_its_files(
+    images: ImageFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MOST_BYTES", 3000)
+    assert resized_images(images, CROP.resize, tmp_path / "cache") is images
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_damaged_index_is_set_aside(images: ImageFiles, tmp_path: Path) -> None:
+    first = resized_images(images, CROP.resize, tmp_path / "cache")
+    (index,) = (tmp_path / "cache").glob("*.npy")
+    index.write_bytes(b"no index")
+    again = resized_images(images, CROP.resize, tmp_path / "cache")
+    assert again.image(1).tobytes() == first.image(1).tobytes()
+    assert index.with_suffix(".damaged").is_file()
+
+
+def test_an_unreadable_picture_is_named_and_leaves_nothing(images: ImageFiles, tmp_path: Path) -> None:
+    images.paths[3].write_bytes(b"no picture")
+    with pytest.raises(UnreadableImageError, match=images.paths[3].name):
+        resized_images(images, CROP.resize, tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
