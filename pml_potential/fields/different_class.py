@@ -9,6 +9,23 @@ from pml_potential.fields.neighbors import near_tiles, widest_coordinates
 from pml_potential.fields.pairs import Block, Pairs
 
 
+def different_class_block(labels: Tensor, targets: int) -> Block:
+    """All pairs of points of different classes as one block, for so few points that no search pays.
+
+    Args:
+        labels: class of each point, (n,), integers.
+        targets: number of leading points of which each pair holds at least one.
+
+    Examples:
+        >>> different_class_block(torch.tensor([0, 0, 1]), targets=3).wanted.sum()
+        tensor(2)
+    """
+    columns = torch.arange(len(labels), device=labels.device)[None]
+    rows = columns if targets == len(labels) else columns[:, :targets]
+    differ = labels[rows][:, :, None] != labels[columns][:, None, :]
+    return Block(rows, columns, differ & (rows[:, :, None] < columns[:, None, :]))
+
+
 def different_class_pairs_within(
     radius: float, points: Tensor, labels: Tensor, targets: int
 ) -> Iterator[Pairs | Block]:

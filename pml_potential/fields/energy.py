@@ -7,7 +7,10 @@ import torch
 from torch import Tensor
 from torch._compile import _disable_dynamo
 
-from pml_potential.fields.different_class import different_class_pairs_within
+from pml_potential.fields.different_class import (
+    different_class_block,
+    different_class_pairs_within,
+)
 from pml_potential.fields.first_order import Gradients, first_order
 from pml_potential.fields.forces import Forces, forces_of, pairs_per_chunk, squared_distances
 from pml_potential.fields.neighbor_list import NeighborList
@@ -19,6 +22,9 @@ from pml_potential.fields.statistics import FieldStatistics
 _MOST_PAIRS = 2**19
 _LARGEST_SHARE_OF_PAIRS = 1 / 32
 """Acting pairs, in all and as a share of all, up to which they are listed before they are worked on."""
+
+_FEW_POINTS = 512
+"""Points up to which all pairs at once are no dearer than a search for those that act."""
 
 _KEPT_SLOPES = 2**21
 """Slopes that the forward pass keeps for the backward pass, which computes the others again."""
@@ -85,7 +91,9 @@ class _PointEnergies(torch.autograd.Function):
         statistics: FieldStatistics | None,
     ) -> Tensor:
         energies = _energies_of_plateaus(labels, potential)
-        pairs = _acting_pairs(points, labels, potential.repulsion_radius, targets, neighbor_list)
+        pairs = None
+        if len(points) > _FEW_POINTS:
+            pairs = _acting_pairs(points, labels, potential.repulsion_radius, targets, neighbor_list)
         kept: list[Forces] | None = []
         slopes = 0
         for forces in _all_forces(points, labels, potential, targets, pairs, energies, statistics):
@@ -159,11 +167,13 @@ def _all_forces(
     plateau = potential.attraction_plateau
     attraction = forces_of(attracting, points, potential.attraction, plateau, energies)
     radius, plateau = potential.repulsion_radius, potential.repulsion_plateau
-    found: Iterable[Pairs | Block] = (
-        different_class_pairs_within(radius, points, labels, targets)
-        if repelling is None
-        else [repelling]
-    )
+    found: Iterable[Pairs | Block]
+    if len(points) <= _FEW_POINTS:
+        found = [different_class_block(labels, targets)]
+    elif repelling is None:
+        found = different_class_pairs_within(radius, points, labels, targets)
+    else:
+        found = [repelling]
     repulsion = forces_of(found, points, potential.repulsion, plateau, energies)
     if statistics is not None:
         attraction = statistics.attraction.watch(attraction, energies[:targets])

@@ -216,7 +216,8 @@ class Regime:
     """A way through the engine, entered by moving its thresholds, and what was seen on the way.
 
     Args:
-        search: "listed", "crowded tiles" or "sparse tiles": how pairs of different classes are found.
+        search: "all at once", "listed", "crowded tiles" or "sparse tiles": how pairs of different
+            classes are found.
         same_class: "blocks" or "listed".
         kept: whether the slopes are kept for the backward pass.
     """
@@ -230,6 +231,7 @@ class Regime:
     kinds: dict[str, set[type]] = field(default_factory=dict)
 
     def enter(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(energy, "_FEW_POINTS", 2**40 if self.search == "all at once" else 0)
         monkeypatch.setattr(energy, "_MOST_PAIRS", 2**40 if self.search == "listed" else -1)
         monkeypatch.setattr(energy, "_LARGEST_SHARE_OF_PAIRS", 1.0)
         monkeypatch.setattr(energy, "_KEPT_SLOPES", 2**40 if self.kept else 0)
@@ -245,9 +247,13 @@ class Regime:
 
     def _watch(self, monkeypatch: pytest.MonkeyPatch) -> None:
         acting_pairs, all_forces = energy._acting_pairs, energy._all_forces
+        plateaus = energy._energies_of_plateaus
+
+        def watched_plateaus(*arguments: Any) -> Tensor:
+            self.forward_passes += 1
+            return plateaus(*arguments)
 
         def watched_pairs(*arguments: Any) -> Pairs | None:
-            self.forward_passes += 1
             pairs = acting_pairs(*arguments)
             self.longest_list = max(self.longest_list, 0 if pairs is None else len(pairs[0]))
             return pairs
@@ -256,6 +262,7 @@ class Regime:
             self.passes += 1
             yield from all_forces(*arguments)
 
+        monkeypatch.setattr(energy, "_energies_of_plateaus", watched_plateaus)
         monkeypatch.setattr(energy, "_acting_pairs", watched_pairs)
         monkeypatch.setattr(energy, "_all_forces", watched_forces)
         for name in ("same_class_pairs", "different_class_pairs_within"):
@@ -277,6 +284,9 @@ class Regime:
         if self.search == "listed":
             assert different == set()
             assert self.longest_list > 0
+        elif self.search == "all at once":
+            assert different == set()
+            assert self.longest_list == 0
         else:
             assert different == {Block if self.search == "crowded tiles" else tuple}
             assert self.longest_list == 0

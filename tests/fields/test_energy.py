@@ -36,6 +36,8 @@ STEEP = PowerLaw(0.2, 0.2, 8.0)
 
 @pytest.fixture(
     params=[
+        ("all at once", "blocks", True),
+        ("all at once", "listed", False),
         ("listed", "blocks", True),
         ("listed", "listed", False),
         ("crowded tiles", "blocks", False),
