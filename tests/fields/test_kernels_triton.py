@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pml_potential.fields import kernels_triton
+from pml_potential.fields import energy, kernels_triton
 from pml_potential.fields.brute_force import brute_force_energies
 from pml_potential.fields.energy import point_energies
 from pml_potential.fields.kernels_triton import add_pair_gradient, near_pairs, squared_distances
@@ -246,6 +246,12 @@ def energies_and_gradient(
     upstream = torch.linspace(-1, 2, len(energies), dtype=points.dtype, device=DEVICE)
     (gradient,) = torch.autograd.grad(energies, points, upstream)
     return energies.detach(), gradient
+
+
+@pytest.fixture(autouse=True)
+def few_points_are_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests' points are few; the kernels are for the search among many."""
+    monkeypatch.setattr(energy, "_FEW_POINTS", 0)
 
 
 @pytest.fixture
