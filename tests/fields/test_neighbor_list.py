@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from pml_potential import CPMLLoss, PotentialFieldLoss
-from pml_potential.fields import neighbor_list
+from pml_potential.fields import energy, neighbor_list
 from pml_potential.fields.energy import point_energies
 from pml_potential.fields.neighbor_list import NeighborList
 from pml_potential.fields.neighbors import pairs_within
@@ -31,6 +31,14 @@ COUNT = 80
 """Points that a list knows."""
 
 RADIUS = 0.2
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_points_are_searched() -> Iterator[None]:
+    """The tests' points are few; lists are for the search among many."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(energy, "_FEW_POINTS", 0)
+        yield
 
 
 class Walk:
