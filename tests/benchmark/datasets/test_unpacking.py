@@ -70,7 +70,7 @@ def test_zip_archives_are_unpacked_whatever_their_name(tmp_path: Path, folder: P
 @pytest.mark.parametrize("kind", ["tar", "zip"])
 @pytest.mark.parametrize(
     "name",
-    ["../evil.txt", "a/../../evil.txt", "/tmp/evil.txt", "..\\evil.txt", "C:\\evil.txt", "\\evil.txt"],
+    ["../evil.txt", "a/../../evil.txt", "/evil.txt", "..\\evil.txt", "C:\\evil.txt", "\\evil.txt"],
 )
 def test_names_that_lead_out_are_refused(tmp_path: Path, folder: Path, kind: str, name: str) -> None:
     if kind == "tar":
