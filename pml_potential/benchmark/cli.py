@@ -16,6 +16,7 @@ from pml_potential.benchmark.config import compose
 from pml_potential.benchmark.datasets.commands import datasets_app
 from pml_potential.benchmark.experiment import run_experiment
 from pml_potential.benchmark.exporting import export_from_run
+from pml_potential.benchmark.fold_trainer import DivergedError
 from pml_potential.benchmark.profiling import STAGES, profile_training
 from pml_potential.benchmark.progress import Stopwatch
 from pml_potential.benchmark.records import read_json
@@ -186,7 +187,7 @@ def _run(presets: dict[str, str], assignments: list[str], folder: Path) -> None:
 def _errors_in_words() -> Iterator[None]:
     try:
         yield
-    except (ConfigError, SearchFailedError, OSError) as error:
+    except (ConfigError, DivergedError, SearchFailedError, OSError) as error:
         _fail(str(error))
 
 

@@ -32,7 +32,6 @@ class Entry:
         source: Where its files come from: "packaged" with a library, "download", "on request" or
             "your own".
         url: The archive to download, if there is one.
-        archive: The kind of archive.
         checksum: The archive's, as ``md5:...`` or ``sha256:...``, if it is known for certain.
         advice: What to do to get it where it cannot be downloaded.
     """
@@ -46,7 +45,6 @@ class Entry:
     home: str = ""
     licence: str = ""
     url: str | None = None
-    archive: str | None = None
     checksum: str | None = None
     advice: str = ""
 
@@ -80,7 +78,6 @@ CATALOGUE: Mapping[str, Entry] = {
         home="https://www.vision.caltech.edu/datasets/cub_200_2011/",
         licence="non-commercial research and education; the photographers keep their rights",
         url=CUB.DOWNLOAD_URL,
-        archive="tar.gz",
         checksum="md5:97eceeb196236b17998738112f37df78",
     ),
     "cars196": Entry(
@@ -93,7 +90,6 @@ CATALOGUE: Mapping[str, Entry] = {
         home="its page and original files are gone; the link is to a copy in another layout",
         licence="non-commercial research",
         url=Cars196.DOWNLOAD_URL,
-        archive="zip",
     ),
     "sop": Entry(
         title=sop.TITLE,
@@ -105,7 +101,6 @@ CATALOGUE: Mapping[str, Entry] = {
         home="https://cvgl.stanford.edu/projects/lifted_struct/",
         licence="see its page; the pictures are from shops on eBay",
         url=StanfordOnlineProducts.DOWNLOAD_URL,
-        archive="zip",
     ),
     "in_shop": Entry(
         title=in_shop.TITLE,
