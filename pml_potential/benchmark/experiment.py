@@ -45,8 +45,11 @@ def run_experiment(config: Config, folder: Path, console: Console) -> dict[str, 
         SearchFailedError: Every trial failed.
     """
     check_runnable(config)
+    # Asked before a frozen trunk computes features, and claimed when the data are known to be there.
+    is_claimed = _is_claimed(folder, config)
     data = load_fold_data(config, folder.parent / "features")
-    _claim(folder, config)
+    if not is_claimed:
+        write_text(folder / "config.yaml", configuration.to_yaml(config))
     environment = _remembered_environment(folder)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     total = (trials_to_run(config) + config.protocol.reproductions) * config.protocol.folds
@@ -86,20 +89,20 @@ def check_runnable(config: Config) -> None:
             ) from error
 
 
-def _claim(folder: Path, config: Config) -> None:
-    """Save the configuration with the run, or make sure that it is the one that is there."""
+def _is_claimed(folder: Path, config: Config) -> bool:
+    """Whether the folder holds this run already; one that holds another is an error."""
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file; choose a folder with --folder")
     path = folder / "config.yaml"
     if not path.is_file():
-        write_text(path, configuration.to_yaml(config))
-        return
+        return False
     if found := differences(read_saved(path), config):
         raise ConfigError(
             f"{folder} holds a run of another configuration; they differ (there, here) in\n  "
             + "\n  ".join(found)
             + "\nchoose another folder with --folder, or go on with the configuration that is there"
         )
+    return True
 
 
 def _remembered_environment(folder: Path) -> dict[str, Any]:
