@@ -1,17 +1,23 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pml_potential.benchmark.config import compose, preset_names
+from pml_potential.benchmark.datasets import LabelledImages, load_glyphs
+from pml_potential.benchmark.evaluation import PRIMARY_METRIC
+from pml_potential.benchmark.folds import divide
 from pml_potential.benchmark.models import build_models, check_image_size
 from pml_potential.benchmark.schema import Config
+from pml_potential.benchmark.training import train_fold
 
 
-def composed(model: str, protocol: str = "quick") -> Config:
+def composed(model: str, protocol: str = "quick", *assignments: str) -> Config:
     presets = {"protocol": protocol, "dataset": "glyphs", "loss": "potential_field"}
-    return compose(presets | {"model": model})
+    return compose(presets | {"model": model}, assignments)
 
 
 @pytest.mark.parametrize("protocol", ["quick", "mlrc"])
@@ -50,3 +56,22 @@ def test_bn_inception_takes_what_its_library_says() -> None:
     assert list(found.std) == published["std"]
     assert [0, found.white] == published["input_range"]
     assert found.channels == published["input_space"]
+
+
+@pytest.mark.parametrize("model", preset_names("model"))
+def test_every_preset_trains_a_step_and_is_judged(model: str, tmp_path: Path) -> None:
+    config = composed(
+        model,
+        "mlrc",
+        "protocol={folds: 2, batch_size: 4, iterations_per_epoch: 1, max_epochs: 1}",
+        "protocol.validation_interval=1",
+        "sampler.m=2",
+        # Its download is what these tests cannot have.
+        "model.weights=null",
+    )
+    glyphs = load_glyphs()
+    chosen = np.flatnonzero((glyphs.labels < 8) & (np.arange(len(glyphs.labels)) % 32 < 4))
+    few = LabelledImages("few", glyphs.images[chosen], glyphs.labels[chosen], glyphs.class_names[:8])
+    data = divide(config, few, tmp_path / "features")
+    result = train_fold(config, *data.fold(0), tmp_path / "fold", 0, lambda *_: None)
+    assert 0 < result.history[0][PRIMARY_METRIC] <= 1
