@@ -121,7 +121,7 @@ def _measure_fold(config: Config, data: FoldData, fold: int, folder: Path) -> di
         report=lambda *_: None,
         keep_models=True,
     )
-    (saved,) = fold_folder.glob("models/metric_loss_best*.pth")
+    saved = fold_folder / "models" / "metric_loss_best.pth"
     proxies = torch.load(saved, map_location="cpu", weights_only=True)["proxies"]
     embeddings = embed(best_models(config, train, fold_folder), train, device_for_training())
     distance = proxy_distance(proxies, embeddings.cpu(), torch.from_numpy(train.labels))

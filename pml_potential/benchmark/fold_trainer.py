@@ -2,17 +2,15 @@
 
 import logging
 import math
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
-from pytorch_metric_learning.samplers import MPerClassSampler
 from pytorch_metric_learning.utils.logging_presets import HookContainer
 from torch import Tensor, nn
 from torch.profiler import record_function
 from torch.utils.data import Subset
 
+from pml_potential.benchmark.epoch_draws import DrawnImages, EpochSampler
 from pml_potential.benchmark.evaluation import METRICS, PRIMARY_METRIC, build_tester, embed
 from pml_potential.benchmark.labelled_dataset import LabelledDataset
 from pml_potential.benchmark.loss_building import (
@@ -23,11 +21,10 @@ from pml_potential.benchmark.loss_building import (
 )
 from pml_potential.benchmark.metric_trainer import MetricTrainer
 from pml_potential.benchmark.schema import Config
+from pml_potential.benchmark.seeds import derive_seed, seed_everything
 from pml_potential.losses import NonFiniteError
+from pml_potential.losses.field_loss import FieldLoss
 from pml_potential.losses.validation import check_embeddings, check_finite
-
-EpochReport = Callable[[int, float], None]
-"""Called after each validation with the epoch and its MAP@R."""
 
 _RECORDS_PER_EPOCH = 5
 
@@ -41,18 +38,23 @@ class DivergedError(RuntimeError):
 
 
 class FoldTrainer:
-    """Trains the models of one fold, and validates and records as it goes.
+    """Trains the models of one fold epoch by epoch, and validates and records as it goes.
+
+    What an epoch does depends on nothing but the seed, the epoch's number and ``state()`` before it.
 
     Args:
         config: what to train, and how.
         models: trunk and embedder, on the device where they are trained.
         train: images of the training classes.
         validation: images of the validation classes.
-        models_folder: where the latest and the best models go, if they are kept.
-        keep_models: whether they are.
+        seed: of the fold.
         record_keeper: where losses, metrics and hyperparameters go.
-        report: called after each validation.
         queries: so many of the first validation images look among the others; None: all among all.
+
+    Attributes:
+        epoch: epochs that are behind.
+        history: an entry a validation, with ``epoch`` and every metric.
+        modules: the models and the loss.
     """
 
     def __init__(
@@ -61,51 +63,44 @@ class FoldTrainer:
         models: dict[str, nn.Module],
         train: LabelledDataset,
         validation: LabelledDataset,
-        models_folder: Path,
-        keep_models: bool,
+        seed: int,
         record_keeper: Any,
-        report: EpochReport,
         queries: int | None,
     ) -> None:
+        self.epoch = 0
+        self.history: list[dict[str, float]] = []
         self._config = config
         self._models = models
         self._train = train
-        self._report = report
-        self._history: list[dict[str, float]] = []
+        self._seed = seed
         self._device = next(models["embedder"].parameters()).device
         self._loss: Any = build_loss(config.loss, train.num_classes, config.model.embedding_size)
         self._loss.to(self._device)
+        self.modules: dict[str, nn.Module] = models | {"metric_loss": self._loss}
         self._optimizers = self._build_optimizers()
+        self._schedulers = self._build_schedulers()
         miner = build_miner(config.loss)
         protocol = config.protocol
         self._hooks = HookContainer(
             record_keeper,
             primary_metric=PRIMARY_METRIC,
-            save_models=keep_models,
             log_freq=max(1, protocol.iterations_per_epoch // _RECORDS_PER_EPOCH),
         )
-        sets: dict[str, Any] = {"val": validation}
+        self._sets: dict[str, Any] = {"val": validation}
+        self._splits: list[tuple[str, list[str]]] | None = None
         if queries is not None:
-            sets = {
+            self._sets = {
                 "val": Subset(validation, range(queries)),
                 "gallery": Subset(validation, range(queries, len(validation))),
             }
+            self._splits = [("val", ["gallery"])]
         self._tester = build_tester(self._device, self._hooks.end_of_testing_hook)
         self._tester.dataloader_num_workers = validation.workers
-        self._validate = self._hooks.end_of_epoch_hook(
-            self._tester,
-            sets,
-            str(models_folder),
-            test_interval=protocol.validation_interval,
-            patience=protocol.patience,
-            splits_to_eval=None if queries is None else [("val", ["gallery"])],
-        )
         model = config.model
         if model.channels_last:
             models["trunk"].to(memory_format=torch.channels_last)
         if model.compile:
             models["trunk"].compile()
-        self._is_frozen = model.freeze_trunk or model.warm_up_epochs > 0
         # On features the trunk has nothing to train, and needs no optimizer that PML could miss.
         logging.getLogger("PML").addFilter(_is_not_about_the_trunk)
         self._trainer = MetricTrainer(
@@ -115,26 +110,40 @@ class FoldTrainer:
             batch_size=protocol.batch_size,
             loss_funcs={"metric_loss": self._loss},
             mining_funcs={} if miner is None else {"tuple_miner": miner},
-            dataset=train,
-            sampler=MPerClassSampler(
-                train.labels, config.sampler.m, protocol.batch_size, length_before_new_iter=len(train)
+            dataset=DrawnImages(train),
+            sampler=EpochSampler(
+                train.labels, config.sampler.m, protocol.batch_size, protocol.iterations_per_epoch
             ),
             iterations_per_epoch=protocol.iterations_per_epoch,
-            lr_schedulers=self._build_schedulers(),
+            lr_schedulers=self._schedulers,
             gradient_clippers={"trunk_grad_clipper": self._clip_gradients},
-            freeze_these=("trunk",) if self._is_frozen else (),
+            freeze_these=("trunk",) if model.freeze_trunk or model.warm_up_epochs > 0 else (),
             freeze_trunk_batchnorm=model.freeze_batchnorm,
             data_device=self._device,
             dataloader_num_workers=train.workers,
             end_of_iteration_hook=self._after_iteration,
-            end_of_epoch_hook=self._after_epoch,
         )
 
-    def run(self) -> list[dict[str, float]]:
-        """Train until validation stops to improve, or for as many epochs as the protocol allows.
+    @property
+    def best(self) -> dict[str, float]:
+        """The entry of the history with the highest MAP@R, the first of several."""
+        return max(self.history, key=lambda entry: entry[PRIMARY_METRIC])
 
-        Returns:
-            An entry a validation, with ``epoch`` and every metric.
+    @property
+    def has_validated(self) -> bool:
+        """Whether the last epoch ended with a validation."""
+        return self.epoch > 0 and self.epoch % self._config.protocol.validation_interval == 0
+
+    @property
+    def is_done(self) -> bool:
+        """Whether validation has stopped to improve, or the protocol allows no further epoch."""
+        protocol = self._config.protocol
+        if self.history and self.history[-1]["epoch"] - self.best["epoch"] > protocol.patience:
+            return True
+        return self.epoch >= protocol.max_epochs
+
+    def train_epoch(self) -> None:
+        """Train the next epoch, and validate if it is time to.
 
         Raises:
             DivergedError: The loss, its parameters or the embeddings became NaN or infinite.
@@ -142,14 +151,44 @@ class FoldTrainer:
         # Before anybody normalises them: an overflow would leave zeros that look like embeddings.
         checked = self._models["embedder"].register_forward_hook(self._check_embeddings)
         try:
-            if self._config.loss.initialize_proxies_after_epoch == 0:
+            if self.epoch == self._config.loss.initialize_proxies_after_epoch == 0:
                 self._start_proxies()
-            self._trainer.train(num_epochs=self._config.protocol.max_epochs)
+            self.epoch += 1
+            seed_everything(derive_seed(self._seed, "epoch", self.epoch))
+            if isinstance(self._loss, FieldLoss):
+                self._loss.forget_neighbors()
+            self._trainer.train_epoch(self.epoch)
+            self._end_epoch()
         except NonFiniteError as error:
             raise DivergedError(f"{error}, in {self._moment()}") from error
         finally:
             checked.remove()
-        return self._history
+
+    def state(self) -> dict[str, Any]:
+        """All that the epochs to come depend on."""
+        parts: dict[str, dict[str, Any]] = {
+            "modules": self.modules,
+            "optimizers": self._optimizers,
+            "schedulers": self._schedulers,
+        }
+        states = {
+            kind: {name: part.state_dict() for name, part in found.items()}
+            for kind, found in parts.items()
+        }
+        scaler = self._trainer.scaler.state_dict()
+        return states | {"epoch": self.epoch, "history": self.history, "scaler": scaler}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from where a trainer with the same arguments was."""
+        self.epoch, self.history = state["epoch"], state["history"]
+        for name, module in self.modules.items():
+            module.load_state_dict(state["modules"][name])
+        for name, optimizer in self._optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+        for name, scheduler in self._schedulers.items():
+            scheduler.load_state_dict(state["schedulers"][name])
+        self._trainer.scaler.load_state_dict(state["scaler"])
+        self._end_warm_up()
 
     def _build_optimizers(self) -> dict[str, torch.optim.Optimizer]:
         model = self._config.model
@@ -184,11 +223,12 @@ class FoldTrainer:
         if training.clip_norm is not None:
             nn.utils.clip_grad_norm_(parameters, training.clip_norm)
 
-    def _thaw_trunk(self) -> None:
-        """Begin to train the trunk, after the epochs in which it stayed as it was."""
-        self._is_frozen = False
-        self._trainer.freeze_these = ()
-        self._models["trunk"].requires_grad_(True)
+    def _end_warm_up(self) -> None:
+        """Begin to train the trunk, if the epochs in which it stayed as it was are over."""
+        model = self._config.model
+        if not model.freeze_trunk and self.epoch >= model.warm_up_epochs:
+            self._trainer.freeze_these = ()
+            self._models["trunk"].requires_grad_(True)
 
     def _start_proxies(self) -> None:
         labels = torch.from_numpy(self._train.labels).to(self._device)
@@ -205,23 +245,20 @@ class FoldTrainer:
             raise DivergedError(f"the loss is {value} in {self._moment()}")
         self._hooks.end_of_iteration_hook(trainer)
 
-    def _after_epoch(self, trainer: MetricTrainer) -> bool:
-        warm_up = self._config.model.warm_up_epochs
-        if self._is_frozen and not self._config.model.freeze_trunk and trainer.epoch >= warm_up:
-            self._thaw_trunk()
-        if trainer.epoch == self._config.loss.initialize_proxies_after_epoch:
+    def _end_epoch(self) -> None:
+        self._end_warm_up()
+        if self.epoch == self._config.loss.initialize_proxies_after_epoch:
             self._start_proxies()
         for name, parameter in self._loss.named_parameters():
             check_finite(name, parameter)
-        with record_function("evaluation"):
-            goes_on: bool = self._validate(trainer)
-        if trainer.epoch % self._config.protocol.validation_interval == 0:
+        if self.has_validated:
+            with record_function("evaluation"):
+                self._tester.test(
+                    self._sets, self.epoch, self._models["trunk"], self._models["embedder"], self._splits
+                )
             accuracies = self._tester.all_accuracies["val"]
             metrics = {metric: float(accuracies[f"{metric}_level0"]) for metric in METRICS}
-            self._history.append({"epoch": trainer.epoch, **metrics})
-            self._report(trainer.epoch, metrics[PRIMARY_METRIC])
-        return goes_on
+            self.history.append({"epoch": self.epoch, **metrics})
 
     def _moment(self) -> str:
-        epoch = getattr(self._trainer, "epoch", 0)
-        return f"epoch {epoch}, iteration {getattr(self._trainer, 'iteration', -1) + 1}"
+        return f"epoch {self.epoch}, iteration {getattr(self._trainer, 'iteration', -1) + 1}"

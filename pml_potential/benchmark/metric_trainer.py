@@ -20,7 +20,13 @@ class MetricTrainer(MetricLossOnly):
     def __init__(self, dtype: Literal["float16", "bfloat16"] | None, **kwargs: Any) -> None:
         self._dtype = None if dtype is None else getattr(torch, dtype)
         super().__init__(**kwargs)
-        self._scaler = torch.amp.GradScaler(self.data_device.type, enabled=dtype == "float16")
+        self.scaler = torch.amp.GradScaler(self.data_device.type, enabled=dtype == "float16")
+
+    def train_epoch(self, epoch: int) -> None:
+        """Train one epoch, with a data loader of its own: what it loaded ahead ends with the epoch."""
+        self.train(start_epoch=epoch, num_epochs=epoch)
+        # Ends the processes that loaded images.
+        self.dataloader_iter = None
 
     def get_batch(self) -> tuple[Tensor, Tensor]:
         """Wait for the next batch."""
@@ -50,12 +56,12 @@ class MetricTrainer(MetricLossOnly):
         """Compute the gradients."""
         with record_function("backward"):
             total: Any = self.losses["total_loss"]
-            self._scaler.scale(total).backward()
+            self.scaler.scale(total).backward()
 
     def clip_gradients(self) -> None:
         """Clip the gradients, unscaled."""
         for optimizer in self.optimizers.values():
-            self._scaler.unscale_(optimizer)
+            self.scaler.unscale_(optimizer)
         super().clip_gradients()
 
     def step_optimizers(self) -> None:
@@ -63,5 +69,5 @@ class MetricTrainer(MetricLossOnly):
         with record_function("optimizers"):
             for name, optimizer in self.optimizers.items():
                 if name.removesuffix("_optimizer") not in self.freeze_these:
-                    self._scaler.step(optimizer)
-            self._scaler.update()
+                    self.scaler.step(optimizer)
+            self.scaler.update()

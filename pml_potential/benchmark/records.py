@@ -2,25 +2,44 @@
 
 import json
 import os
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from pytorch_metric_learning.utils.common_functions import list_of_recordable_attributes_list_names
 from record_keeper import RecordKeeper, RecordWriter
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all: to a temporary file, flushed, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def write_bytes(path: Path, *parts: bytes | memoryview) -> None:
+    """Write a file whole or not at all: to a temporary file, flushed, then renamed.
+
+    Raises:
+        OSError: The file cannot be written, as on a full disk; the error names it.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            for part in parts:
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        # A write that fails does not know of which file it was.
+        error.filename = error.filename or str(path)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text, whole or not at all, in UTF-8."""
+    write_bytes(path, text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -33,28 +52,60 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def set_aside(folder: Path) -> None:
-    """Give an unfinished piece of work another name, so that the work can start again.
+def set_aside(path: Path, reason: str = "interrupted") -> Path:
+    """Give a piece of work that cannot be used another name, so that the work can start again.
 
     Nothing is deleted: ``fold_0`` becomes ``fold_0.interrupted_1``, and so on.
+
+    Args:
+        path: a file or a folder; if there is none, nothing happens.
+        reason: why it cannot be used, in a word.
+
+    Returns:
+        The new name.
     """
-    if not folder.exists():
-        return
     number = 1
-    while (target := folder.with_name(f"{folder.name}.interrupted_{number}")).exists():
+    while (target := path.with_name(f"{path.name}.{reason}_{number}")).exists():
         number += 1
-    folder.rename(target)
+    if path.exists():
+        path.rename(target)
+    return target
+
+
+class _ScalarKeeper(RecordKeeper):
+    """A record-keeper that leaves whole parameters out, which it would turn into lists and not write."""
+
+    def append_data(self, group_name: str, series_name: str, value: Any, iteration: int) -> None:
+        if not isinstance(value, Tensor) or value.numel() == 1:
+            super().append_data(group_name, series_name, value, iteration)
 
 
 @contextmanager
 def record_keeper(folder: Path) -> Iterator[Any]:
-    """Open a record-keeper for PML's hooks: SQLite and CSV in ``logs``, and TensorBoard's events."""
-    tensorboard = SummaryWriter(log_dir=str(folder / "tensorboard"))
+    """Open a record-keeper for PML's hooks: SQLite and CSV in ``logs``, and TensorBoard's events.
+
+    Raises:
+        OSError: They cannot be written, as on a full disk; the error names the folder.
+    """
+    with _errors_that_name(folder):
+        tensorboard = SummaryWriter(log_dir=str(folder / "tensorboard"))
+        try:
+            yield _ScalarKeeper(
+                tensorboard_writer=tensorboard,
+                record_writer=RecordWriter(str(folder / "logs")),
+                attributes_to_search_for=list_of_recordable_attributes_list_names(),
+            )
+        finally:
+            tensorboard.close()
+
+
+@contextmanager
+def _errors_that_name(folder: Path) -> Iterator[None]:
     try:
-        yield RecordKeeper(
-            tensorboard_writer=tensorboard,
-            record_writer=RecordWriter(str(folder / "logs")),
-            attributes_to_search_for=list_of_recordable_attributes_list_names(),
-        )
-    finally:
-        tensorboard.close()
+        yield
+    except sqlite3.Error as error:
+        raise OSError(f"{folder / 'logs' / 'logs.db'}: {error}") from error
+    except OSError as error:
+        # TensorBoard writes in a thread, whose errors do not say of which file they are.
+        error.filename = error.filename or str(folder)
+        raise

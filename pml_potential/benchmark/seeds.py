@@ -6,8 +6,8 @@ from typing import Literal
 import numpy as np
 import torch
 
-Stage = Literal["search", "sampler", "reproduction"]
-_STAGES: tuple[Stage, ...] = ("search", "sampler", "reproduction")
+Stage = Literal["search", "sampler", "reproduction", "epoch"]
+_STAGES: tuple[Stage, ...] = ("search", "sampler", "reproduction", "epoch")
 
 
 def derive_seed(seed: int, stage: Stage, *numbers: int) -> int:

@@ -1,20 +1,30 @@
 """Training one fold, once, with everything that it leaves on disk."""
 
 import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 from torch import nn
 
+from pml_potential.benchmark.checkpoints import Checkpoints, work_hash
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC
-from pml_potential.benchmark.fold_trainer import EpochReport, FoldTrainer
+from pml_potential.benchmark.fold_trainer import DivergedError, FoldTrainer
 from pml_potential.benchmark.labelled_dataset import LabelledDataset
 from pml_potential.benchmark.models import build_models
+from pml_potential.benchmark.record_position import cut_back, save_records
 from pml_potential.benchmark.records import read_json, record_keeper, set_aside, write_json
 from pml_potential.benchmark.schema import Config
 from pml_potential.benchmark.seeds import seed_everything
 from pml_potential.benchmark.silence import without_progress_bars
+from pml_potential.benchmark.state_file import DamagedFileError, read_state, write_state
+
+EpochReport = Callable[[int, float], None]
+"""Called after each validation with the epoch and its MAP@R."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +45,14 @@ class FoldResult:
 
 
 def finished_fold(folder: Path) -> FoldResult | None:
-    """Read the result of a fold that was trained to its end, if there is one."""
-    path = folder / "result.json"
-    return FoldResult(**read_json(path)) if path.is_file() else None
+    """Read the result of a fold that was trained to its end; None without one, or if it is damaged."""
+    try:
+        result = FoldResult(**read_json(folder / "result.json"))
+        best = next(entry for entry in result.history if entry["epoch"] == result.best_epoch)
+        is_whole = best[PRIMARY_METRIC] == result.score
+    except (FileNotFoundError, ValueError, TypeError, KeyError, StopIteration):
+        return None
+    return result if is_whole else None
 
 
 def device_for_training() -> torch.device:
@@ -53,11 +68,14 @@ def untrained_models(config: Config, dataset: LabelledDataset, seed: int) -> dic
 
 
 def best_models(config: Config, dataset: LabelledDataset, folder: Path) -> dict[str, nn.Module]:
-    """The models at the best epoch of a fold that was trained with ``keep_models``."""
+    """The models at the best epoch of a fold that was trained with ``keep_models``.
+
+    Raises:
+        DamagedFileError: A file of theirs is damaged.
+    """
     models = _models(config, dataset, pretrained=False)
     for name, model in models.items():
-        (path,) = folder.glob(f"models/{name}_best*.pth")
-        model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        model.load_state_dict(read_state(_best_model(folder, name)))
         model.to(device_for_training()).eval()
     return models
 
@@ -84,17 +102,19 @@ def train_fold(
 ) -> FoldResult:
     """Train a model on one fold until validation stops to improve, and record everything.
 
-    A fold whose folder already holds a result is not trained again. One that was interrupted starts
-    anew, and what it left is kept under another name.
+    A fold whose folder already holds a result is not trained again. One that was interrupted goes on
+    from its last checkpoint, and ends as if nothing had happened. What cannot be used, being damaged or
+    of another configuration, is kept under another name, with a warning. If another process trains the
+    fold, this one waits for it.
 
     Args:
         config: what to train, and how.
         train: images of the training classes.
         validation: images of the validation classes, none of them a training class.
-        folder: where records, models and the result go.
+        folder: where records, models, checkpoints and the result go.
         seed: decides initial weights and batches.
         report: called after each validation.
-        keep_models: save the latest and the best models under ``models``.
+        keep_models: save the models of the best epoch, and the loss, under ``models``.
         queries: so many of the first validation images look among the others; None: all among all.
 
     Returns:
@@ -103,24 +123,97 @@ def train_fold(
     Raises:
         DivergedError: The loss or the embeddings became NaN or infinite.
         ConfigError: The configuration names a loss or an optimizer that cannot be built.
+        OSError: Something cannot be written, as on a full disk; the same call goes on later.
     """
     if (done := finished_fold(folder)) is not None:
         return done
-    set_aside(folder)
-    folder.mkdir(parents=True)
+    with _alone_in(folder):
+        # Another process may have finished it in the meantime.
+        if (done := finished_fold(folder)) is not None:
+            return done
+        work = work_hash(config, seed, train, validation, keep_models, queries)
+        checkpoints = Checkpoints(folder, work)
+        try:
+            result = _train(
+                config, train, validation, folder, seed, report, keep_models, queries, checkpoints
+            )
+            write_json(folder / "result.json", asdict(result))
+        except DivergedError:
+            checkpoints.remove()
+            raise
+        checkpoints.remove()
+    return result
+
+
+def _train(
+    config: Config,
+    train: LabelledDataset,
+    validation: LabelledDataset,
+    folder: Path,
+    seed: int,
+    report: EpochReport,
+    keep_models: bool,
+    queries: int | None,
+    checkpoints: Checkpoints,
+) -> FoldResult:
     start = time.perf_counter()
+    _set_damaged_result_aside(folder)
+    state = checkpoints.latest()
+    if state is not None:
+        try:
+            cut_back(folder, state["records"])
+            start -= state["seconds"]
+        except DamagedFileError as error:
+            warnings.warn(f"{error}; the fold starts anew", stacklevel=2)
+            state = None
+    if state is None:
+        set_aside(folder)
+        folder.mkdir(parents=True)
     models = untrained_models(config, train, seed)
     with record_keeper(folder) as keeper, without_progress_bars():
-        trainer = FoldTrainer(
-            config, models, train, validation, folder / "models", keep_models, keeper, report, queries
-        )
-        history = trainer.run()
-    best = max(history, key=lambda entry: entry[PRIMARY_METRIC])
-    result = FoldResult(
-        score=best[PRIMARY_METRIC],
-        best_epoch=int(best["epoch"]),
-        history=history,
+        trainer = FoldTrainer(config, models, train, validation, seed, keeper, queries)
+        if state is not None:
+            trainer.load_state(state["trainer"])
+        while not trainer.is_done:
+            trainer.train_epoch()
+            if keep_models and trainer.has_validated and trainer.best["epoch"] == trainer.epoch:
+                for name, module in trainer.modules.items():
+                    write_state(_best_model(folder, name), module.state_dict())
+            # Last, for a checkpoint says that all before it is on the disk.
+            state = {"records": save_records(keeper, folder), "trainer": trainer.state()}
+            checkpoints.write(trainer.epoch, state | {"seconds": time.perf_counter() - start})
+            if trainer.has_validated:
+                report(trainer.epoch, trainer.history[-1][PRIMARY_METRIC])
+    return FoldResult(
+        score=trainer.best[PRIMARY_METRIC],
+        best_epoch=int(trainer.best["epoch"]),
+        history=trainer.history,
         seconds=time.perf_counter() - start,
     )
-    write_json(folder / "result.json", asdict(result))
-    return result
+
+
+def _best_model(folder: Path, name: str) -> Path:
+    return folder / "models" / f"{name}_best.pth"
+
+
+def _set_damaged_result_aside(folder: Path) -> None:
+    path = folder / "result.json"
+    if path.exists():
+        aside = set_aside(path, "damaged")
+        warnings.warn(f"{path} is damaged; set aside as {aside.name}", stacklevel=2)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Hold a lock on a folder that may not be there yet, or not any more."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        warnings.warn(f"{folder}: another process trains this fold; waiting for it", stacklevel=2)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

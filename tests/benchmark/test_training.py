@@ -192,25 +192,6 @@ def test_a_finished_fold_is_not_trained_again(
     assert contents(folder) == before
 
 
-def test_an_interrupted_fold_is_set_aside_whole_and_trained_anew(
-    train: Callable[..., FoldResult], learnt: tuple[Path, FoldResult], tmp_path: Path
-) -> None:
-    def interrupt(epoch: int, _score: float) -> None:
-        if epoch == 2:
-            raise KeyboardInterrupt
-
-    folder = tmp_path / "fold"
-    left: list[dict[str, bytes]] = []
-    for _ in range(2):
-        with pytest.raises(KeyboardInterrupt):
-            train(tiny_config(*LEARNING), folder, report=interrupt)
-        left.append(contents(folder))
-    assert finished_fold(folder) is None
-    result = train(tiny_config(*LEARNING), folder)
-    assert numbers(result) == numbers(learnt[1])
-    assert [contents(tmp_path / f"fold.interrupted_{number}") for number in (1, 2)] == left
-
-
 def stops_after(scores: list[float], interval: int, patience: int) -> int:
     """Epoch at which training stops: the first at which the best is more than `patience` old."""
     best_epoch, best = 0, -1.0
@@ -314,7 +295,7 @@ def saved_models(
     config: Config, dataset: LabelledDataset, folder: Path
 ) -> tuple[dict[str, torch.nn.Module], Tensor]:
     """The models and the proxies as they were saved at the only validation."""
-    state = torch.load(folder / "models" / "metric_loss_2.pth", weights_only=True)
+    state = torch.load(folder / "models" / "metric_loss_best.pth", weights_only=True)
     return best_models(config, dataset, folder), state["proxies"].cpu()
 
 
@@ -367,7 +348,7 @@ def test_an_optimizer_of_the_loss_moves_its_parameters(
     train(config, tmp_path / "fold")
     untrained_models(config, few_images.test, seed=3)
     start: Any = build_loss(config.loss, few_images.fold(0)[0].num_classes, 64)
-    end = torch.load(tmp_path / "fold" / "models" / "metric_loss_1.pth", weights_only=True)
+    end = torch.load(tmp_path / "fold" / "models" / "metric_loss_best.pth", weights_only=True)
     assert any(not end[name].cpu().equal(value) for name, value in start.state_dict().items())
 
 

@@ -32,10 +32,9 @@ def trained(images: LabelledImages, folder: Path, *assignments: str) -> tuple[An
     train, validation = data.fold(0)
     models = untrained_models(config, train, seed=3)
     with record_keeper(folder) as keeper, without_progress_bars():
-        trainer = FoldTrainer(
-            config, models, train, validation, folder / "models", False, keeper, lambda *_: None, None
-        )
-        trainer.run()
+        trainer = FoldTrainer(config, models, train, validation, 3, keeper, None)
+        while not trainer.is_done:
+            trainer.train_epoch()
     return trainer, models
 
 

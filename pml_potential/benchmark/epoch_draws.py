@@ -1,0 +1,59 @@
+"""The images that an epoch draws, each with a seed for the chance in its transform."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_metric_learning.samplers import MPerClassSampler
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from pml_potential.benchmark.labelled_dataset import LabelledDataset
+
+Draw = tuple[int, int]
+"""Number of an image, and a seed."""
+
+
+class EpochSampler(MPerClassSampler):
+    """PML's sampler, for one epoch at a time: what it draws depends on nothing but numpy's generator.
+
+    Args:
+        labels: class of each image, (n,).
+        m: images of a class in a batch.
+        batch_size: images in a batch.
+        batches: of an epoch.
+    """
+
+    def __init__(self, labels: Any, m: int, batch_size: int, batches: int) -> None:
+        super().__init__(labels, m, batch_size, length_before_new_iter=batches * batch_size)
+
+    def __iter__(self) -> Iterator[Draw]:
+        """Draw the images of an epoch."""
+        # PML shuffles the classes in place, so that an epoch would go on from the order of the last.
+        self.labels = list(self.labels_to_indices)
+        drawn = [int(index) for index in super().__iter__()]
+        seeds = np.random.randint(2**63, size=len(drawn), dtype=np.int64)
+        return zip(drawn, seeds.tolist(), strict=True)
+
+
+class DrawnImages(Dataset[tuple[Tensor, int]]):
+    """Images by draw: a transform gives the same in whatever process it runs, and after whatever.
+
+    Args:
+        images: the images.
+    """
+
+    def __init__(self, images: LabelledDataset) -> None:
+        self._images = images
+
+    def __getitem__(self, draw: Draw) -> tuple[Tensor, int]:
+        """Image and label."""
+        index, seed = draw
+        state = torch.get_rng_state()
+        # Not torch.manual_seed, which would seed the generators of GPUs, too.
+        torch.default_generator.manual_seed(seed)
+        try:
+            return self._images[index]
+        finally:
+            torch.set_rng_state(state)

@@ -1,0 +1,151 @@
+"""A fold that is killed at any moment goes on, and ends as one that was left alone."""
+
+import random
+import signal
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import pytest
+from fold_process import Work, everything, kill
+
+from pml_potential.benchmark.state_file import read_state
+from pml_potential.benchmark.training import FoldResult, finished_fold
+
+FREE_LEARNING_RATE = "search.loss.optimizer.lr=null"
+
+WORKS = {
+    "a loss with proxies": Work(),
+    "a loss without parameters": Work(loss="contrastive"),
+    "a loss of PML with parameters": Work(loss="proxy_anchor"),
+    "mean fields": Work(loss="mean_field_contrastive"),
+    "another seed, validating every second epoch": Work(("protocol.validation_interval=2",), seed=4),
+    "Adam, a schedule and a warm-up": Work(
+        (
+            "model.warm_up_epochs=2",
+            "model.trunk_optimizer={name: Adam, lr: 1.0e-3}",
+            "training.schedule={name: StepLR, params: {step_size: 1, gamma: 0.5}}",
+        )
+    ),
+    "float16": Work(("model.amp=float16",)),
+    "bfloat16": Work(("model.amp=bfloat16",)),
+    "proxies that start before the first step": Work(("loss.initialize_proxies_after_epoch=0",)),
+    "proxies that start later": Work(("loss.initialize_proxies_after_epoch=2",)),
+    "images that processes load and turn": Work(workers=2),
+    "features of a frozen trunk": Work(("model.freeze_trunk=true",)),
+    "no models kept": Work(keep_models=False),
+}
+
+
+@cache
+def uninterrupted(work: Work) -> tuple[FoldResult, dict[str, Any], float]:
+    """The result of a fold that nobody interrupted, all that it left, and how long it took."""
+    folder = Path(mkdtemp()) / "fold"
+    start = time.monotonic()
+    assert work.end(folder) == 0
+    return *ended(folder), time.monotonic() - start
+
+
+def ended(folder: Path) -> tuple[FoldResult, dict[str, Any]]:
+    result = finished_fold(folder)
+    assert result is not None
+    return result, everything(folder)
+
+
+def assert_as_uninterrupted(folder: Path, work: Work) -> None:
+    result, left = ended(folder)
+    expected, expected_left, _ = uninterrupted(work)
+    assert (result.score, result.best_epoch, result.history) == (
+        expected.score,
+        expected.best_epoch,
+        expected.history,
+    )
+    assert left == expected_left
+    assert not (folder / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("name", WORKS)
+def test_a_fold_killed_at_random_moments_ends_as_if_it_had_not_been(name: str, tmp_path: Path) -> None:
+    work = WORKS[name]
+    duration = uninterrupted(work)[-1]
+    moments = random.Random(name)
+    for _ in range(3):
+        process = work.start(tmp_path / "fold")
+        time.sleep(moments.uniform(0.2, 1) * duration)
+        kill(process)
+    assert work.end(tmp_path / "fold") == 0
+    assert_as_uninterrupted(tmp_path / "fold", work)
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [
+        "tensorboard",
+        "logs/logs.db",
+        "logs/loss_histories.csv",
+        "models/trunk_best.pth",
+        "checkpoints",
+        "checkpoints/0001.pt",
+        "checkpoints/0003.pt",
+        "checkpoints/0005.pt",
+        "result.json",
+    ],
+)
+def test_a_fold_killed_as_soon_as_it_wrote_something_ends_as_if_it_had_not_been(
+    sign: str, tmp_path: Path
+) -> None:
+    work = Work()
+    process = work.start(tmp_path / "fold")
+    while not (tmp_path / "fold" / sign).exists():
+        assert process.is_alive()
+    kill(process)
+    assert work.end(tmp_path / "fold") == 0
+    assert_as_uninterrupted(tmp_path / "fold", work)
+
+
+def stop_at(epoch: int) -> Callable[[int, float], None]:
+    def report(reached: int, _score: float) -> None:
+        if reached == epoch:
+            raise KeyboardInterrupt
+
+    return report
+
+
+def stopped(folder: Path, epoch: int = 3, work: Work | None = None) -> None:
+    """Train so many epochs."""
+    with pytest.raises(KeyboardInterrupt):
+        (work or Work()).train(folder, stop_at(epoch))
+
+
+def test_a_process_that_dies_in_the_middle_of_a_checkpoint_goes_on_from_the_one_before(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "fold"
+    stopped(tmp_path / "measured")
+    size = (tmp_path / "measured" / "checkpoints" / "0003.pt").stat().st_size
+    assert size > 2 * (tmp_path / "measured" / "logs" / "logs.db").stat().st_size
+    code = Work(limits=((2, size // 2),), dies_at_limit=True, keep_models=False).end(folder)
+    assert code == -signal.SIGXFSZ
+    assert {path.name for path in folder.glob("checkpoints/*.pt")} == {"0001.pt", "0002.pt"}
+    (unfinished,) = folder.glob("checkpoints/.*.tmp")
+    assert 0 < unfinished.stat().st_size < size
+    work = WORKS["no models kept"]
+    assert work.end(folder) == 0
+    assert_as_uninterrupted(folder, work)
+
+
+def test_only_the_last_two_checkpoints_are_kept(tmp_path: Path) -> None:
+    stopped(tmp_path / "fold", epoch=4)
+    assert {path.name for path in tmp_path.glob("fold/checkpoints/*")} == {"0003.pt", "0004.pt"}
+
+
+def test_a_resumed_fold_reports_only_its_own_epochs_and_adds_up_their_time(tmp_path: Path) -> None:
+    stopped(tmp_path / "fold")
+    before = read_state(tmp_path / "fold" / "checkpoints" / "0003.pt")["seconds"]
+    told: list[int] = []
+    result = Work().train(tmp_path / "fold", lambda epoch, _score: told.append(epoch))
+    assert told == [4, 5]
+    assert result.seconds > before > 0
