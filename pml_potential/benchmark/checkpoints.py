@@ -11,6 +11,8 @@ from pml_potential.benchmark.records import set_aside
 from pml_potential.benchmark.schema import Config
 from pml_potential.benchmark.state_file import DamagedFileError, read_state, write_state
 
+_NAME = "checkpoints"
+
 _KEPT = 2
 """The latest, and the one before it in case the latest is damaged."""
 
@@ -38,7 +40,7 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path, work: str) -> None:
-        self._folder = folder / "checkpoints"
+        self._folder = folder / _NAME
         self._work = work
 
     def write(self, epoch: int, state: dict[str, Any]) -> None:
@@ -66,17 +68,19 @@ class Checkpoints:
             return None
         return None
 
-    def remove(self) -> None:
-        """Delete all but damaged ones: a fold that has ended needs none."""
-        for path in [*self._paths(), *self._folder.glob(".*.tmp")]:
-            path.unlink(missing_ok=True)
-        # What was set aside keeps the folder there.
-        with suppress(OSError):
-            self._folder.rmdir()
-
     def _path(self, epoch: int) -> Path:
         return self._folder / f"{epoch:04d}.pt"
 
     def _paths(self) -> list[Path]:
         """The latest first."""
         return sorted(self._folder.glob("*.pt"), key=lambda path: int(path.stem), reverse=True)
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Delete the checkpoints of a fold that has ended, but for damaged ones."""
+    checkpoints = folder / _NAME
+    for path in [*checkpoints.glob("*.pt"), *checkpoints.glob(".*.tmp")]:
+        path.unlink(missing_ok=True)
+    # What was set aside keeps the folder there, if it is there at all.
+    with suppress(OSError):
+        checkpoints.rmdir()

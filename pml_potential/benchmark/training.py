@@ -11,7 +11,7 @@ import torch
 from filelock import FileLock, Timeout
 from torch import nn
 
-from pml_potential.benchmark.checkpoints import Checkpoints, work_hash
+from pml_potential.benchmark.checkpoints import Checkpoints, remove_checkpoints, work_hash
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC
 from pml_potential.benchmark.fold_trainer import DivergedError, FoldTrainer
 from pml_potential.benchmark.labelled_dataset import LabelledDataset
@@ -125,23 +125,31 @@ def train_fold(
         ConfigError: The configuration names a loss or an optimizer that cannot be built.
         OSError: Something cannot be written, as on a full disk; the same call goes on later.
     """
-    if (done := finished_fold(folder)) is not None:
-        return done
-    with _alone_in(folder):
-        # Another process may have finished it in the meantime.
-        if (done := finished_fold(folder)) is not None:
-            return done
-        work = work_hash(config, seed, train, validation, keep_models, queries)
-        checkpoints = Checkpoints(folder, work)
-        try:
-            result = _train(
-                config, train, validation, folder, seed, report, keep_models, queries, checkpoints
-            )
-            write_json(folder / "result.json", asdict(result))
-        except DivergedError:
-            checkpoints.remove()
-            raise
-        checkpoints.remove()
+    result = finished_fold(folder)
+    if result is None:
+        with _alone_in(folder):
+            # Another process may have finished it in the meantime.
+            result = finished_fold(folder)
+            if result is None:
+                work = work_hash(config, seed, train, validation, keep_models, queries)
+                checkpoints = Checkpoints(folder, work)
+                try:
+                    result = _train(
+                        config,
+                        train,
+                        validation,
+                        folder,
+                        seed,
+                        report,
+                        keep_models,
+                        queries,
+                        checkpoints,
+                    )
+                except DivergedError:
+                    remove_checkpoints(folder)
+                    raise
+                write_json(folder / "result.json", asdict(result))
+    remove_checkpoints(folder)
     return result
 
 

@@ -26,7 +26,8 @@ from pml_potential.benchmark.training import FoldResult, train_fold
 LONG = ("protocol.iterations_per_epoch=3", "protocol.max_epochs=5", "protocol.patience=9")
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["pml_potential.benchmark.training", "faiss"])
+# What a first training step imports takes seconds, which every process would spend again.
+_CONTEXT.set_forkserver_preload(["pml_potential.benchmark.training", "faiss", "torch._dynamo", "pytest"])
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,8 @@ def _turned(image: Any) -> torch.Tensor:
 def _train(work: Work, folder: Path) -> None:
     # A group of its own, so that a kill takes the processes along that load images.
     os.setsid()
+    # As in a process that a person started.
+    multiprocessing.set_start_method("fork", force=True)
     torch.set_num_threads(1)
     try:
         work.train(folder)

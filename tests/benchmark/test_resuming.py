@@ -1,9 +1,11 @@
 """A fold that is killed at any moment goes on, and ends as one that was left alone."""
 
+import json
 import random
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -72,7 +74,7 @@ def test_a_fold_killed_at_random_moments_ends_as_if_it_had_not_been(name: str, t
     work = WORKS[name]
     duration = uninterrupted(work)[-1]
     moments = random.Random(name)
-    for _ in range(3):
+    for _ in range(2):
         process = work.start(tmp_path / "fold")
         time.sleep(moments.uniform(0.2, 1) * duration)
         kill(process)
@@ -83,13 +85,10 @@ def test_a_fold_killed_at_random_moments_ends_as_if_it_had_not_been(name: str, t
 @pytest.mark.parametrize(
     "sign",
     [
-        "tensorboard",
         "logs/logs.db",
-        "logs/loss_histories.csv",
         "models/trunk_best.pth",
         "checkpoints",
-        "checkpoints/0001.pt",
-        "checkpoints/0003.pt",
+        "checkpoints/0002.pt",
         "checkpoints/0005.pt",
         "result.json",
     ],
@@ -149,3 +148,149 @@ def test_a_resumed_fold_reports_only_its_own_epochs_and_adds_up_their_time(tmp_p
     result = Work().train(tmp_path / "fold", lambda epoch, _score: told.append(epoch))
     assert told == [4, 5]
     assert result.seconds > before > 0
+
+
+def damaged(content: bytes, kind: str) -> bytes:
+    if kind.startswith("cut to "):
+        return content[: int(len(content) * float(kind[7:]))]
+    place = {"first": 0, "header": 40, "middle": len(content) // 2, "list": -300, "last": -1}[kind]
+    flipped = bytearray(content)
+    flipped[place] ^= 1
+    return bytes(flipped)
+
+
+KINDS = ["cut to 0", "cut to 0.001", "cut to 0.5", "cut to 0.9999"]
+KINDS += ["first", "header", "middle", "list", "last"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_used(kind: str, tmp_path: Path) -> None:
+    folder = tmp_path / "fold"
+    stopped(folder)
+    path = folder / "checkpoints" / "0003.pt"
+    path.write_bytes(damaged(path.read_bytes(), kind))
+    content = path.read_bytes()
+    told: list[int] = []
+    with pytest.warns(UserWarning, match=r"0003\.pt is damaged.*set aside as 0003\.pt\.damaged_1"):
+        result = Work().train(folder, lambda epoch, _score: told.append(epoch))
+    assert told == [3, 4, 5]
+    assert result.history == uninterrupted(Work())[0].history
+    assert [path.name for path in folder.glob("checkpoints/*")] == ["0003.pt.damaged_1"]
+    assert (folder / "checkpoints" / "0003.pt.damaged_1").read_bytes() == content
+
+
+def test_a_fold_whose_checkpoints_are_all_damaged_starts_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "fold"
+    stopped(folder)
+    for path in folder.glob("checkpoints/*.pt"):
+        path.write_bytes(b"")
+    with pytest.warns(UserWarning, match="is damaged"):
+        Work().train(folder)
+    assert_as_uninterrupted(folder, Work())
+    aside = tmp_path / "fold.interrupted_1"
+    assert len(list(aside.glob("checkpoints/*.damaged_1"))) == 2
+
+
+@pytest.mark.parametrize(
+    "other", [Work(seed=4), Work(("loss.params.alpha=1.5",)), Work(keep_models=False)]
+)
+def test_a_checkpoint_of_other_work_is_never_used(other: Work, tmp_path: Path) -> None:
+    folder = tmp_path / "fold"
+    stopped(folder, work=other)
+    with pytest.warns(UserWarning, match="is of another configuration, seed or data set"):
+        Work().train(folder)
+    assert_as_uninterrupted(folder, Work())
+    assert (tmp_path / "fold.interrupted_1" / "checkpoints" / "0003.pt").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "share"),
+    [
+        ("logs/logs.db", None),
+        ("logs/logs.db", 0.0),
+        ("logs/logs.db", 0.5),
+        ("logs/loss_histories.csv", 0.5),
+    ],
+)
+def test_a_fold_whose_records_are_damaged_starts_anew(
+    name: str, share: float | None, tmp_path: Path
+) -> None:
+    folder = tmp_path / "fold"
+    stopped(folder)
+    if share is None:
+        (folder / name).unlink()
+    else:
+        (folder / name).write_bytes(damaged((folder / name).read_bytes(), f"cut to {share}"))
+    with pytest.warns(UserWarning, match=f"{Path(name).name}.*the fold starts anew"):
+        Work().train(folder)
+    assert_as_uninterrupted(folder, Work())
+    assert (tmp_path / "fold.interrupted_1").is_dir()
+
+
+def with_other_score(text: str) -> str:
+    return json.dumps(json.loads(text) | {"score": 0.99})
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _text: "",
+        lambda text: text[: len(text) // 2],
+        lambda _text: "null",
+        lambda _text: "{}",
+        lambda text: text.replace("best_epoch", "best_epoxh"),
+        with_other_score,
+    ],
+)
+def test_a_damaged_result_is_set_aside_and_the_fold_trained_again(
+    damage: Callable[[str], str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "fold"
+    stopped(folder, epoch=5)
+    _, left, _ = uninterrupted(Work())
+    path = folder / "result.json"
+    path.write_text(damage(json.dumps(vars(uninterrupted(Work())[0]))))
+    assert finished_fold(folder) is None
+    with pytest.warns(UserWarning, match="result.json is damaged; set aside as result.json.damaged_1"):
+        result = Work().train(folder)
+    assert result.history == uninterrupted(Work())[0].history
+    assert everything(folder)["tables"] == left["tables"]
+    assert (folder / "result.json.damaged_1").is_file()
+
+
+@pytest.mark.parametrize(
+    ("after", "size", "name"),
+    [(0, 100, ""), (0, 20_000, "logs/logs.db"), (2, 100_000, "checkpoints/0003.pt")],
+)
+def test_what_cannot_be_written_is_an_error_that_names_it_and_the_same_call_goes_on(
+    after: int, size: int, name: str, tmp_path: Path
+) -> None:
+    folder, work = tmp_path / "fold", WORKS["no models kept"]
+    assert replace(work, limits=((after, size),)).end(folder) == 3
+    assert str(folder / name) in (tmp_path / "error").read_text()
+    assert not list(folder.rglob("*.tmp"))
+    assert work.end(folder) == 0
+    assert_as_uninterrupted(folder, work)
+
+
+def test_of_two_processes_on_one_fold_the_second_waits_and_reads_the_result(tmp_path: Path) -> None:
+    folder = tmp_path / "fold"
+    processes = [Work().start(folder) for _ in range(2)]
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert_as_uninterrupted(folder, Work())
+    assert not list(tmp_path.glob("fold.interrupted_*"))
+
+
+def test_a_waiting_process_goes_on_when_the_first_dies(tmp_path: Path) -> None:
+    folder = tmp_path / "fold"
+    first = Work().start(folder)
+    while not (folder / "checkpoints" / "0001.pt").exists():
+        assert first.is_alive()
+    second = Work().start(folder)
+    kill(first)
+    second.join()
+    assert second.exitcode == 0
+    assert_as_uninterrupted(folder, Work())
+    assert not list(tmp_path.glob("fold.interrupted_*"))
