@@ -1,7 +1,8 @@
 """Features of a frozen trunk, computed once and kept in a file."""
 
 import hashlib
-import os
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from torch.utils.data import DataLoader
 from pml_potential.benchmark.datasets.images import Images
 from pml_potential.benchmark.image_dataset import PictureDataset, Transform
 from pml_potential.benchmark.models.weights import weights_hash
+from pml_potential.benchmark.records import set_aside
+from pml_potential.benchmark.sealed_file import is_whole, sealed_file
 
 _BATCH = 64
 
@@ -23,8 +26,8 @@ def trunk_features(
     """Compute the trunk's output for every image, or map what an earlier call has left.
 
     The file's name is a hash of the weights, the transform and the data, so that it is found again only
-    for the same features. A file that was not finished has another name, and one that is damaged is set
-    aside.
+    for the same features. A file that was not finished has another name; one that is damaged, as a
+    checksum tells, is set aside with a warning.
 
     Args:
         trunk: in evaluation mode for this, and left in it.
@@ -35,44 +38,35 @@ def trunk_features(
 
     Returns:
         (n, width), mapped from the file.
+
+    Raises:
+        ValueError: There are no images.
     """
+    if len(images.labels) == 0:
+        raise ValueError(f"{images.name} has no images")
     parts = (weights_hash(trunk), repr(transform), images.sha256)
     path = cache / f"{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}.npy"
-    if path.is_file():
-        if (features := _mapped(path, len(images.labels))) is not None:
-            return features
-        path.replace(path.with_suffix(".damaged"))
-    cache.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-    dataset = PictureDataset(images, np.arange(len(images.labels)), transform)
-    loader = DataLoader(dataset, batch_size=_BATCH, num_workers=dataset.workers)
-    trunk = trunk.to(device).eval()
-    written: NDArray[np.float32] | None = None
-    start = 0
-    with torch.inference_mode():
-        for batch, _ in loader:
-            found = trunk(batch.to(device)).float().cpu().numpy()
-            if written is None:
-                shape = (len(dataset), found.shape[1])
-                written = np.lib.format.open_memmap(unfinished, "w+", np.float32, shape)
-            written[start : start + len(found)] = found
-            start += len(found)
-    if written is None:
-        raise ValueError(f"{images.name} has no images")
-    # mypy: memmap's flush is not part of NDArray.
-    written.flush()  # type: ignore[attr-defined]
-    del written
-    unfinished.replace(path)
-    features = _mapped(path, len(dataset))
-    assert features is not None
+    if path.is_file() and not is_whole(path):
+        aside = set_aside(path, "damaged")
+        warnings.warn(f"{path} is damaged; set aside as {aside.name}, and made anew", stacklevel=2)
+    if not path.is_file():
+        dataset = PictureDataset(images, np.arange(len(images.labels)), transform)
+        with sealed_file(path) as file:
+            for found in _computed(trunk.to(device).eval(), dataset, device):
+                if file.checksum == 0:
+                    shape = (len(dataset), found.shape[1])
+                    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+                    np.lib.format.write_array_header_1_0(file, header)
+                file.write(found.astype("<f4").tobytes())
+    features: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
     return features
 
 
-def _mapped(path: Path, length: int) -> NDArray[np.float32] | None:
-    """Map a file of features, or None if it is not one of this length."""
-    try:
-        features: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (EOFError, OSError, ValueError):
-        return None
-    fits = features.dtype == np.float32 and features.ndim == 2 and len(features) == length
-    return features if fits else None
+def _computed(
+    trunk: nn.Module, dataset: PictureDataset, device: torch.device
+) -> Iterator[NDArray[np.float32]]:
+    """The trunk's output, batch by batch."""
+    loader = DataLoader(dataset, batch_size=_BATCH, num_workers=dataset.workers)
+    with torch.inference_mode():
+        for batch, _ in loader:
+            yield trunk(batch.to(device)).float().cpu().numpy()

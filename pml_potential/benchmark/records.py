@@ -14,6 +14,17 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 
+@contextmanager
+def errors_that_name(path: Path) -> Iterator[None]:
+    """Name a file in errors that name none: a write on a full disk does not know its own."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
 def write_bytes(path: Path, *parts: bytes | memoryview) -> None:
     """Write a file whole or not at all: to a temporary file, flushed, then renamed.
 
@@ -21,19 +32,17 @@ def write_bytes(path: Path, *parts: bytes | memoryview) -> None:
         OSError: The file cannot be written, as on a full disk; the error names it.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        with errors_that_name(path), temporary.open("wb") as file:
             for part in parts:
                 file.write(part)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as error:
+    except OSError:
         with suppress(OSError):
             temporary.unlink()
-        # A write that fails does not know of which file it was.
-        error.filename = error.filename or str(path)
         raise
 
 
@@ -87,7 +96,8 @@ def record_keeper(folder: Path) -> Iterator[Any]:
     Raises:
         OSError: They cannot be written, as on a full disk; the error names the folder.
     """
-    with _errors_that_name(folder):
+    # TensorBoard writes in a thread, whose errors name no file.
+    with errors_that_name(folder):
         tensorboard = SummaryWriter(log_dir=str(folder / "tensorboard"))
         try:
             yield _ScalarKeeper(
@@ -95,17 +105,7 @@ def record_keeper(folder: Path) -> Iterator[Any]:
                 record_writer=RecordWriter(str(folder / "logs")),
                 attributes_to_search_for=list_of_recordable_attributes_list_names(),
             )
+        except sqlite3.Error as error:
+            raise OSError(f"{folder / 'logs' / 'logs.db'}: {error}") from error
         finally:
             tensorboard.close()
-
-
-@contextmanager
-def _errors_that_name(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise OSError(f"{folder / 'logs' / 'logs.db'}: {error}") from error
-    except OSError as error:
-        # TensorBoard writes in a thread, whose errors do not say of which file they are.
-        error.filename = error.filename or str(folder)
-        raise

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -14,11 +15,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pml_potential.benchmark.datasets.images import Images
+from pml_potential.benchmark.records import set_aside
+from pml_potential.benchmark.sealed_file import is_whole, sealed_file
 from pml_potential.benchmark.transforms import resized
 
 _MOST_BYTES = 32 * 2**30
 _LARGEST_SHARE_OF_DISK = 0.5
 """Of the free space: what is larger is read from the original files in every epoch."""
+
+
+class _TooLargeError(Exception):
+    """The pictures take more room than they may."""
 
 
 class ResizedImages:
@@ -54,6 +61,8 @@ class ResizedImages:
 def resized_images(images: Images, size: int, cache: Path) -> Images:
     """Decode and resize every picture, or find the file in which an earlier call has left them.
 
+    A file that is damaged, as a checksum tells, is set aside with a warning.
+
     Args:
         images: the data set.
         size: shorter side of a picture, in pixels.
@@ -67,33 +76,36 @@ def resized_images(images: Images, size: int, cache: Path) -> Images:
         UnreadableImageError: A picture cannot be decoded; the message names the file.
     """
     key = hashlib.sha256(repr((images.sha256, size)).encode()).hexdigest()[:32]
-    # The index is written last: where it is, the pixels are whole.
+    # The index is written last: where it is, the pixels are there.
     pixels, index = cache / f"{key}.pixels", cache / f"{key}.npy"
-    if index.is_file() and pixels.is_file():
+    for path in (pixels, index):
+        if path.is_file() and not is_whole(path):
+            aside = set_aside(path, "damaged")
+            warnings.warn(f"{path} is damaged; set aside as {aside.name}, and made anew", stacklevel=2)
+    if not (index.is_file() and pixels.is_file()):
+        cache.mkdir(parents=True, exist_ok=True)
+        most = min(_MOST_BYTES, int(shutil.disk_usage(cache).free * _LARGEST_SHARE_OF_DISK))
         try:
-            return ResizedImages(images, pixels, np.load(index, allow_pickle=False))
-        except (EOFError, OSError, ValueError):
-            index.replace(index.with_suffix(".damaged"))
-    cache.mkdir(parents=True, exist_ok=True)
-    most = min(_MOST_BYTES, int(shutil.disk_usage(cache).free * _LARGEST_SHARE_OF_DISK))
-    unfinished = cache / f"{key}.{os.getpid()}.tmp"
+            places = _write_pixels(images, size, pixels, most)
+        except _TooLargeError:
+            return images
+        with sealed_file(index) as file:
+            np.save(file, places)
+    return ResizedImages(images, pixels, np.load(index, allow_pickle=False))
+
+
+def _write_pixels(images: Images, size: int, path: Path, most: int) -> NDArray[np.int64]:
+    """Write all pictures, and return where each begins, its height and its width."""
     places: list[tuple[int, int, int]] = []
     start = 0
-    try:
-        with unfinished.open("wb") as file:
-            for picture in _decoded(images, size):
-                places.append((start, picture.shape[0], picture.shape[1]))
-                start += picture.size
-                if start > most:
-                    return images
-                file.write(picture.tobytes())
-        unfinished.replace(pixels)
-        with unfinished.open("wb") as file:
-            np.save(file, np.array(places, dtype=np.int64))
-        unfinished.replace(index)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return ResizedImages(images, pixels, np.array(places, dtype=np.int64))
+    with sealed_file(path) as file:
+        for picture in _decoded(images, size):
+            places.append((start, picture.shape[0], picture.shape[1]))
+            start += picture.size
+            if start > most:
+                raise _TooLargeError
+            file.write(picture.tobytes())
+    return np.array(places, dtype=np.int64)
 
 
 def _decoded(images: Images, size: int) -> Iterator[NDArray[np.uint8]]:

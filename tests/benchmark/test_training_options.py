@@ -1,6 +1,7 @@
 """Warm-up, schedules, clipping, mixed precision and frozen trunks do what the configuration says."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -137,15 +138,24 @@ def test_features_are_computed_once_for_the_same_weights(images: LabelledImages,
     assert len(list(tmp_path.iterdir())) == 2
 
 
-@pytest.mark.parametrize("content", [b"", b"no features", None])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _content: b"",
+        lambda _content: b"no features",
+        lambda content: content[:-100],
+        lambda content: content[:-100] + bytes([content[-100] ^ 1]) + content[-99:],
+    ],
+)
 def test_a_damaged_file_of_features_is_set_aside(
-    images: LabelledImages, tmp_path: Path, content: bytes | None
+    images: LabelledImages, tmp_path: Path, damage: Callable[[bytes], bytes]
 ) -> None:
-    whole = frozen_data(images, tmp_path).test[0][0]
+    whole = frozen_data(images, tmp_path).test[-1][0]
     (file,) = tmp_path.iterdir()
-    file.write_bytes(file.read_bytes()[:-100] if content is None else content)
-    assert frozen_data(images, tmp_path).test[0][0].equal(whole)
-    assert {path.suffix for path in tmp_path.iterdir()} == {".npy", ".damaged"}
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.warns(UserWarning, match=f"{file.name} is damaged"):
+        assert frozen_data(images, tmp_path).test[-1][0].equal(whole)
+    assert {path.suffix for path in tmp_path.iterdir()} == {".npy", ".damaged_1"}
 
 
 def test_an_embedder_is_trained_on_features(images: LabelledImages, tmp_path: Path) -> None:

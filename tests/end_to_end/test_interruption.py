@@ -97,10 +97,17 @@ def test_no_finished_fold_is_trained_again(interrupted: Interrupted) -> None:
     assert {path: after[path] for path in interrupted.finished_before} == interrupted.finished_before
 
 
-def test_unfinished_folds_are_set_aside_and_nothing_else(interrupted: Interrupted) -> None:
+def test_folds_stopped_in_their_first_epoch_are_set_aside_and_nothing_else(
+    interrupted: Interrupted,
+) -> None:
     aside = list(interrupted.folder.rglob("*.interrupted_*"))
     assert len(aside) <= 2
-    assert not [folder for folder in aside if (folder / "result.json").exists()]
+    assert not [
+        path
+        for folder in aside
+        for path in (folder / "result.json", folder / "checkpoints")
+        if path.exists()
+    ]
     assert len(fold_results(interrupted.folder)) == 8
 
 

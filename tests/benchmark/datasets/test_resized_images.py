@@ -68,13 +68,24 @@ def test_what_does_not_fit_stays_in_its_files(
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_a_damaged_index_is_set_aside(images: ImageFiles, tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", [".npy", ".pixels"])
+@pytest.mark.parametrize("place", [None, 0, 200, -1])
+def test_a_damaged_file_is_set_aside(
+    images: ImageFiles, tmp_path: Path, suffix: str, place: int | None
+) -> None:
     first = resized_images(images, CROP.resize, tmp_path / "cache")
-    (index,) = (tmp_path / "cache").glob("*.npy")
-    index.write_bytes(b"no index")
-    again = resized_images(images, CROP.resize, tmp_path / "cache")
-    assert again.image(1).tobytes() == first.image(1).tobytes()
-    assert index.with_suffix(".damaged").is_file()
+    expected = [first.image(index).tobytes() for index in range(len(images.labels))]
+    (path,) = (tmp_path / "cache").glob(f"*{suffix}")
+    content = bytearray(path.read_bytes())
+    if place is None:
+        del content[-100:]
+    else:
+        content[place] ^= 4
+    path.write_bytes(content)
+    with pytest.warns(UserWarning, match=f"{path.name} is damaged"):
+        again = resized_images(images, CROP.resize, tmp_path / "cache")
+    assert [again.image(index).tobytes() for index in range(len(images.labels))] == expected
+    assert path.with_name(f"{path.name}.damaged_1").read_bytes() == content
 
 
 def test_an_unreadable_picture_is_named_and_leaves_nothing(images: ImageFiles, tmp_path: Path) -> None:
