@@ -79,7 +79,7 @@ class Checkpoints:
 def remove_checkpoints(folder: Path) -> None:
     """Delete the checkpoints of a fold that has ended, but for damaged ones."""
     checkpoints = folder / _NAME
-    for path in [*checkpoints.glob("*.pt"), *checkpoints.glob(".*.tmp")]:
+    for path in checkpoints.glob("*.pt"):
         path.unlink(missing_ok=True)
     # What was set aside keeps the folder there, if it is there at all.
     with suppress(OSError):

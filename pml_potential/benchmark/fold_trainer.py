@@ -23,7 +23,6 @@ from pml_potential.benchmark.metric_trainer import MetricTrainer
 from pml_potential.benchmark.schema import Config
 from pml_potential.benchmark.seeds import derive_seed, seed_everything
 from pml_potential.losses import NonFiniteError
-from pml_potential.losses.field_loss import FieldLoss
 from pml_potential.losses.validation import check_embeddings, check_finite
 
 _RECORDS_PER_EPOCH = 5
@@ -155,8 +154,6 @@ class FoldTrainer:
                 self._start_proxies()
             self.epoch += 1
             seed_everything(derive_seed(self._seed, "epoch", self.epoch))
-            if isinstance(self._loss, FieldLoss):
-                self._loss.forget_neighbors()
             self._trainer.train_epoch(self.epoch)
             self._end_epoch()
         except NonFiniteError as error:

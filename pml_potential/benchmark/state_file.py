@@ -10,7 +10,7 @@ import torch
 from pml_potential.benchmark.records import write_bytes
 
 
-class DamagedFileError(ValueError):
+class DamagedFileError(OSError):
     """A file does not hold what was written to it."""
 
 

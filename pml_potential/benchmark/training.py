@@ -177,6 +177,8 @@ def _train(
     if state is None:
         set_aside(folder)
         folder.mkdir(parents=True)
+    for unfinished in folder.rglob(".*.tmp"):
+        unfinished.unlink()
     models = untrained_models(config, train, seed)
     with record_keeper(folder) as keeper, without_progress_bars():
         trainer = FoldTrainer(config, models, train, validation, seed, keeper, queries)

@@ -159,14 +159,6 @@ class FieldLoss(ClassVectorsLoss):
         classes = torch.arange(self.num_classes, device=self.proxies.device)
         return classes.repeat_interleave(self.proxies_per_class)
 
-    def forget_neighbors(self) -> None:
-        """Forget which points were near on earlier calls: no value changes by more than rounding.
-
-        Which pairs act does not depend on what was near before, but the order in which they are summed
-        does. A training that has to repeat to the last bit calls this where it may be taken up again.
-        """
-        self._fit_to_classes()
-
     def _fit_to_classes(self) -> None:
         # Only makes the search faster: what the loss returns does not depend on it.
         self._neighbor_list = NeighborList(len(self.proxies))

@@ -9,14 +9,15 @@ from statistics import mean
 from typing import Any
 
 import pytest
+import torch
 from conftest import Experiment
 from rich.console import Console
 
-from pml_potential import __version__
+from pml_potential import PotentialFieldLoss, __version__
 from pml_potential.benchmark.config import read_saved
 from pml_potential.benchmark.evaluation import METRICS, PRIMARY_METRIC
 from pml_potential.benchmark.experiment import run_experiment
-from pml_potential.benchmark.records import read_json, set_aside, write_json, write_text
+from pml_potential.benchmark.records import read_json, record_keeper, set_aside, write_json, write_text
 
 
 def numbers_in(value: Any) -> Iterator[float]:
@@ -169,3 +170,15 @@ def test_set_aside_keeps_everything_under_another_name(tmp_path: Path) -> None:
         set_aside(folder)
     kept = {path.parent.name: path.read_text() for path in tmp_path.glob("*/file")}
     assert kept == {"fold_0.interrupted_1": "1", "fold_0.interrupted_2": "2"}
+
+
+def test_records_hold_the_scalars_of_a_loss_and_no_whole_parameters(tmp_path: Path) -> None:
+    loss = PotentialFieldLoss(num_classes=3, embedding_size=4)
+    scalar = torch.nn.Parameter(torch.tensor([0.25]))
+    with record_keeper(tmp_path) as keeper:
+        keeper.update_records({"metric_loss": loss}, 0, recursive_types=[torch.nn.Module, dict])
+        keeper.update_records({"margin": scalar}, 0, parent_name="learnt")
+        held = [series for group in keeper.record_writer.records.values() for series in group]
+    assert "margin" in held
+    assert "num_classes" in held
+    assert "proxies" not in held
