@@ -1,12 +1,13 @@
 """The commands: each parses what a person typed and calls one function."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from optuna.exceptions import StorageInternalError
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -14,7 +15,12 @@ from rich.table import Table
 from pml_potential import __version__
 from pml_potential.benchmark.config import compose
 from pml_potential.benchmark.datasets.commands import datasets_app
-from pml_potential.benchmark.experiment import run_experiment
+from pml_potential.benchmark.experiment import (
+    Sharing,
+    join_experiment,
+    release_pieces,
+    run_experiment,
+)
 from pml_potential.benchmark.exporting import export_from_run
 from pml_potential.benchmark.fold_trainer import DivergedError
 from pml_potential.benchmark.profiling import STAGES, profile_training
@@ -24,6 +30,7 @@ from pml_potential.benchmark.report import write_report
 from pml_potential.benchmark.report.formatting import interval, metric_names
 from pml_potential.benchmark.schema import ConfigError
 from pml_potential.benchmark.search import SearchFailedError
+from pml_potential.benchmark.study_storage import HEARTBEAT
 
 app = typer.Typer(
     help="Benchmark losses for deep metric learning by the protocol of 'A Metric Learning Reality "
@@ -59,6 +66,25 @@ Assignments = Annotated[
 Folder = Annotated[
     Path | None, typer.Option(help="Folder of the run. Default: runs/ and the presets' names.")
 ]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Database that Optuna keeps the studies in, such as postgresql+psycopg://user@host/name, "
+        "or path of a journal file. Default: a SQLite file in the folder of the run.",
+    ),
+]
+FoldProcesses = Annotated[
+    int, typer.Option(min=1, help="Folds to train at a time, each in a process and on a GPU of its own.")
+]
+Heartbeat = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help="Seconds between signs of life; a trial without one for three times as long is handed on.",
+    ),
+]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
 
 
 @app.command()
@@ -70,13 +96,53 @@ def run(
     loss: LossName = "potential_field",
     assignments: Assignments = None,
     folder: Folder = None,
+    storage: Storage = None,
+    fold_processes: FoldProcesses = 1,
+    heartbeat: Heartbeat = HEARTBEAT,
 ) -> None:
     """Search, reproduce and report; the same command goes on with what was interrupted.
 
     Protocol, data set, model and loss are names of presets or paths of YAML files of your own.
     """
     presets = _presets(preset, protocol, dataset, model, loss)
-    _run(presets, assignments or [], folder or _default_folder(presets))
+    folder = folder or _default_folder(presets)
+    sharing = Sharing(storage, fold_processes, heartbeat)
+    _show(
+        lambda console: run_experiment(compose(presets, assignments or []), folder, console, sharing),
+        folder,
+    )
+
+
+@app.command()
+def worker(
+    folder: Run,
+    storage: Storage = None,
+    fold_processes: FoldProcesses = 1,
+    heartbeat: Heartbeat = HEARTBEAT,
+) -> None:
+    """Help with a run: one more process, or machine that sees the run's folder."""
+    sharing = Sharing(storage, fold_processes, heartbeat)
+    _show(lambda console: join_experiment(folder, console, sharing), folder)
+
+
+@app.command("release")
+def release_command(
+    folder: Run,
+    trials: Annotated[list[int] | None, typer.Option("--trial", min=1, help="A trial.")] = None,
+    reproductions: Annotated[
+        list[int] | None, typer.Option("--reproduction", min=1, help="A reproduction.")
+    ] = None,
+    storage: Storage = None,
+) -> None:
+    """Hand on what a dead worker has left, where no heartbeat tells: with a journal file.
+
+    Only for workers that are known to be gone: what is still being trained would be trained twice.
+    """
+    with _errors_in_words():
+        for study_name, numbers in (("search", trials), ("reproductions", reproductions)):
+            if numbers:
+                release_pieces(folder, storage, [number - 1 for number in numbers], study_name)
+    Console().print("Handed on. The workers of the run take it up.", highlight=False)
 
 
 @app.command()
@@ -92,7 +158,8 @@ def train(
     """Train one configuration, without a search: a run with protocol.study=null."""
     presets = _presets(preset, protocol, dataset, model, loss)
     folder = folder or _default_folder(presets).with_name(_default_folder(presets).name + "-train")
-    _run(presets, [*(assignments or []), "protocol.study=null"], folder)
+    without_search = [*(assignments or []), "protocol.study=null"]
+    _show(lambda console: run_experiment(compose(presets, without_search), folder, console), folder)
 
 
 @app.command()
@@ -166,12 +233,12 @@ def _default_folder(presets: dict[str, str]) -> Path:
     return Path("runs") / "-".join(Path(name).stem for name in presets.values())
 
 
-def _run(presets: dict[str, str], assignments: list[str], folder: Path) -> None:
+def _show(work: Callable[[Console], dict[str, Any]], folder: Path) -> None:
     console = Console()
     watch = Stopwatch()
     try:
         with _errors_in_words():
-            results = run_experiment(compose(presets, assignments), folder, console)
+            results = work(console)
     except KeyboardInterrupt:
         console.print(f"\nStopped. The same command goes on with {folder}.", highlight=False)
         raise typer.Exit(130) from None
@@ -189,6 +256,9 @@ def _errors_in_words() -> Iterator[None]:
         yield
     except (ConfigError, DivergedError, SearchFailedError, OSError) as error:
         _fail(str(error))
+    except StorageInternalError as error:
+        reason = error.__cause__ or error
+        _fail(f"the studies' database failed, and what has ended is kept: {str(reason).splitlines()[0]}")
 
 
 def _table(results: dict[str, Any]) -> Table:
@@ -199,6 +269,9 @@ def _table(results: dict[str, Any]) -> Table:
         f"{len(results['reproductions'])} reproductions",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
+        # Four columns of intervals fit a terminal of 80 characters, to the last one.
+        show_edge=False,
+        pad_edge=False,
         title_justify="left",
     )
     columns = {

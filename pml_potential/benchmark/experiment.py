@@ -1,15 +1,19 @@
 """One experiment from configuration to report: search, reproductions, results."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
 import torch
+from filelock import FileLock
 from rich.console import Console
 
 from pml_potential.benchmark import config as configuration
 from pml_potential.benchmark.config import differences, read_saved, with_values
-from pml_potential.benchmark.folds import load_fold_data
+from pml_potential.benchmark.fold_processes import FoldTraining
+from pml_potential.benchmark.folds import FoldData, load_fold_data
 from pml_potential.benchmark.loss_building import (
     build_loss,
     build_miner,
@@ -22,44 +26,137 @@ from pml_potential.benchmark.records import read_json, write_json, write_text
 from pml_potential.benchmark.report import write_report
 from pml_potential.benchmark.reproduction import run_reproductions
 from pml_potential.benchmark.results import collect_results, describe_environment
+from pml_potential.benchmark.sampling import build_pruner
 from pml_potential.benchmark.schema import Config, ConfigError
 from pml_potential.benchmark.search import best_config, run_search, trials_to_run
+from pml_potential.benchmark.study_storage import HEARTBEAT, open_storage
+from pml_potential.benchmark.work_queue import hand_on, release
 
 
-def run_experiment(config: Config, folder: Path, console: Console) -> dict[str, Any]:
-    """Run an experiment, or go on with one that was interrupted.
+@dataclass(frozen=True)
+class Sharing:
+    """How the work of a run is shared out.
+
+    Attributes:
+        storage: address of the database, or path of the journal file, in which Optuna keeps the studies;
+            None: what the run has used before, or a file in its folder.
+        fold_processes: folds that this worker trains at a time.
+        heartbeat: seconds between its signs of life.
+    """
+
+    storage: str | None = None
+    fold_processes: int = 1
+    heartbeat: int = HEARTBEAT
+
+
+def run_experiment(
+    config: Config, folder: Path, console: Console, sharing: Sharing | None = None
+) -> dict[str, Any]:
+    """Run an experiment, or go on with one that was interrupted, or help with one that others run.
 
     Finished folds are not trained again. With the same configuration the results are the same, in one
-    session or in many.
+    session or in many; several workers at once see other scores when they propose, and so try other
+    hyperparameters.
 
     Args:
         config: what to run.
         folder: where everything goes; made if it is not there.
         console: told how far the run is.
+        sharing: how the work is shared out; default: all of it here.
 
     Returns:
         The results, also written to ``report/results.json`` beside ``report/index.html``.
 
     Raises:
         ConfigError: The configuration cannot be run, or the folder holds a run of another one.
-        SearchFailedError: Every trial failed.
+        SearchFailedError: The first trials failed, all of them.
     """
     check_runnable(config)
     # Asked before a frozen trunk computes features, and claimed when the data are known to be there.
-    is_claimed = _is_claimed(folder, config)
+    _is_claimed(folder, config)
     data = load_fold_data(config, folder.parent / "features")
-    if not is_claimed:
-        write_text(folder / "config.yaml", configuration.to_yaml(config))
-    environment = _remembered_environment(folder)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with _only_one_at_a_time(folder):
+        if not _is_claimed(folder, config):
+            write_text(folder / "config.yaml", configuration.to_yaml(config))
+        environment = _remembered_environment(folder)
+    return _work(config, data, folder, console, sharing or Sharing(), environment)
+
+
+def join_experiment(folder: Path, console: Console, sharing: Sharing) -> dict[str, Any]:
+    """Help with a run that somebody has started; as ``run_experiment``, whose results it returns.
+
+    Raises:
+        ConfigError: There is no run in the folder.
+    """
+    return run_experiment(saved_config(folder), folder, console, sharing)
+
+
+def release_pieces(folder: Path, address: str | None, pieces: Sequence[int], study_name: str) -> None:
+    """Hand on trials or reproductions whose workers are gone without a sign.
+
+    Args:
+        folder: of the run.
+        address: of its storage; None: the one that it has used.
+        pieces: their numbers, from 0.
+        study_name: ``search`` or ``reproductions``.
+
+    Raises:
+        ConfigError: There is no such run, or a piece is not being worked on.
+    """
+    saved_config(folder)
+    with _only_one_at_a_time(folder):
+        study = open_storage(folder, address, HEARTBEAT, hand_on).open(study_name)
+        for piece in pieces:
+            if not release(study, piece):
+                raise ConfigError(f"number {piece + 1} of the {study_name} of {folder} is with nobody")
+
+
+def saved_config(folder: Path) -> Config:
+    """Configuration of the run in a folder.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise ConfigError(f"{path} does not exist; pml-potential run starts a run")
+    return read_saved(path)
+
+
+def _work(
+    config: Config,
+    data: FoldData,
+    folder: Path,
+    console: Console,
+    sharing: Sharing,
+    environment: dict[str, Any],
+) -> dict[str, Any]:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with _only_one_at_a_time(folder):
+        storage = open_storage(folder, sharing.storage, sharing.heartbeat, hand_on)
+    cache = folder.parent / "features"
     total = (trials_to_run(config) + config.protocol.reproductions) * config.protocol.folds
-    with RunProgress(console, total) as progress:
-        study = run_search(config, data, folder, progress)
-        run_reproductions(best_config(config, study), data, folder, progress)
-    results = collect_results(config, data, study, folder, environment)
-    write_json(folder / "report" / "results.json", results)
-    write_report(results, folder / "report")
+    with (
+        RunProgress(console, total) as progress,
+        FoldTraining(config, data, cache, progress, sharing.fold_processes) as training,
+    ):
+        study = run_search(config, training, folder, storage, progress)
+        best = best_config(config, study)
+        run_reproductions(best, data, training, folder, storage, progress)
+    with _only_one_at_a_time(folder):
+        results = collect_results(config, data, study, folder, environment)
+        write_json(folder / "report" / "results.json", results)
+        write_report(results, folder / "report")
     return results
+
+
+def _only_one_at_a_time(folder: Path) -> FileLock:
+    """Held by the one who begins a run, opens its studies or writes its report."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise ConfigError(f"{folder} is a file; choose a folder with --folder") from None
+    return FileLock(folder / ".claim")
 
 
 def check_runnable(config: Config) -> None:
@@ -68,6 +165,8 @@ def check_runnable(config: Config) -> None:
     Raises:
         ConfigError: One of them cannot be built or used.
     """
+    if config.protocol.study is not None:
+        build_pruner(config.protocol.study.pruner)
     for end in ("low", "high"):
         values = {path: getattr(found, end) for path, found in config.search.items()}
         corner = with_values(config, values)

@@ -80,18 +80,17 @@ class RunProgress:
         when = "earlier" if was_done else f"{seconds:.1f} s"
         self.say(f"{self._label}: MAP@R {score:.4f} in epoch {best_epoch} ({when}); {self._summary()}")
 
-    def skip(self, folds: int) -> None:
-        """Count folds of trials that an earlier session ended."""
-        self._finished += folds
-
-    def fail(self, reason: str, folds_left_out: int) -> None:
-        """Tell that the rest of a trial is left out, and why."""
-        self._finished += folds_left_out
+    def fail(self, reason: str) -> None:
+        """Tell that the rest of a trial or reproduction is left out, and why."""
         self.say(f"{self._label}: failed: {reason}")
 
-    def finish_trial(self, score: float) -> None:
-        """Keep the best score of a trial so far."""
-        self._best = score if self._best is None else max(score, self._best)
+    def set_ended(self, folds: int) -> None:
+        """Set the count to the folds of what has ended, here, elsewhere and earlier."""
+        self._finished = folds
+
+    def set_best(self, score: float) -> None:
+        """Set the best score of a trial so far."""
+        self._best = score
 
     def _draw(self, detail: str) -> None:
         self._live.update(

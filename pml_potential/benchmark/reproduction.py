@@ -5,31 +5,41 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+import optuna
 import torch
+from filelock import FileLock
+from optuna.samplers import RandomSampler
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from torch import Tensor, nn
 
-from pml_potential.benchmark.evaluation import embed, judge
-from pml_potential.benchmark.fold_trainer import DivergedError
+from pml_potential.benchmark.evaluation import PRIMARY_METRIC, embed, judge
+from pml_potential.benchmark.fold_processes import FoldTraining
 from pml_potential.benchmark.folds import FoldData
 from pml_potential.benchmark.labelled_dataset import LabelledDataset
 from pml_potential.benchmark.progress import RunProgress
 from pml_potential.benchmark.records import read_json, write_json
 from pml_potential.benchmark.schema import Config
+from pml_potential.benchmark.search import trials_to_run
 from pml_potential.benchmark.seeds import derive_seed
-from pml_potential.benchmark.training import (
-    best_models,
-    device_for_training,
-    finished_fold,
-    train_fold,
-    untrained_models,
-)
+from pml_potential.benchmark.study_storage import StudyStorage
+from pml_potential.benchmark.training import best_models, device_for_training, untrained_models
+from pml_potential.benchmark.work_queue import FAILURE, ORDER, PieceFailedError, Queue, work_off
+
+STUDY = "reproductions"
 
 TestScores = dict[str, dict[str, float]]
 """``separated`` and ``concatenated``, each with every metric."""
 
 
-def run_reproductions(config: Config, data: FoldData, folder: Path, progress: RunProgress) -> None:
-    """Run the reproductions that are still to be run.
+def run_reproductions(
+    config: Config,
+    data: FoldData,
+    training: FoldTraining,
+    folder: Path,
+    storage: StudyStorage,
+    progress: RunProgress,
+) -> None:
+    """Run the reproductions that are still to be run, together with whoever else works on them.
 
     Each writes ``result.json`` into its folder: the test scores of the trained and of the untrained
     models, or why it failed.
@@ -37,15 +47,51 @@ def run_reproductions(config: Config, data: FoldData, folder: Path, progress: Ru
     Args:
         config: with the hyperparameters of the best trial.
         data: the images and their splits.
+        training: trains the folds.
         folder: folder of the run.
-        progress: told of each fold.
+        storage: where the study is by which the reproductions are shared out.
+        progress: told of each reproduction.
     """
-    for number in range(config.protocol.reproductions):
+    study = storage.open(STUDY)
+    before = trials_to_run(config)
+
+    def work(_trial: optuna.Trial, number: int) -> float:
         path = reproduction_folder(folder, number) / "result.json"
-        if path.is_file():
-            progress.skip(config.protocol.folds)
-        else:
-            write_json(path, _reproduce(config, data, folder, number, progress))
+        try:
+            result = _reproduce(config, data, training, folder, number)
+        except PieceFailedError as error:
+            write_json(path, {"failure": str(error)})
+            raise
+        write_json(path, result)
+        return result["trained"]["separated"][PRIMARY_METRIC]
+
+    def recall(number: int) -> FrozenTrial | None:
+        path = reproduction_folder(folder, number) / "result.json"
+        if not path.is_file():
+            return None
+        result = read_json(path)
+        if "failure" in result:
+            attributes = {ORDER: number, FAILURE: result["failure"]}
+            return create_trial(state=TrialState.FAIL, user_attrs=attributes)
+        value = result["trained"]["separated"][PRIMARY_METRIC]
+        return create_trial(value=value, user_attrs={ORDER: number})
+
+    def check(ended: list[FrozenTrial]) -> None:
+        progress.set_ended((before + len(ended)) * config.protocol.folds)
+
+    queue = Queue(
+        study,
+        config.protocol.reproductions,
+        lambda number: reproduction_folder(folder, number),
+        lambda _trial: None,
+        lambda _number: RandomSampler(),
+        work,
+        recall,
+        check,
+        lambda running: progress.say(f"waiting for {running} reproductions of other workers"),
+        storage.patience,
+    )
+    work_off(queue, FileLock(folder / ".claim"))
 
 
 def reproduction_folder(folder: Path, number: int) -> Path:
@@ -100,33 +146,16 @@ def score_on_test_classes(
 
 
 def _reproduce(
-    config: Config, data: FoldData, folder: Path, number: int, progress: RunProgress
-) -> dict[str, Any]:
+    config: Config, data: FoldData, training: FoldTraining, folder: Path, number: int
+) -> dict[str, TestScores]:
     folds, test = config.protocol.folds, data.test
-    trained: list[dict[str, nn.Module]] = []
-    untrained: list[dict[str, nn.Module]] = []
-    for fold in range(folds):
-        work = f"reproduction {number + 1}/{config.protocol.reproductions}"
-        progress.start_fold(work, fold, folds)
-        fold_folder = reproduction_folder(folder, number) / f"fold_{fold}"
-        seed = derive_seed(config.seed, "reproduction", number, fold)
-        was_done = finished_fold(fold_folder) is not None
-        try:
-            result = train_fold(
-                config,
-                *data.fold(fold),
-                fold_folder,
-                seed,
-                progress.finish_epoch,
-                keep_models=True,
-                queries=data.splits.queries,
-            )
-        except DivergedError as error:
-            progress.fail(str(error), folds - fold)
-            return {"failure": f"fold {fold + 1}: {error}"}
-        progress.finish_fold(result.score, result.best_epoch, result.seconds, was_done)
-        trained.append(best_models(config, test, fold_folder))
-        untrained.append(untrained_models(config, test, seed))
+    place = reproduction_folder(folder, number)
+    seeds = [derive_seed(config.seed, "reproduction", number, fold) for fold in range(folds)]
+    work = f"reproduction {number + 1}/{config.protocol.reproductions}"
+    for _ in training.train(config, work, place, seeds, keep_models=True):
+        pass
+    trained = [best_models(config, test, place / f"fold_{fold}") for fold in range(folds)]
+    untrained = [untrained_models(config, test, seed) for seed in seeds]
     arguments = test, data.splits.queries, config.protocol.recall_at
     return {"trained": _score(trained, *arguments), "untrained": _score(untrained, *arguments)}
 

@@ -19,12 +19,13 @@ from pml_potential.benchmark.reproduction import reproduction_folder, reproducti
 from pml_potential.benchmark.schema import Config
 from pml_potential.benchmark.search import (
     best_config,
-    ended_trials,
+    best_trial,
     failure_of,
+    score_of,
     trial_folder,
-    trials_to_run,
 )
 from pml_potential.benchmark.training import FoldResult, finished_fold
+from pml_potential.benchmark.work_queue import ended_pieces, order_of
 
 _PACKAGES = (
     "pml-potential",
@@ -95,7 +96,7 @@ def collect_results(
     Returns:
         A dictionary that JSON can hold; every number that a report shows is in it.
     """
-    best = study.best_trial if trials_to_run(config) > 0 else None
+    best = best_trial(study)
     metrics = metrics_of(config)
     reproductions = reproduction_results(config, folder)
     succeeded = [result for result in reproductions if "failure" not in result]
@@ -104,9 +105,9 @@ def collect_results(
         "seed": config.seed,
         "data": _describe(data),
         "environment": environment,
-        "trials": [_trial(study, trial, config, folder) for trial in ended_trials(study)],
+        "trials": [_trial(trial, config, folder) for trial in ended_pieces(study)],
         "best": {
-            "trial": best.number if best else None,
+            "trial": order_of(best) if best else None,
             "params": best.params if best else {},
             "config": best_config(config, study).model_dump(),
             "validation_map_at_r": best.value if best else None,
@@ -150,15 +151,14 @@ def _parts(data: FoldData) -> Mapping[str, Any]:
     return parts
 
 
-def _trial(
-    study: optuna.Study, trial: optuna.trial.FrozenTrial, config: Config, folder: Path
-) -> dict[str, Any]:
+def _trial(trial: optuna.trial.FrozenTrial, config: Config, folder: Path) -> dict[str, Any]:
+    order = order_of(trial)
     return {
-        "number": trial.number,
+        "number": order,
         "params": trial.params,
-        "validation_map_at_r": trial.value,
-        "failure": failure_of(study, trial.number),
-        "folds": _fold_dicts(trial_folder(folder, trial.number), config.protocol.folds),
+        "validation_map_at_r": score_of(trial) if trial.state is TrialState.COMPLETE else None,
+        "failure": failure_of(trial),
+        "folds": _fold_dicts(trial_folder(folder, order), config.protocol.folds),
     }
 
 
@@ -173,7 +173,7 @@ def _fold_dicts(folder: Path, count: int) -> list[dict[str, Any]]:
 
 def _training_seconds(study: optuna.Study, config: Config, folder: Path) -> dict[str, float]:
     folds = config.protocol.folds
-    trials = [trial_folder(folder, trial.number) for trial in ended_trials(study)]
+    trials = [trial_folder(folder, order_of(trial)) for trial in ended_pieces(study)]
     repetitions = [
         reproduction_folder(folder, number) for number in range(config.protocol.reproductions)
     ]
@@ -186,7 +186,7 @@ def _training_seconds(study: optuna.Study, config: Config, folder: Path) -> dict
 def _importance(study: optuna.Study) -> dict[str, float]:
     """Share of each hyperparameter in telling good trials from the others (PED-ANOVA)."""
     complete = study.get_trials(states=(TrialState.COMPLETE,))
-    if len(complete) < 4 or not study.best_trial.params:
+    if len(complete) < 4 or not complete[0].params:
         return {}
     return get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
 

@@ -32,11 +32,31 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
+class Part(Section):
+    """A class by its name, with arguments."""
+
+    name: str
+    params: dict[str, Number] = Field(default={}, description="Its arguments.")
+
+
 class Study(Section):
     """The hyperparameter search."""
 
     trials: Positive = Field(description="Settings of the hyperparameters to try.")
-    startup_trials: Positive = Field(description="How many of them are random, before the model.")
+    startup_trials: Positive = Field(
+        description="How many of them are random, before the model; a search in which all of these fail "
+        "stops."
+    )
+    sampler: Literal["gp", "tpe", "random"] = Field(
+        default="gp",
+        description="Optuna's sampler: Bayesian optimisation by a Gaussian process, tree-structured "
+        "Parzen estimators, or chance.",
+    )
+    pruner: Part | None = Field(
+        default=None,
+        description="A class of optuna.pruners that ends hopeless trials early, by the running mean "
+        "over their folds; a fold is a step. null: never, as in the published protocol.",
+    )
 
 
 class Crop(Section):
@@ -163,13 +183,6 @@ class Model(Section):
     )
     channels_last: bool = Field(default=False, description="Memory format of images.")
     compile: bool = Field(default=False, description="torch.compile of the trunk.")
-
-
-class Part(Section):
-    """A regularizer or a miner of PML, by name."""
-
-    name: str
-    params: dict[str, Number] = Field(default={}, description="Its arguments.")
 
 
 class Loss(Section):

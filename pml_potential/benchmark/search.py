@@ -4,41 +4,33 @@ from pathlib import Path
 from statistics import mean
 
 import optuna
+from filelock import FileLock
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
-from optuna.samplers import GPSampler
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from pml_potential.benchmark.config import with_values
-from pml_potential.benchmark.fold_trainer import DivergedError
-from pml_potential.benchmark.folds import FoldData
+from pml_potential.benchmark.fold_processes import FoldTraining
 from pml_potential.benchmark.progress import RunProgress
-from pml_potential.benchmark.schema import Config, ConfigError, SearchRange
+from pml_potential.benchmark.records import read_json, set_aside, write_json
+from pml_potential.benchmark.sampling import build_pruner, build_sampler
+from pml_potential.benchmark.schema import Config, SearchRange
 from pml_potential.benchmark.seeds import derive_seed
-from pml_potential.benchmark.training import finished_fold, train_fold
+from pml_potential.benchmark.study_storage import StudyStorage
+from pml_potential.benchmark.work_queue import (
+    FAILURE,
+    ORDER,
+    PieceFailedError,
+    Queue,
+    ended_pieces,
+    order_of,
+    work_off,
+)
 
-_STUDY_NAME = "search"
+STUDY = "search"
 
 
 class SearchFailedError(RuntimeError):
     """No trial of the search came to a score."""
-
-
-def open_study(folder: Path) -> optuna.Study:
-    """Open the study of a run, or make it: one SQLite file, ``study.db``.
-
-    Raises:
-        ConfigError: The path holds a '?', which SQLite's addresses cannot.
-    """
-    path = (folder / "study.db").resolve()
-    if "?" in str(path):
-        raise ConfigError(f"{path}: the address of a database ends at a '?'; choose another folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    return optuna.create_study(
-        storage=f"sqlite:///{path}",
-        study_name=_STUDY_NAME,
-        direction="maximize",
-        load_if_exists=True,
-    )
 
 
 def trials_to_run(config: Config) -> int:
@@ -48,114 +40,90 @@ def trials_to_run(config: Config) -> int:
     return config.protocol.study.trials if config.search else 1
 
 
-def run_search(config: Config, data: FoldData, folder: Path, progress: RunProgress) -> optuna.Study:
-    """Run the trials that are still to be run.
+def run_search(
+    config: Config, training: FoldTraining, folder: Path, storage: StudyStorage, progress: RunProgress
+) -> optuna.Study:
+    """Run the trials that are still to be run, together with whoever else works on them.
 
-    A trial depends only on the run's seed, on how many trials ended before it and on their scores, so
-    that a search that was interrupted ends as one that was not.
+    A trial depends only on the run's seed, on its place in the run and on the scores before it, so that
+    a search that was interrupted ends as one that was not.
 
     Raises:
-        SearchFailedError: Every trial failed.
+        SearchFailedError: The first trials failed, all of them.
     """
-    study = open_study(folder)
+    study = storage.open(STUDY)
+    settings = config.protocol.study
+    if settings is None:
+        return study
+    study.pruner = build_pruner(settings.pruner)
     total = trials_to_run(config)
-    for trial in study.get_trials(states=(TrialState.RUNNING,)):
-        if failure_of(study, trial.number):
-            # Stopped between writing down the reason and ending the trial.
-            study.tell(trial.number, state=TrialState.FAIL)
-    for trial in study.get_trials(states=(TrialState.COMPLETE,)):
-        progress.finish_trial(score_of(trial))
-    ended = len(ended_trials(study))
-    progress.skip(ended * config.protocol.folds)
-    for order in range(ended, total):
-        number, values = _next_trial(config, study, order)
-        _run_trial(config, values, data, folder, study, number, order, progress)
-    if total > 0 and not study.get_trials(states=(TrialState.COMPLETE,)):
-        first = ended_trials(study)[0].number
-        raise SearchFailedError(
-            f"all {total} trials failed; the first one in {failure_of(study, first)}. Lower the "
-            "learning rates, or the upper ends of the search ranges"
-        )
+    enough = min(total, settings.startup_trials)
+    distributions = {path: _distribution(found) for path, found in config.search.items()}
+
+    def draw(trial: optuna.Trial) -> None:
+        for path, found in config.search.items():
+            if isinstance(found.low, int) and isinstance(found.high, int):
+                trial.suggest_int(path, found.low, found.high, log=found.log)
+            else:
+                trial.suggest_float(path, found.low, found.high, log=found.log)
+
+    def work(trial: optuna.Trial, order: int) -> float:
+        return _run_trial(config, trial, order, training, folder, total)
+
+    def recall(order: int) -> FrozenTrial | None:
+        return _recalled(folder, order, distributions)
+
+    def check(ended: list[FrozenTrial]) -> None:
+        progress.set_ended(len(ended) * config.protocol.folds)
+        scores = [score_of(trial) for trial in ended if trial.state is TrialState.COMPLETE]
+        if scores:
+            progress.set_best(max(scores))
+        elif len(ended) >= enough:
+            raise SearchFailedError(
+                f"the first {len(ended)} of {total} trials all failed; trial {order_of(ended[0]) + 1} "
+                f"in {failure_of(ended[0])}. Lower the learning rates, or the upper ends of the search "
+                "ranges"
+            )
+
+    queue = Queue(
+        study,
+        total,
+        lambda order: trial_folder(folder, order),
+        draw,
+        lambda order: build_sampler(settings, derive_seed(config.seed, "sampler", order)),
+        work,
+        recall,
+        check,
+        lambda running: progress.say(f"waiting for {running} trials that other workers run"),
+        storage.patience,
+    )
+    work_off(queue, FileLock(folder / ".claim"))
     return study
+
+
+def best_trial(study: optuna.Study) -> FrozenTrial | None:
+    """The trial with the best score, the first of them; None if there is none."""
+    complete = [trial for trial in ended_pieces(study) if trial.state is TrialState.COMPLETE]
+    return max(complete, key=score_of) if complete else None
 
 
 def best_config(config: Config, study: optuna.Study) -> Config:
     """The configuration with the hyperparameters of the best trial, or as it is without a search."""
-    return with_values(config, study.best_trial.params) if trials_to_run(config) > 0 else config
+    best = best_trial(study)
+    return config if best is None else with_values(config, best.params)
 
 
-def ended_trials(study: optuna.Study) -> list[FrozenTrial]:
-    """Trials that have a score, or a reason why they have none, in the order in which they ran."""
-    return [
-        trial
-        for trial in study.get_trials(deepcopy=False)
-        if trial.state is TrialState.COMPLETE or failure_of(study, trial.number)
-    ]
-
-
-def failure_of(study: optuna.Study, number: int) -> str | None:
-    """Why a trial failed, if it did."""
-    reason: str | None = study.user_attrs.get(f"failure_of_trial_{number}")
+def failure_of(trial: FrozenTrial) -> str | None:
+    """Why a trial has no score, if it has none."""
+    if trial.state is TrialState.PRUNED:
+        return f"fold {len(trial.intermediate_values)}: pruned"
+    reason: str | None = trial.user_attrs.get(FAILURE)
     return reason
 
 
-def trial_folder(folder: Path, number: int) -> Path:
+def trial_folder(folder: Path, order: int) -> Path:
     """Where a trial keeps its folds."""
-    return folder / "trials" / f"{number:04d}"
-
-
-def _next_trial(config: Config, study: optuna.Study, order: int) -> tuple[int, dict[str, float]]:
-    """Take up the trial that was interrupted, or ask for a new one."""
-    for interrupted in study.get_trials(states=(TrialState.RUNNING,)):
-        if interrupted.params.keys() == config.search.keys():
-            return interrupted.number, interrupted.params
-        # Stopped while its values were being drawn: it never ran, and does not count.
-        study.tell(interrupted.number, state=TrialState.FAIL)
-    startup = 0 if config.protocol.study is None else config.protocol.study.startup_trials
-    study.sampler = GPSampler(seed=derive_seed(config.seed, "sampler", order), n_startup_trials=startup)
-    trial = study.ask({path: _distribution(found) for path, found in config.search.items()})
-    return trial.number, trial.params
-
-
-def _run_trial(
-    config: Config,
-    values: dict[str, float],
-    data: FoldData,
-    folder: Path,
-    study: optuna.Study,
-    number: int,
-    order: int,
-    progress: RunProgress,
-) -> None:
-    tried = with_values(config, values)
-    scores: list[float] = []
-    for fold in range(config.protocol.folds):
-        progress.start_fold(f"trial {order + 1}/{trials_to_run(config)}", fold, config.protocol.folds)
-        fold_folder = trial_folder(folder, number) / f"fold_{fold}"
-        was_done = finished_fold(fold_folder) is not None
-        try:
-            result = train_fold(
-                tried,
-                *data.fold(fold),
-                fold_folder,
-                derive_seed(config.seed, "search", order, fold),
-                progress.finish_epoch,
-            )
-        except DivergedError as error:
-            study.set_user_attr(f"failure_of_trial_{number}", f"fold {fold + 1}: {error}")
-            study.tell(number, state=TrialState.FAIL)
-            progress.fail(str(error), config.protocol.folds - fold)
-            return
-        scores.append(result.score)
-        progress.finish_fold(result.score, result.best_epoch, result.seconds, was_done)
-    study.tell(number, mean(scores))
-    progress.finish_trial(mean(scores))
-
-
-def _distribution(found: SearchRange) -> BaseDistribution:
-    if isinstance(found.low, int) and isinstance(found.high, int):
-        return IntDistribution(found.low, found.high, log=found.log)
-    return FloatDistribution(found.low, found.high, log=found.log)
+    return folder / "trials" / f"{order:04d}"
 
 
 def score_of(trial: FrozenTrial) -> float:
@@ -163,3 +131,59 @@ def score_of(trial: FrozenTrial) -> float:
     if trial.value is None:
         raise RuntimeError(f"trial {trial.number} is complete without a score")
     return trial.value
+
+
+def _run_trial(
+    config: Config,
+    trial: optuna.Trial,
+    order: int,
+    training: FoldTraining,
+    folder: Path,
+    total: int,
+) -> float:
+    place = trial_folder(folder, order)
+    record = place / "trial.json"
+    if record.is_file() and read_json(record)["params"] != trial.params:
+        # A study that was lost with this trial in the midst of its work proposed something else.
+        set_aside(place)
+    write_json(record, {"params": trial.params})
+    seeds = [derive_seed(config.seed, "search", order, fold) for fold in range(config.protocol.folds)]
+    work = f"trial {order + 1}/{total}"
+    scores: list[float] = []
+    try:
+        for result in training.train(with_values(config, trial.params), work, place, seeds):
+            scores.append(result.score)
+            trial.report(mean(scores), step=len(scores))
+            if len(scores) < len(seeds) and trial.should_prune():
+                raise optuna.TrialPruned
+    except PieceFailedError as error:
+        write_json(record, {"params": trial.params, "failure": str(error)})
+        raise
+    write_json(record, {"params": trial.params, "score": mean(scores)})
+    return mean(scores)
+
+
+def _recalled(
+    folder: Path, order: int, distributions: dict[str, BaseDistribution]
+) -> FrozenTrial | None:
+    """A trial as its folder has it, for a study that was lost."""
+    record = trial_folder(folder, order) / "trial.json"
+    if not record.is_file():
+        return None
+    found = read_json(record)
+    if "score" not in found and "failure" not in found:
+        return None
+    reason = found.get("failure")
+    return create_trial(
+        state=TrialState.COMPLETE if reason is None else TrialState.FAIL,
+        value=found.get("score"),
+        params=found["params"],
+        distributions=distributions,
+        user_attrs={ORDER: order} if reason is None else {ORDER: order, FAILURE: reason},
+    )
+
+
+def _distribution(found: SearchRange) -> BaseDistribution:
+    if isinstance(found.low, int) and isinstance(found.high, int):
+        return IntDistribution(found.low, found.high, log=found.log)
+    return FloatDistribution(found.low, found.high, log=found.log)

@@ -51,9 +51,9 @@ def test_the_time_left_is_the_mean_of_a_fold_times_those_left(lines: Console) ->
     assert re.findall(r"left about (\S+)", written(lines)) == ["0:40", "1:00"]
 
 
-def test_folds_of_earlier_sessions_are_counted(lines: Console) -> None:
+def test_folds_of_earlier_sessions_and_of_others_are_counted(lines: Console) -> None:
     with RunProgress(lines, total_folds=4) as progress:
-        progress.skip(2)
+        progress.set_ended(2)
         progress.start_fold("trial 2/2", 0, 2)
         progress.finish_fold(0.5, 1, 10.0, was_done=True)
     assert written(lines) == (
@@ -61,10 +61,11 @@ def test_folds_of_earlier_sessions_are_counted(lines: Console) -> None:
     )
 
 
-def test_a_failure_is_told_with_its_reason_and_counts_the_folds_left_out(lines: Console) -> None:
+def test_a_failure_is_told_with_its_reason(lines: Console) -> None:
     with RunProgress(lines, total_folds=8) as progress:
         progress.start_fold("trial 1/2", 1, 4)
-        progress.fail("the loss is nan [bold]", folds_left_out=4)
+        progress.fail("the loss is nan [bold]")
+        progress.set_ended(4)
         progress.start_fold("trial 2/2", 0, 4)
         progress.finish_fold(0.5, 1, 10.0, was_done=False)
     first, second = written(lines).splitlines()
@@ -72,19 +73,10 @@ def test_a_failure_is_told_with_its_reason_and_counts_the_folds_left_out(lines: 
     assert second.endswith("left about 0:30")
 
 
-def test_the_best_is_the_highest(lines: Console) -> None:
-    with RunProgress(lines, total_folds=2) as progress:
-        for score in (0.4, 0.6, 0.5):
-            progress.finish_trial(score)
-        progress.start_fold("reproduction 1/1", 0, 2)
-        progress.finish_fold(0.1, 1, 1.0, was_done=False)
-    assert "best 0.6000" in written(lines)
-
-
 def test_a_terminal_has_one_live_line_that_tells_all() -> None:
     console = Console(file=io.StringIO(), width=160, force_terminal=True, color_system=None)
     with RunProgress(console, total_folds=8) as progress:
-        progress.finish_trial(0.6)
+        progress.set_best(0.6)
         progress.start_fold("trial 2/2", 2, 4)
         progress.finish_epoch(3, 0.4321)
         time.sleep(0.2)

@@ -3,31 +3,36 @@
 import io
 import math
 import re
+import socket
 from pathlib import Path
 from statistics import mean
 
 import optuna
 import pytest
 from conftest import TRIALS, Experiment
+from optuna.distributions import FloatDistribution
 from optuna.samplers import GPSampler
 from optuna.trial import TrialState
 from rich.console import Console
 from tiny import tiny_config
 
 from pml_potential.benchmark.experiment import run_experiment
+from pml_potential.benchmark.fold_processes import FoldTraining
 from pml_potential.benchmark.folds import FoldData
 from pml_potential.benchmark.progress import RunProgress
 from pml_potential.benchmark.records import read_json
+from pml_potential.benchmark.sampling import build_sampler
 from pml_potential.benchmark.schema import Config, ConfigError
 from pml_potential.benchmark.search import (
+    STUDY,
     SearchFailedError,
     best_config,
-    ended_trials,
     failure_of,
-    open_study,
     run_search,
 )
 from pml_potential.benchmark.seeds import derive_seed
+from pml_potential.benchmark.study_storage import HEARTBEAT, StudyStorage, open_storage
+from pml_potential.benchmark.work_queue import FAILURE, ORDER, WORKER, ended_pieces, hand_on
 
 UNSEARCHED = ("search.loss.params.alpha=null", "search.loss.params.delta=null")
 DIVERGING = "search.model.trunk_optimizer.lr={low: 1.0e+29, high: 1.0e+30}"
@@ -35,16 +40,24 @@ DIVERGING_AT_TIMES = "search.model.trunk_optimizer.lr={low: 1.0e-30, high: 1.0e+
 FOUR_STEPS = "protocol.iterations_per_epoch=4"
 
 
-def search(config: Config, data: FoldData, folder: Path) -> tuple[optuna.Study, str]:
+def own_storage(folder: Path) -> StudyStorage:
+    return open_storage(folder, None, HEARTBEAT, hand_on)
+
+
+def search(config: Config, data: FoldData, folder: Path, processes: int = 1) -> tuple[optuna.Study, str]:
     console = Console(file=io.StringIO(), width=200)
-    with RunProgress(console, total_folds=4) as progress:
-        study = run_search(config, data, folder, progress)
+    cache = folder / "features"
+    with (
+        RunProgress(console, total_folds=4) as progress,
+        FoldTraining(config, data, cache, progress, processes) as training,
+    ):
+        study = run_search(config, training, folder, own_storage(folder), progress)
     assert isinstance(console.file, io.StringIO)
     return study, console.file.getvalue()
 
 
 def load(folder: Path) -> optuna.Study:
-    return optuna.load_study(study_name=None, storage=f"sqlite:///{folder / 'study.db'}")
+    return optuna.load_study(study_name=STUDY, storage=f"sqlite:///{folder / 'study.db'}")
 
 
 def test_the_study_is_one_that_optuna_opens(experiment: Experiment) -> None:
@@ -134,9 +147,9 @@ def test_a_diverging_trial_fails_with_its_reason(fold_data: FoldData, tmp_path: 
     complete = study.get_trials(states=(TrialState.COMPLETE,))
     assert failed
     assert complete
-    assert len(failed) + len(complete) == 4 == len(ended_trials(study))
+    assert len(failed) + len(complete) == 4 == len(ended_pieces(study))
     for trial in failed:
-        reason = failure_of(study, trial.number)
+        reason = failure_of(trial)
         assert trial.value is None
         assert reason is not None
         assert re.match(r"fold 1: .*epoch 1", reason)
@@ -145,13 +158,18 @@ def test_a_diverging_trial_fails_with_its_reason(fold_data: FoldData, tmp_path: 
     assert study.best_trial.number in [trial.number for trial in complete]
 
 
-def test_a_search_in_which_all_fails_is_a_clear_error(fold_data: FoldData, tmp_path: Path) -> None:
-    config = tiny_config(*UNSEARCHED, "search.loss.optimizer.lr=null", DIVERGING, FOUR_STEPS)
+def test_a_search_in_which_the_first_trials_all_fail_stops_and_says_why(
+    fold_data: FoldData, tmp_path: Path
+) -> None:
+    three = "protocol.study={trials: 5, startup_trials: 3}"
+    config = tiny_config(*UNSEARCHED, "search.loss.optimizer.lr=null", DIVERGING, FOUR_STEPS, three)
     for _ in range(2):
-        with pytest.raises(SearchFailedError, match=r"all 2 trials failed; .*fold 1: .*epoch 1"):
+        with pytest.raises(
+            SearchFailedError, match=r"first 3 of 5 trials all failed; trial 1 in fold 1: .*epoch 1"
+        ):
             search(config, fold_data, tmp_path)
     states = [trial.state for trial in load(tmp_path).trials]
-    assert states == [TrialState.FAIL] * 2
+    assert states == [TrialState.FAIL] * 3
 
 
 def test_a_fold_that_diverges_at_its_last_step_fails_its_trial(
@@ -167,9 +185,11 @@ def test_a_trial_that_failed_as_it_was_killed_is_not_run_again(
     fold_data: FoldData, tmp_path: Path
 ) -> None:
     config = tiny_config("protocol.study={trials: 1, startup_trials: 1}")
-    study = open_study(tmp_path)
+    study = own_storage(tmp_path).open(STUDY)
+    study.enqueue_trial({}, user_attrs={ORDER: 0})
     killed = study.ask()
-    study.set_user_attr(f"failure_of_trial_{killed.number}", "fold 1: the loss is nan")
+    killed.set_user_attr(WORKER, f"{socket.gethostname()}:1")
+    killed.set_user_attr(FAILURE, "fold 1: the loss is nan")
     with pytest.raises(SearchFailedError, match="the loss is nan"):
         search(config, fold_data, tmp_path)
     assert [trial.state for trial in load(tmp_path).trials] == [TrialState.FAIL]
@@ -179,24 +199,80 @@ def test_a_trial_that_was_killed_before_it_had_values_does_not_count(
     fold_data: FoldData, tmp_path: Path
 ) -> None:
     config = tiny_config("protocol.study={trials: 1, startup_trials: 1}")
-    open_study(tmp_path / "killed").ask()
+    begun = own_storage(tmp_path / "killed").open(STUDY)
+    begun.enqueue_trial({}, user_attrs={ORDER: 0})
+    begun.ask().suggest_float("loss.params.alpha", 0, 4)
     killed, _ = search(config, fold_data, tmp_path / "killed")
     whole, _ = search(config, fold_data, tmp_path / "whole")
     assert killed.best_trial.params == whole.best_trial.params
     assert killed.best_value == whole.best_value
 
 
-def test_a_folder_whose_name_no_database_can_have_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"what\?/study.db"):
-        open_study(tmp_path / "what?")
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize(
+    ("name", "sampler"), [("gp", "GPSampler"), ("tpe", "TPESampler"), ("random", "RandomSampler")]
+)
+def test_every_sampler_proposes_by_its_seed(name: str, sampler: str) -> None:
+    study = tiny_config(
+        f"protocol.study={{trials: 9, startup_trials: 2, sampler: {name}}}"
+    ).protocol.study
+    assert study is not None
+    assert sampler in [parent.__name__ for parent in type(build_sampler(study, 0)).__mro__]
+    drawn = []
+    for seed in (3, 3, 4):
+        searched = optuna.create_study(direction="maximize")
+        for _ in range(4):
+            searched.sampler = build_sampler(study, seed)
+            trial = searched.ask({"x": FloatDistribution(0, 1)})
+            searched.tell(trial, trial.params["x"])
+        drawn.append([trial.params["x"] for trial in searched.trials])
+    assert drawn[0] == drawn[1] != drawn[2]
 
 
-@pytest.mark.parametrize("name", ["with space", "50%", "a#b", "ünï", "a&b=c"])
-def test_the_study_is_in_its_folder_whatever_its_name(tmp_path: Path, name: str) -> None:
-    open_study(tmp_path / name)
-    assert [path.name for path in tmp_path.iterdir()] == [name]
-    assert [path.name for path in (tmp_path / name).iterdir()] == ["study.db"]
+def test_a_pruner_ends_hopeless_trials_by_the_mean_of_their_folds(
+    experiment: Experiment, fold_data: FoldData, tmp_path: Path
+) -> None:
+    scores = [trial["folds"][0]["score"] for trial in experiment.results["trials"][:2]]
+    pruner = f"pruner: {{name: ThresholdPruner, params: {{lower: {mean(scores)}}}}}"
+    config = tiny_config(f"protocol.study={{trials: 2, startup_trials: 2, {pruner}}}", "seed=5")
+    study, _ = search(config, fold_data, tmp_path)
+    hopeless, good = sorted(study.trials, key=lambda trial: scores[trial.number])
+    assert hopeless.state is TrialState.PRUNED
+    assert failure_of(hopeless) == "fold 1: pruned"
+    assert hopeless.intermediate_values == {1: min(scores)}
+    assert not (tmp_path / "trials" / f"{hopeless.number:04d}" / "fold_1").exists()
+    assert good.state is TrialState.COMPLETE
+    assert good.intermediate_values == {1: max(scores), 2: good.value}
+    assert best_config(config, study).loss.params["alpha"] == good.params["loss.params.alpha"]
+
+
+@pytest.mark.parametrize(
+    ("pruner", "message"),
+    [
+        ("{name: MedianPruned}", "did you mean 'MedianPruner'"),
+        ("{name: MedianPruner, params: {n_startup_trials: -1}}", "MedianPruner: "),
+    ],
+)
+def test_a_pruner_that_does_not_exist_is_refused_before_any_work(
+    pruner: str, message: str, tmp_path: Path
+) -> None:
+    config = tiny_config(f"protocol.study={{trials: 2, startup_trials: 1, pruner: {pruner}}}")
+    with pytest.raises(ConfigError, match=message):
+        run_experiment(config, tmp_path / "run", Console(file=io.StringIO()))
+    assert not (tmp_path / "run").exists()
+
+
+def test_folds_side_by_side_give_the_same_numbers(
+    experiment: Experiment, fold_data: FoldData, tmp_path: Path
+) -> None:
+    study, output = search(experiment.config, fold_data, tmp_path, processes=2)
+    assert [(trial.params, trial.value) for trial in study.trials] == [
+        (trial["params"], trial["validation_map_at_r"]) for trial in experiment.results["trials"]
+    ]
+    assert [line.split(":")[0] for line in output.splitlines()][:3] == [
+        "trial 1/4, fold 1/2",
+        "trial 1/4, fold 2/2",
+        "trial 2/4, fold 1/2",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,162 @@
+"""Where the studies of a run live: a file in its folder, a database server, or a journal file."""
+
+import secrets
+import sqlite3
+import warnings
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from pml_potential.benchmark.records import read_json, set_aside, write_json
+from pml_potential.benchmark.schema import ConfigError
+
+HEARTBEAT = 60
+"""Seconds between the signs of life of a worker."""
+
+_MISSED_HEARTBEATS = 3
+"""A trial whose worker has missed so many is handed on."""
+
+_PATIENCE_WITH_A_BUSY_FILE = 120
+"""Seconds to wait while other processes write to the same SQLite file."""
+
+OnStaleTrial = Callable[[optuna.Study, FrozenTrial], None]
+
+
+@dataclass(frozen=True)
+class StudyStorage:
+    """The storage of a run.
+
+    Attributes:
+        storage: of Optuna.
+        prefix: of the names of the run's studies, which may share a storage with those of other runs.
+        is_own_file: whether it is the file in the run's folder, which one machine uses.
+        heartbeat: seconds between signs of life of a worker.
+    """
+
+    storage: BaseStorage
+    prefix: str
+    is_own_file: bool
+    heartbeat: int
+
+    @property
+    def patience(self) -> float | None:
+        """Seconds after which a trial that nobody has begun is lost; None: at once."""
+        return None if self.is_own_file else _MISSED_HEARTBEATS * self.heartbeat
+
+    def open(self, name: str) -> optuna.Study:
+        """Open one of the studies, or make it."""
+        return optuna.create_study(
+            storage=self.storage,
+            study_name=f"{self.prefix}{name}",
+            direction="maximize",
+            load_if_exists=True,
+        )
+
+
+def open_storage(
+    folder: Path, address: str | None, heartbeat: int, on_stale_trial: OnStaleTrial
+) -> StudyStorage:
+    """Open the storage of a run, or decide on it.
+
+    Without an address it is ``study.db`` in the run's folder, a SQLite file; one that is damaged is set
+    aside. An address is remembered in ``storage.json``, without a password.
+
+    Args:
+        folder: of the run.
+        address: a database's address as SQLAlchemy takes it, or the path of a journal file; None: what
+            the run has used before.
+        heartbeat: seconds between signs of life of a worker.
+        on_stale_trial: called for a trial whose worker has given none for too long.
+
+    Raises:
+        ConfigError: The address cannot be used, or the run has used another one.
+    """
+    remembered = folder / "storage.json"
+    own = (folder / "study.db").resolve()
+    if remembered.is_file():
+        saved = read_json(remembered)
+        if address is None:
+            address = saved["address"]
+        elif _without_password(address) != saved["address"]:
+            raise ConfigError(
+                f"--storage {_without_password(address)}: the studies of {folder} are in "
+                f"{saved['address']}; leave --storage out, or give that one"
+            )
+        prefix = saved["prefix"]
+    elif address is not None:
+        if own.exists():
+            raise ConfigError(
+                f"--storage {_without_password(address)}: the studies of {folder} are in {own}; leave "
+                "--storage out, or choose another folder"
+            )
+        prefix = f"{folder.resolve().name}-{secrets.token_hex(4)}/"
+        write_json(remembered, {"address": _without_password(address), "prefix": prefix})
+    if address is None:
+        if "?" in str(own):
+            raise ConfigError(f"{own}: the address of a database ends at a '?'; choose another folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        if own.exists() and not _is_sound(own):
+            for path in (own, own.with_name(f"{own.name}-journal"), own.with_name(f"{own.name}-wal")):
+                set_aside(path, "damaged")
+        storage = _database(f"sqlite:///{own}", heartbeat, on_stale_trial)
+        return StudyStorage(storage, "", True, heartbeat)
+    if "://" not in address:
+        backend = JournalFileBackend(str(Path(address).resolve()))
+        return StudyStorage(JournalStorage(backend), prefix, False, heartbeat)
+    return StudyStorage(_database(address, heartbeat, on_stale_trial), prefix, False, heartbeat)
+
+
+def _database(address: str, heartbeat: int, on_stale_trial: OnStaleTrial) -> RDBStorage:
+    engine: dict[str, Any] = {"pool_pre_ping": True}
+    if address.startswith("sqlite"):
+        engine = {"connect_args": {"timeout": _PATIENCE_WITH_A_BUSY_FILE}}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            return RDBStorage(
+                address,
+                engine_kwargs=engine,
+                heartbeat_interval=heartbeat,
+                grace_period=_MISSED_HEARTBEATS * heartbeat,
+                heartbeat_stale_trial_callback=on_stale_trial,
+            )
+    except (ImportError, SQLAlchemyError) as error:
+        reason = str(error).splitlines()[0]
+        if isinstance(error, ImportError):
+            reason += "; install the database's driver, for PostgreSQL: pip install 'psycopg[binary]'"
+        raise ConfigError(f"--storage {_without_password(address)}: {reason}") from error
+
+
+def _without_password(address: str) -> str:
+    """The address as it may be written down and shown."""
+    if "://" not in address:
+        return str(Path(address).resolve())
+    try:
+        return make_url(address).set(password=None).render_as_string()
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise ConfigError(
+            "--storage: an address reads like postgresql+psycopg://user@host/database, or is the path "
+            "of a journal file"
+        ) from error
+
+
+def _is_sound(path: Path) -> bool:
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            found: tuple[str] = connection.execute("PRAGMA quick_check").fetchone()
+            return found == ("ok",)
+    except sqlite3.OperationalError:
+        # Locked, or not to be opened: nothing that setting it aside would mend.
+        raise
+    except sqlite3.DatabaseError:
+        return False
