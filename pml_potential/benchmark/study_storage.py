@@ -14,7 +14,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from pml_potential.benchmark.records import read_json, set_aside, write_json
@@ -142,12 +142,14 @@ def _without_password(address: str) -> str:
     if "://" not in address:
         return str(Path(address).resolve())
     try:
-        return make_url(address).set(password=None).render_as_string()
+        url = make_url(address)
     except (ArgumentError, NoSuchModuleError) as error:
         raise ConfigError(
             "--storage: an address reads like postgresql+psycopg://user@host/database, or is the path "
             "of a journal file"
         ) from error
+    without = URL.create(url.drivername, url.username, None, url.host, url.port, url.database, url.query)
+    return without.render_as_string()
 
 
 def _is_sound(path: Path) -> bool:

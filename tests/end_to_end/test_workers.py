@@ -1,0 +1,198 @@
+"""Many workers on one run: each piece is done once, whoever is killed."""
+
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from command import COMMAND, ENVIRONMENT, Ended, call
+from optuna.trial import TrialState
+from postgres import postgres
+
+from pml_potential.benchmark.records import read_json
+
+TRIALS, FOLDS, REPRODUCTIONS = 5, 2, 2
+SETTINGS = [
+    word
+    for assignment in (
+        f"protocol.folds={FOLDS}",
+        "protocol.batch_size=16",
+        "protocol.iterations_per_epoch=25",
+        "protocol.max_epochs=2",
+        f"protocol.study={{trials: {TRIALS}, startup_trials: 3}}",
+        f"protocol.reproductions={REPRODUCTIONS}",
+    )
+    for word in ("--set", assignment)
+]
+
+
+def start(*arguments: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [*COMMAND, *arguments, "--heartbeat", "2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    )
+
+
+class Watch:
+    """Sees when the result of a fold is written, and whether it is ever written again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.written: dict[str, int] = {}
+        self.written_again: list[str] = []
+        self._folder = folder
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+        self._thread.start()
+
+    def _look(self) -> None:
+        while not self._ends.wait(0.05):
+            for path in self._folder.glob("*/*/fold_*/result.json"):
+                name, when = str(path.relative_to(self._folder)), path.stat().st_mtime_ns
+                if self.written.setdefault(name, when) != when:
+                    self.written_again.append(name)
+
+    def end(self) -> None:
+        self._ends.set()
+        self._thread.join()
+
+
+def wait_until_it_trains(pid: int, address: str) -> None:
+    deadline = time.monotonic() + 120
+    while True:
+        for name in optuna.get_all_study_names(address):
+            study = optuna.load_study(study_name=name, storage=address)
+            running = study.get_trials(states=(TrialState.RUNNING,))
+            if any(trial.user_attrs.get("worker", "").endswith(f":{pid}") for trial in running):
+                return
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A run of four workers, two of which were killed, and a fifth."""
+
+    folder: Path
+    watch: Watch
+    trials: dict[str, list[optuna.trial.FrozenTrial]]
+    killed: list[int]
+    ended: list[Ended]
+
+    @property
+    def results(self) -> Any:
+        return read_json(self.folder / "report" / "results.json")
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+    folder = tmp_path_factory.mktemp("shared") / "run"
+    with postgres() as address:
+        watch = Watch(folder)
+        first = start("run", "quick", *SETTINGS, "--folder", str(folder), "--storage", address)
+        deadline = time.monotonic() + 100
+        while not (folder / "storage.json").is_file():
+            assert first.poll() is None, first.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        workers = [first, *(start("worker", str(folder)) for _ in range(3))]
+        killed = []
+        for victim in (first, workers[2]):
+            wait_until_it_trains(victim.pid, address)
+            time.sleep(0.3)
+            victim.send_signal(signal.SIGKILL)
+            victim.communicate()
+            killed.append(victim.returncode)
+        workers = [workers[1], workers[3], start("worker", str(folder))]
+        ended = []
+        for worker in workers:
+            output, errors = worker.communicate(timeout=300)
+            ended.append(Ended(worker.returncode, output, errors))
+        watch.end()
+        trials = {
+            optuna_study.split("/")[1]: optuna.load_study(
+                study_name=optuna_study, storage=address
+            ).trials
+            for optuna_study in optuna.get_all_study_names(address)
+        }
+        yield Shared(folder, watch, trials, killed, ended)
+
+
+def test_the_workers_that_were_left_alone_end_well(shared: Shared) -> None:
+    assert shared.killed == [-signal.SIGKILL] * 2
+    assert [worker.code for worker in shared.ended] == [0, 0, 0], shared.ended
+    assert all("Traceback" not in worker.errors for worker in shared.ended)
+
+
+def test_every_trial_and_reproduction_is_finished_once(shared: Shared) -> None:
+    for study, pieces in (("search", TRIALS), ("reproductions", REPRODUCTIONS)):
+        complete = [t for t in shared.trials[study] if t.state is TrialState.COMPLETE]
+        assert sorted(trial.user_attrs["order"] for trial in complete) == list(range(pieces))
+        others = {trial.state for trial in shared.trials[study]} - {TrialState.COMPLETE}
+        assert others <= {TrialState.FAIL}
+
+
+def test_what_the_killed_had_begun_was_handed_on_with_its_hyperparameters(shared: Shared) -> None:
+    everything = [trial for trials in shared.trials.values() for trial in trials]
+    lost = [trial for trial in everything if trial.state is TrialState.FAIL]
+    assert len(lost) == 2
+    for trial in lost:
+        study = next(trials for trials in shared.trials.values() if trial in trials)
+        (retry,) = [
+            other
+            for other in study
+            if other.state is TrialState.COMPLETE
+            and other.user_attrs["order"] == trial.user_attrs["order"]
+        ]
+        assert retry.params == trial.params
+
+
+def test_no_fold_is_lost_or_trained_twice(shared: Shared) -> None:
+    assert len(shared.watch.written) == (TRIALS + REPRODUCTIONS) * FOLDS
+    assert shared.watch.written_again == []
+
+
+def test_the_work_was_shared(shared: Shared) -> None:
+    trained = [
+        {line.split(":")[0] for line in worker.output.splitlines() if re.search(r"\(\d+\.\d s\)", line)}
+        for worker in shared.ended
+    ]
+    assert all(trained)
+    assert sum(map(len, trained)) == len(set.union(*trained))
+
+
+def test_all_workers_see_the_same_result(shared: Shared) -> None:
+    assert len(shared.results["trials"]) == TRIALS
+    assert len(shared.results["reproductions"]) == REPRODUCTIONS
+    tables = {worker.output[worker.output.index("PotentialFieldLoss on") :] for worker in shared.ended}
+    assert len({re.sub(r"\d+ min \d+ s", "", table) for table in tables}) == 1
+
+
+def test_no_password_is_written_down(tmp_path: Path) -> None:
+    with postgres() as address:
+        secret = address.replace("tester@", "tester:hush@")
+        arguments = ["run", "quick", *SETTINGS, "--folder", str(tmp_path / "run")]
+        ended = call(
+            *arguments,
+            "--storage",
+            secret,
+            "--set",
+            "protocol.study={trials: 1, startup_trials: 1}",
+            "--set",
+            "protocol.iterations_per_epoch=1",
+            "--set",
+            "protocol.max_epochs=1",
+        )
+        assert ended.code == 0, ended.errors
+    assert read_json(tmp_path / "run" / "storage.json")["address"] == address
+    for path in (tmp_path / "run").rglob("*"):
+        assert path.is_dir() or b"hush" not in path.read_bytes(), path
