@@ -1,6 +1,7 @@
 """The commands: each parses what a person typed and calls one function."""
 
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,7 @@ from pml_potential.benchmark.report import write_report
 from pml_potential.benchmark.report.formatting import interval, metric_names
 from pml_potential.benchmark.schema import ConfigError
 from pml_potential.benchmark.search import SearchFailedError
+from pml_potential.benchmark.state_file import DamagedFileError
 from pml_potential.benchmark.study_storage import HEARTBEAT
 
 app = typer.Typer(
@@ -237,7 +239,7 @@ def _show(work: Callable[[Console], dict[str, Any]], folder: Path) -> None:
     console = Console()
     watch = Stopwatch()
     try:
-        with _errors_in_words():
+        with _errors_in_words(), _notes(console):
             results = work(console)
     except KeyboardInterrupt:
         console.print(f"\nStopped. The same command goes on with {folder}.", highlight=False)
@@ -251,10 +253,22 @@ def _show(work: Callable[[Console], dict[str, Any]], folder: Path) -> None:
 
 
 @contextmanager
+def _notes(console: Console) -> Iterator[None]:
+    """Tell warnings as lines, without the place in the source that they come from."""
+
+    def tell(message: Warning | str, *_: Any, **__: Any) -> None:
+        console.print(f"note: {message}", highlight=False, markup=False, soft_wrap=True)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = tell
+        yield
+
+
+@contextmanager
 def _errors_in_words() -> Iterator[None]:
     try:
         yield
-    except (ConfigError, DivergedError, SearchFailedError, OSError) as error:
+    except (ConfigError, DamagedFileError, DivergedError, SearchFailedError, OSError) as error:
         _fail(str(error))
     except StorageInternalError as error:
         reason = error.__cause__ or error

@@ -22,7 +22,7 @@ from pml_potential.benchmark.loss_building import (
 )
 from pml_potential.benchmark.models import build_models, check_image_size
 from pml_potential.benchmark.progress import RunProgress
-from pml_potential.benchmark.records import read_json, write_json, write_text
+from pml_potential.benchmark.records import read_json_or_set_aside, write_json, write_text
 from pml_potential.benchmark.report import write_report
 from pml_potential.benchmark.reproduction import run_reproductions
 from pml_potential.benchmark.results import collect_results, describe_environment
@@ -206,7 +206,8 @@ def _is_claimed(folder: Path, config: Config) -> bool:
 
 def _remembered_environment(folder: Path) -> dict[str, Any]:
     path = folder / "environment.json"
-    if not path.is_file():
-        write_json(path, describe_environment())
-    environment: dict[str, Any] = read_json(path)
+    environment: dict[str, Any] | None = read_json_or_set_aside(path)
+    if environment is None:
+        environment = describe_environment()
+        write_json(path, environment)
     return environment

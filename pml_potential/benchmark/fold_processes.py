@@ -22,6 +22,11 @@ _data: FoldData | None = None
 """In a process that trains folds: its images."""
 
 
+def has_all_folds(folder: Path, folds: int) -> bool:
+    """Whether the results of all folds of a trial or reproduction are there."""
+    return all(finished_fold(folder / f"fold_{fold}") is not None for fold in range(folds))
+
+
 class FoldTraining:
     """Trains folds; a context that ends its processes.
 

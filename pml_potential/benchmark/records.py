@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -59,6 +60,22 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read what ``write_json`` wrote."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def read_json_or_set_aside(path: Path) -> Any:
+    """Read what ``write_json`` wrote; a damaged file is set aside, with a warning.
+
+    Returns:
+        None if there is no such file, or if it was damaged.
+    """
+    try:
+        return read_json(path)
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        aside = set_aside(path, "damaged")
+        warnings.warn(f"{path} is damaged ({error}); set aside as {aside.name}", stacklevel=2)
+        return None
 
 
 def set_aside(path: Path, reason: str = "interrupted") -> Path:

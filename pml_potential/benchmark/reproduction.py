@@ -1,5 +1,6 @@
 """Reproductions: the best trial trained again with new seeds and judged on the test classes."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
@@ -13,17 +14,36 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from torch import Tensor, nn
 
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC, embed, judge
-from pml_potential.benchmark.fold_processes import FoldTraining
+from pml_potential.benchmark.fold_processes import FoldTraining, has_all_folds
 from pml_potential.benchmark.folds import FoldData
 from pml_potential.benchmark.labelled_dataset import LabelledDataset
 from pml_potential.benchmark.progress import RunProgress
-from pml_potential.benchmark.records import read_json, write_json
+from pml_potential.benchmark.records import (
+    read_json,
+    read_json_or_set_aside,
+    set_aside,
+    write_json,
+)
 from pml_potential.benchmark.schema import Config
 from pml_potential.benchmark.search import trials_to_run
 from pml_potential.benchmark.seeds import derive_seed
+from pml_potential.benchmark.state_file import DamagedFileError
 from pml_potential.benchmark.study_storage import StudyStorage
-from pml_potential.benchmark.training import best_models, device_for_training, untrained_models
-from pml_potential.benchmark.work_queue import FAILURE, ORDER, PieceFailedError, Queue, work_off
+from pml_potential.benchmark.training import (
+    best_models,
+    device_for_training,
+    finished_fold,
+    untrained_models,
+)
+from pml_potential.benchmark.work_queue import (
+    FAILURE,
+    ORDER,
+    PieceFailedError,
+    Queue,
+    ended_pieces,
+    order_of,
+    work_off,
+)
 
 STUDY = "reproductions"
 
@@ -55,21 +75,22 @@ def run_reproductions(
     study = storage.open(STUDY)
     before = trials_to_run(config)
 
-    def work(_trial: optuna.Trial, number: int) -> float:
-        path = reproduction_folder(folder, number) / "result.json"
+    def result_path(number: int) -> Path:
+        return reproduction_folder(folder, number) / "result.json"
+
+    def work(_trial: optuna.Trial | None, number: int) -> float:
         try:
             result = _reproduce(config, data, training, folder, number)
         except PieceFailedError as error:
-            write_json(path, {"failure": str(error)})
+            write_json(result_path(number), {"failure": str(error)})
             raise
-        write_json(path, result)
+        write_json(result_path(number), result)
         return result["trained"]["separated"][PRIMARY_METRIC]
 
     def recall(number: int) -> FrozenTrial | None:
-        path = reproduction_folder(folder, number) / "result.json"
-        if not path.is_file():
+        result = read_json_or_set_aside(result_path(number))
+        if result is None:
             return None
-        result = read_json(path)
         if "failure" in result:
             attributes = {ORDER: number, FAILURE: result["failure"]}
             return create_trial(state=TrialState.FAIL, user_attrs=attributes)
@@ -92,6 +113,15 @@ def run_reproductions(
         storage.patience,
     )
     work_off(queue, FileLock(folder / ".claim"))
+    for trial in ended_pieces(study):
+        number = order_of(trial)
+        recalled = recall(number)
+        place = reproduction_folder(folder, number)
+        if trial.state is TrialState.FAIL:
+            write_json(result_path(number), {"failure": trial.user_attrs[FAILURE]})
+        elif recalled is None or not has_all_folds(place, config.protocol.folds):
+            # Damaged or gone; the same seeds give the same result.
+            work(None, number)
 
 
 def reproduction_folder(folder: Path, number: int) -> Path:
@@ -152,12 +182,25 @@ def _reproduce(
     place = reproduction_folder(folder, number)
     seeds = [derive_seed(config.seed, "reproduction", number, fold) for fold in range(folds)]
     work = f"reproduction {number + 1}/{config.protocol.reproductions}"
+    for fold in range(folds):
+        _set_aside_without_models(config, test, place / f"fold_{fold}")
     for _ in training.train(config, work, place, seeds, keep_models=True):
         pass
     trained = [best_models(config, test, place / f"fold_{fold}") for fold in range(folds)]
     untrained = [untrained_models(config, test, seed) for seed in seeds]
     arguments = test, data.splits.queries, config.protocol.recall_at
     return {"trained": _score(trained, *arguments), "untrained": _score(untrained, *arguments)}
+
+
+def _set_aside_without_models(config: Config, test: LabelledDataset, folder: Path) -> None:
+    """Set a finished fold aside whose models are damaged or gone, so that it is trained again."""
+    if finished_fold(folder) is None:
+        return
+    try:
+        best_models(config, test, folder)
+    except (DamagedFileError, FileNotFoundError) as error:
+        aside = set_aside(folder, "damaged")
+        warnings.warn(f"{error}; {folder} is set aside as {aside.name}", stacklevel=2)
 
 
 def _score(

@@ -1,7 +1,9 @@
 """The hyperparameter search: an Optuna study whose value is the mean MAP@R over the folds."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import optuna
 from filelock import FileLock
@@ -9,13 +11,14 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from pml_potential.benchmark.config import with_values
-from pml_potential.benchmark.fold_processes import FoldTraining
+from pml_potential.benchmark.fold_processes import FoldTraining, has_all_folds
 from pml_potential.benchmark.progress import RunProgress
-from pml_potential.benchmark.records import read_json, set_aside, write_json
+from pml_potential.benchmark.records import read_json_or_set_aside, set_aside, write_json
 from pml_potential.benchmark.sampling import build_pruner, build_sampler
 from pml_potential.benchmark.schema import Config, SearchRange
 from pml_potential.benchmark.seeds import derive_seed
 from pml_potential.benchmark.study_storage import StudyStorage
+from pml_potential.benchmark.training import FoldResult
 from pml_potential.benchmark.work_queue import (
     FAILURE,
     ORDER,
@@ -98,6 +101,9 @@ def run_search(
         storage.patience,
     )
     work_off(queue, FileLock(folder / ".claim"))
+    for trial in ended_pieces(study):
+        if trial.state is TrialState.COMPLETE:
+            _mend(config, trial, training, folder, total)
     return study
 
 
@@ -143,18 +149,17 @@ def _run_trial(
 ) -> float:
     place = trial_folder(folder, order)
     record = place / "trial.json"
-    if record.is_file() and read_json(record)["params"] != trial.params:
+    found = read_json_or_set_aside(record)
+    if found is not None and found["params"] != trial.params:
         # A study that was lost with this trial in the midst of its work proposed something else.
         set_aside(place)
     write_json(record, {"params": trial.params})
-    seeds = [derive_seed(config.seed, "search", order, fold) for fold in range(config.protocol.folds)]
-    work = f"trial {order + 1}/{total}"
     scores: list[float] = []
     try:
-        for result in training.train(with_values(config, trial.params), work, place, seeds):
+        for result in _folds(config, trial.params, order, training, folder, total):
             scores.append(result.score)
             trial.report(mean(scores), step=len(scores))
-            if len(scores) < len(seeds) and trial.should_prune():
+            if len(scores) < config.protocol.folds and trial.should_prune():
                 raise optuna.TrialPruned
     except PieceFailedError as error:
         write_json(record, {"params": trial.params, "failure": str(error)})
@@ -163,15 +168,38 @@ def _run_trial(
     return mean(scores)
 
 
+def _folds(
+    config: Config,
+    params: dict[str, Any],
+    order: int,
+    training: FoldTraining,
+    folder: Path,
+    total: int,
+) -> Iterator[FoldResult]:
+    folds = range(config.protocol.folds)
+    return training.train(
+        with_values(config, params),
+        f"trial {order + 1}/{total}",
+        trial_folder(folder, order),
+        [derive_seed(config.seed, "search", order, fold) for fold in folds],
+    )
+
+
+def _mend(config: Config, trial: FrozenTrial, training: FoldTraining, folder: Path, total: int) -> None:
+    """Train those folds of a complete trial again whose results are damaged or gone."""
+    order = order_of(trial)
+    if has_all_folds(trial_folder(folder, order), config.protocol.folds):
+        return
+    for _ in _folds(config, trial.params, order, training, folder, total):
+        pass
+
+
 def _recalled(
     folder: Path, order: int, distributions: dict[str, BaseDistribution]
 ) -> FrozenTrial | None:
     """A trial as its folder has it, for a study that was lost."""
-    record = trial_folder(folder, order) / "trial.json"
-    if not record.is_file():
-        return None
-    found = read_json(record)
-    if "score" not in found and "failure" not in found:
+    found = read_json_or_set_aside(trial_folder(folder, order) / "trial.json")
+    if found is None or not {"score", "failure"} & found.keys():
         return None
     reason = found.get("failure")
     return create_trial(

@@ -84,7 +84,13 @@ def open_storage(
     remembered = folder / "storage.json"
     own = (folder / "study.db").resolve()
     if remembered.is_file():
-        saved = read_json(remembered)
+        try:
+            saved = read_json(remembered)
+        except ValueError as error:
+            raise ConfigError(
+                f"{remembered} is damaged ({error}); it held the address of the studies and the prefix "
+                "of their names, which Optuna lists"
+            ) from error
         if address is None:
             address = saved["address"]
         elif _without_password(address) != saved["address"]:
@@ -106,8 +112,12 @@ def open_storage(
             raise ConfigError(f"{own}: the address of a database ends at a '?'; choose another folder")
         folder.mkdir(parents=True, exist_ok=True)
         if own.exists() and not _is_sound(own):
-            for path in (own, own.with_name(f"{own.name}-journal"), own.with_name(f"{own.name}-wal")):
-                set_aside(path, "damaged")
+            aside = set_aside(own, "damaged")
+            set_aside(own.with_name(f"{own.name}-journal"), "damaged")
+            warnings.warn(
+                f"{own} is damaged; set aside as {aside.name}, and filled anew from the trials' folders",
+                stacklevel=2,
+            )
         storage = _database(f"sqlite:///{own}", heartbeat, on_stale_trial)
         return StudyStorage(storage, "", True, heartbeat)
     if "://" not in address:

@@ -200,6 +200,7 @@ def _is_lost(queue: Queue, trial: FrozenTrial) -> bool:
 
 def _work_on_one(queue: Queue, claim: FileLock) -> None:
     locks: list[FileLock] = []
+    did: list[int] = []
 
     def begin(trial: optuna.Trial) -> int:
         order = trial.user_attrs.get(ORDER)
@@ -231,16 +232,21 @@ def _work_on_one(queue: Queue, claim: FileLock) -> None:
         finally:
             claim.release(force=True)
         try:
-            return queue.work(trial, order)
+            score = queue.work(trial, order)
         except PieceFailedError as error:
+            did.append(trial.number)
             trial.set_user_attr(FAILURE, str(error))
             raise
+        did.append(trial.number)
+        return score
 
     try:
         queue.study.optimize(objective, n_trials=1, catch=(PieceFailedError,))
-    except ValueError as error:
-        # This process slept for so long that its piece was handed on; its folds are used there.
-        if not str(error).startswith("Cannot tell a "):
+    except (AssertionError, ValueError):
+        # What Optuna raises when it is told of a trial that has ended: this process slept for so long
+        # that its piece was handed on, and whoever has it finds its folds done.
+        trials = queue.study.get_trials(deepcopy=False)
+        if not did or not trials[did[0]].state.is_finished():
             raise
     except KeyboardInterrupt:
         with claim:

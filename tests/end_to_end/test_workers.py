@@ -3,7 +3,6 @@
 import re
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import pytest
 from command import COMMAND, ENVIRONMENT, Ended, call
 from optuna.trial import TrialState
 from postgres import postgres
+from watch import Watch
 
 from pml_potential.benchmark.records import read_json
 
@@ -41,29 +41,6 @@ def start(*arguments: str) -> "subprocess.Popen[str]":
         text=True,
         env=ENVIRONMENT,
     )
-
-
-class Watch:
-    """Sees when the result of a fold is written, and whether it is ever written again."""
-
-    def __init__(self, folder: Path) -> None:
-        self.written: dict[str, int] = {}
-        self.written_again: list[str] = []
-        self._folder = folder
-        self._ends = threading.Event()
-        self._thread = threading.Thread(target=self._look)
-        self._thread.start()
-
-    def _look(self) -> None:
-        while not self._ends.wait(0.05):
-            for path in self._folder.glob("*/*/fold_*/result.json"):
-                name, when = str(path.relative_to(self._folder)), path.stat().st_mtime_ns
-                if self.written.setdefault(name, when) != when:
-                    self.written_again.append(name)
-
-    def end(self) -> None:
-        self._ends.set()
-        self._thread.join()
 
 
 def wait_until_it_trains(pid: int, address: str) -> None:
