@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
-from multiprocessing.synchronize import Event
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,8 @@ class FoldTraining:
         self._progress = progress
         self._processes = processes
         self._context = multiprocessing.get_context("spawn")
-        self._stop: Event = self._context.Event()
+        # Whose end at the other side the processes see when this one closes it, or is killed.
+        self._sees_end, self._lifeline = self._context.Pipe(duplex=False)
         self._pool: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> "FoldTraining":
@@ -56,7 +57,7 @@ class FoldTraining:
 
     def __exit__(self, *_: object) -> None:
         """End the processes, in the midst of their work if need be; it is resumed another time."""
-        self._stop.set()
+        self._lifeline.close()
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
@@ -138,17 +139,14 @@ class FoldTraining:
             self._processes,
             mp_context=self._context,
             initializer=_begin,
-            initargs=(self._config, self._cache, self._processes, devices, self._stop),
+            initargs=(self._config, self._cache, self._processes, devices, self._sees_end),
         )
 
 
-def _begin(config: Config, cache: Path, processes: int, devices: Any, stop: Event) -> None:
+def _begin(config: Config, cache: Path, processes: int, devices: Any, sees_end: Connection) -> None:
     """Make this process ready to train folds, and have it end with the one that started it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    for ends in (parent.join, stop.wait):
-        threading.Thread(target=_end_after, args=(ends,), daemon=True).start()
+    threading.Thread(target=_end_with, args=(sees_end,), daemon=True).start()
     if (device := devices.get()) is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(device)
     torch.set_num_threads(max(1, torch.get_num_threads() // processes))
@@ -156,8 +154,8 @@ def _begin(config: Config, cache: Path, processes: int, devices: Any, stop: Even
     _data = load_fold_data(config, cache)
 
 
-def _end_after(event: Any) -> None:
-    event()
+def _end_with(lifeline: Connection) -> None:
+    wait([lifeline])
     os._exit(1)
 
 

@@ -5,9 +5,9 @@ import sqlite3
 import warnings
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
@@ -81,49 +81,68 @@ def open_storage(
     Raises:
         ConfigError: The address cannot be used, or the run has used another one.
     """
-    remembered = folder / "storage.json"
+    remembered = _Remembered.read(folder)
     own = (folder / "study.db").resolve()
-    if remembered.is_file():
+    if address is None and remembered is None:
+        return StudyStorage(_own_database(own, heartbeat, on_stale_trial), "", True, heartbeat)
+    if remembered is None:
+        elsewhere = str(own) if own.exists() else None
+        remembered = _Remembered(
+            _without_password(str(address)), f"{folder.resolve().name}-{secrets.token_hex(4)}/"
+        )
+    else:
+        elsewhere = remembered.address
+    if address is not None and elsewhere not in (None, _without_password(address)):
+        raise ConfigError(
+            f"--storage {_without_password(address)}: the studies of {folder} are in {elsewhere}; leave "
+            "--storage out, or choose another folder"
+        )
+    opened = _opened(address or remembered.address, heartbeat, on_stale_trial)
+    # Now that it is known to be right.
+    write_json(folder / _Remembered.name, asdict(remembered))
+    return StudyStorage(opened, remembered.prefix, False, heartbeat)
+
+
+@dataclass(frozen=True)
+class _Remembered:
+    """Where a run has its studies, and what their names begin with."""
+
+    address: str
+    prefix: str
+
+    name: ClassVar[str] = "storage.json"
+
+    @classmethod
+    def read(cls, folder: Path) -> "_Remembered | None":
         try:
-            saved = read_json(remembered)
-        except ValueError as error:
+            return cls(**read_json(folder / cls.name))
+        except FileNotFoundError:
+            return None
+        except (TypeError, ValueError) as error:
             raise ConfigError(
-                f"{remembered} is damaged ({error}); it held the address of the studies and the prefix "
-                "of their names, which Optuna lists"
+                f"{folder / cls.name} is damaged ({error}); it held the address of the studies and the "
+                "prefix of their names, which Optuna lists"
             ) from error
-        if address is None:
-            address = saved["address"]
-        elif _without_password(address) != saved["address"]:
-            raise ConfigError(
-                f"--storage {_without_password(address)}: the studies of {folder} are in "
-                f"{saved['address']}; leave --storage out, or give that one"
-            )
-        prefix = saved["prefix"]
-    elif address is not None:
-        if own.exists():
-            raise ConfigError(
-                f"--storage {_without_password(address)}: the studies of {folder} are in {own}; leave "
-                "--storage out, or choose another folder"
-            )
-        prefix = f"{folder.resolve().name}-{secrets.token_hex(4)}/"
-        write_json(remembered, {"address": _without_password(address), "prefix": prefix})
-    if address is None:
-        if "?" in str(own):
-            raise ConfigError(f"{own}: the address of a database ends at a '?'; choose another folder")
-        folder.mkdir(parents=True, exist_ok=True)
-        if own.exists() and not _is_sound(own):
-            aside = set_aside(own, "damaged")
-            set_aside(own.with_name(f"{own.name}-journal"), "damaged")
-            warnings.warn(
-                f"{own} is damaged; set aside as {aside.name}, and filled anew from the trials' folders",
-                stacklevel=2,
-            )
-        storage = _database(f"sqlite:///{own}", heartbeat, on_stale_trial)
-        return StudyStorage(storage, "", True, heartbeat)
-    if "://" not in address:
-        backend = JournalFileBackend(str(Path(address).resolve()))
-        return StudyStorage(JournalStorage(backend), prefix, False, heartbeat)
-    return StudyStorage(_database(address, heartbeat, on_stale_trial), prefix, False, heartbeat)
+
+
+def _own_database(path: Path, heartbeat: int, on_stale_trial: OnStaleTrial) -> BaseStorage:
+    if "?" in str(path):
+        raise ConfigError(f"{path}: the address of a database ends at a '?'; choose another folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not _is_sound(path):
+        aside = set_aside(path, "damaged")
+        set_aside(path.with_name(f"{path.name}-journal"), "damaged")
+        warnings.warn(
+            f"{path} is damaged; set aside as {aside.name}, and filled anew from the trials' folders",
+            stacklevel=2,
+        )
+    return _database(f"sqlite:///{path}", heartbeat, on_stale_trial)
+
+
+def _opened(address: str, heartbeat: int, on_stale_trial: OnStaleTrial) -> BaseStorage:
+    if "://" in address:
+        return _database(address, heartbeat, on_stale_trial)
+    return JournalStorage(JournalFileBackend(str(Path(address).resolve())))
 
 
 def _database(address: str, heartbeat: int, on_stale_trial: OnStaleTrial) -> RDBStorage:
