@@ -19,9 +19,9 @@ from pml_potential.benchmark.exporting import export_from_run
 from pml_potential.benchmark.fold_trainer import DivergedError
 from pml_potential.benchmark.profiling import STAGES, profile_training
 from pml_potential.benchmark.progress import Stopwatch
-from pml_potential.benchmark.records import read_json
 from pml_potential.benchmark.report import write_report
 from pml_potential.benchmark.report.formatting import interval, metric_names
+from pml_potential.benchmark.results import read_results
 from pml_potential.benchmark.schema import ConfigError
 from pml_potential.benchmark.search import SearchFailedError
 
@@ -143,14 +143,12 @@ def report(
     folder: Annotated[Path, typer.Argument(help="Folder of a run that has ended.")],
 ) -> None:
     """Write the report of a run again from its results.json."""
-    path = folder / "report" / "results.json"
-    if not path.is_file():
-        _fail(f"{path} does not exist; a run writes it at its end")
-    results = read_json(path)
-    write_report(results, path.parent)
+    with _errors_in_words():
+        results = read_results(folder)
+        page = write_report(results, folder / "report")
     console = Console()
     console.print(_table(results))
-    console.print(f"Report: {path.parent / 'index.html'}", highlight=False, soft_wrap=True)
+    console.print(f"Report: {page}", highlight=False, soft_wrap=True)
 
 
 def _presets(

@@ -123,10 +123,21 @@ def test_the_environment_is_described(experiment: Experiment) -> None:
     assert {"torch", "pytorch-metric-learning", "optuna"} <= environment["packages"].keys()
 
 
-def test_training_time_is_the_sum_over_the_folds(experiment: Experiment) -> None:
-    for stage, pieces in (("search", "trials"), ("reproductions", "reproductions")):
-        seconds = [fold["seconds"] for piece in experiment.results[pieces] for fold in piece["folds"]]
-        assert experiment.results["training_seconds"][stage] == pytest.approx(sum(seconds))
+def test_cost_is_the_sum_over_the_folds(experiment: Experiment) -> None:
+    for stage, count in (("search", 4), ("reproductions", 2)):
+        pieces = experiment.results["trials" if stage == "search" else "reproductions"]
+        # One epoch of two batches of eight images for each of two folds.
+        assert experiment.results["cost"][stage] == {
+            "pieces": count,
+            "folds": 2 * count,
+            "epochs": 2 * count,
+            "images": 32 * count,
+            "seconds": sum(fold["seconds"] for piece in pieces for fold in piece["folds"]),
+        }
+
+
+def test_a_network_from_scratch_has_no_hash_of_weights(experiment: Experiment) -> None:
+    assert experiment.results["weights_sha256"] is None
 
 
 def test_the_same_command_again_trains_nothing_and_gives_the_same(experiment: Experiment) -> None:
