@@ -9,14 +9,21 @@ from statistics import mean
 from typing import Any
 
 import pytest
+import torch
 from conftest import Experiment
 from rich.console import Console
 
 from pml_potential import __version__
-from pml_potential.benchmark.config import read_saved
+from pml_potential.benchmark.config import read_saved, with_values
 from pml_potential.benchmark.evaluation import METRICS, PRIMARY_METRIC
 from pml_potential.benchmark.experiment import run_experiment
+from pml_potential.benchmark.folds import FoldData
+from pml_potential.benchmark.models import build_models
+from pml_potential.benchmark.models.weights import weights_hash
 from pml_potential.benchmark.records import read_json, set_aside, write_json, write_text
+from pml_potential.benchmark.results import collect_results, read_results
+from pml_potential.benchmark.schema import ConfigError
+from pml_potential.benchmark.search import open_study
 
 
 def numbers_in(value: Any) -> Iterator[float]:
@@ -180,3 +187,35 @@ def test_set_aside_keeps_everything_under_another_name(tmp_path: Path) -> None:
         set_aside(folder)
     kept = {path.parent.name: path.read_text() for path in tmp_path.glob("*/file")}
     assert kept == {"fold_0.interrupted_1": "1", "fold_0.interrupted_2": "2"}
+
+
+def test_pretrained_weights_are_named_by_their_hash(
+    experiment: Experiment, fold_data: FoldData, tmp_path: Path
+) -> None:
+    trunk = build_models(experiment.config.model, channels=1)["trunk"]
+    torch.save(trunk.state_dict(), tmp_path / "weights.pth")
+    config = with_values(experiment.config, {"model.weights": str(tmp_path / "weights.pth")})
+    study = open_study(experiment.folder)
+    results = collect_results(config, fold_data, study, experiment.folder, {})
+    assert results["weights_sha256"] == weights_hash(trunk)
+
+
+def test_results_are_read_as_they_were_written(experiment: Experiment) -> None:
+    assert read_results(experiment.folder) == json.loads(json.dumps(experiment.results))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "does not exist; a run writes it at its end"),
+        ("{", "cannot be read"),
+        ("[]", "has layout None"),
+        ('{"config": {}}', "has layout 1, and this version of pml-potential reads layout 2"),
+        ('{"format": 3}', "has layout 3"),
+    ],
+)
+def test_results_that_cannot_be_read_are_refused(tmp_path: Path, text: str | None, message: str) -> None:
+    if text is not None:
+        write_text(tmp_path / "report" / "results.json", text)
+    with pytest.raises(ConfigError, match=message):
+        read_results(tmp_path)
