@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pml_potential import __version__
+from pml_potential.benchmark.comparison import compare_runs
 from pml_potential.benchmark.config import compose
 from pml_potential.benchmark.datasets.commands import datasets_app
 from pml_potential.benchmark.experiment import run_experiment
@@ -19,7 +20,7 @@ from pml_potential.benchmark.exporting import export_from_run
 from pml_potential.benchmark.fold_trainer import DivergedError
 from pml_potential.benchmark.profiling import STAGES, profile_training
 from pml_potential.benchmark.progress import Stopwatch
-from pml_potential.benchmark.report import write_report
+from pml_potential.benchmark.report import comparison_in_markdown, write_comparison, write_report
 from pml_potential.benchmark.report.formatting import interval, metric_names
 from pml_potential.benchmark.results import read_results
 from pml_potential.benchmark.schema import ConfigError
@@ -149,6 +150,20 @@ def report(
     console = Console()
     console.print(_table(results))
     console.print(f"Report: {page}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs that ended.")],
+    folder: Annotated[Path, typer.Option(help="Where the comparison goes.")] = Path("comparison"),
+) -> None:
+    """Compare losses: a leaderboard, and which differences are more than chance."""
+    with _errors_in_words():
+        comparison = compare_runs(runs)
+        page = write_comparison(comparison, folder)
+    console = Console()
+    console.print(comparison_in_markdown(comparison), highlight=False, markup=False, soft_wrap=True)
+    console.print(f"\nComparison: {page}", highlight=False, soft_wrap=True)
 
 
 def _presets(

@@ -7,6 +7,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from pml_potential.benchmark.comparison import Comparison
+
 _PRIMARY = "mean_average_precision_at_r"
 _BLUE, _ORANGE, _GREY, _RED = "#2a6fbb", "#d9822b", "#7f8a96", "#d43d3d"
 _FOLD_COLOURS = (_BLUE, _ORANGE, "#3c9d6b", "#b065a3", "#9a8560", "#3f9aa8")
@@ -145,3 +147,47 @@ def learning_curves(
 def _scored(results: dict[str, Any]) -> list[dict[str, Any]]:
     trials = [trial for trial in results["trials"] if trial["validation_map_at_r"] is not None]
     return sorted(trials, key=lambda trial: int(trial["number"]))
+
+
+def scores_of_runs(comparison: Comparison) -> go.Figure:
+    """Test MAP@R of each run: every reproduction, and the mean with its 95% interval."""
+    runs = comparison.runs[::-1]
+    kinds = ["separated"]
+    if runs[0].results["config"]["protocol"]["folds"] > 1:
+        kinds.append("concatenated")
+    figure = go.Figure(layout=_LAYOUT | {"height": 160 + 70 * len(runs)})
+    for kind, colour in zip(kinds, (_BLUE, _ORANGE), strict=False):
+        scores = [run.results["test"]["trained"][kind][_PRIMARY] for run in runs]
+        # Both kinds of a run share its band, the one above the other.
+        places = [place + (0.16 if kind == "separated" else -0.16) for place in range(len(runs))]
+        figure.add_scatter(
+            x=[score["mean"] for score in scores],
+            y=places,
+            error_x={"array": [score["half_width"] for score in scores], "thickness": 2},
+            mode="markers",
+            name=f"{kind}: mean, 95% interval",
+            marker={"color": colour, "size": 11},
+        )
+        points = [
+            (value, place)
+            for score, place in zip(scores, places, strict=True)
+            for value in score["values"]
+        ]
+        figure.add_scatter(
+            x=[value for value, _ in points],
+            y=[place for _, place in points],
+            mode="markers",
+            name=f"{kind}: one reproduction",
+            marker={"color": colour, "size": 7, "symbol": "line-ns-open"},
+        )
+    figure.update_xaxes(title="test MAP@R (share of 1)")
+    figure.update_yaxes(
+        title="run",
+        tickvals=list(range(len(runs))),
+        ticktext=[run.name for run in runs],
+        range=[-0.5, len(runs) - 0.5],
+        automargin=True,
+        showgrid=False,
+        zeroline=False,
+    )
+    return figure

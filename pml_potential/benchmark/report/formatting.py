@@ -56,3 +56,31 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def signed_interval(value: float | None, limits: tuple[float, float] | None, digits: int = 4) -> str:
+    """A difference with its sign and the limits of its interval.
+
+    Examples:
+        >>> signed_interval(0.01234, (-0.001, 0.0256)), signed_interval(0.5, None, digits=2)
+        ('+0.0123 [−0.0010, +0.0256]', '+0.50')
+        >>> signed_interval(None, None)
+        '–'
+    """
+    if value is None:
+        return "–"
+    shown = [f"{each:+.{digits}f}" for each in (value, *(limits or ()))]
+    text = shown[0] if limits is None else f"{shown[0]} [{shown[1]}, {shown[2]}]"
+    return text.replace("-", "−")
+
+
+def p_value(value: float | None) -> str:
+    """A p-value as papers print it.
+
+    Examples:
+        >>> p_value(0.0321), p_value(0.00002), p_value(None)
+        ('0.032', '< 0.001', '–')
+    """
+    if value is None:
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"

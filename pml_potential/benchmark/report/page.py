@@ -7,7 +7,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.graph_objects import Figure
 from plotly.offline import get_plotlyjs
 
-from pml_potential.benchmark.report.formatting import duration, interval, number
+from pml_potential.benchmark.report.formatting import (
+    duration,
+    interval,
+    number,
+    p_value,
+    signed_interval,
+)
 
 
 @dataclass(frozen=True)
@@ -51,5 +57,6 @@ def render_page(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(interval=interval, number=number, duration=duration)
+    filters = (duration, interval, number, p_value, signed_interval)
+    environment.filters.update({each.__name__: each for each in filters})
     return environment.get_template(template).render(plotly=get_plotlyjs(), **values)
