@@ -15,6 +15,12 @@ from pml_potential.benchmark.report.markdown import score_table
 from pml_potential.benchmark.report.page import PageFigure, render_page
 from pml_potential.benchmark.report.text_table import TextTable
 
+_METHOD = (
+    "The first less the second, in separated test MAP@R: means over reproductions, with 95% intervals "
+    "by Welch's t; p by Welch's t test, corrected for all pairs by Holm's method; Hedges' g with its "
+    "95% interval."
+)
+
 
 def write_comparison(comparison: Comparison, folder: Path) -> Path:
     """Write a comparison as HTML, Markdown, LaTeX and CSV.
@@ -55,13 +61,6 @@ def comparison_in_markdown(comparison: Comparison) -> str:
         _METHOD,
     ]
     return "\n\n".join(parts)
-
-
-_METHOD = (
-    "The first less the second, in separated test MAP@R: means over reproductions, with 95% intervals by "
-    "Welch's t; p by Welch's t test, corrected for all pairs by Holm's method; Hedges' g with its 95% "
-    "interval."
-)
 
 
 def _in_latex(comparison: Comparison) -> str:

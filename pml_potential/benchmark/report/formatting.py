@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from markupsafe import Markup, escape
+
 METRIC_NAMES = {
     "mean_average_precision_at_r": "MAP@R",
     "r_precision": "R-precision",
@@ -84,3 +86,24 @@ def p_value(value: float | None) -> str:
     if value is None:
         return "–"
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def short_commit(commit: str | None) -> str:
+    """A commit by its first digits, and whether it was changed.
+
+    Examples:
+        >>> short_commit("a4c7b11157258bcf1d4f4c88cc2ab6ce75a84095-dirty"), short_commit(None)
+        ('a4c7b11157-dirty', 'unknown')
+    """
+    digits, dash, rest = (commit or "unknown").partition("-")
+    return f"{digits[:10]}{dash}{rest}"
+
+
+def breakable(name: str) -> Markup:
+    """A name as HTML that may be broken after each plus.
+
+    Examples:
+        >>> print(breakable("A+B<"))
+        A+<wbr>B&lt;
+    """
+    return Markup("+<wbr>").join(escape(part) for part in name.split("+"))

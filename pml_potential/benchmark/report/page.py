@@ -8,10 +8,12 @@ from plotly.graph_objects import Figure
 from plotly.offline import get_plotlyjs
 
 from pml_potential.benchmark.report.formatting import (
+    breakable,
     duration,
     interval,
     number,
     p_value,
+    short_commit,
     signed_interval,
 )
 
@@ -57,6 +59,6 @@ def render_page(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = (duration, interval, number, p_value, signed_interval)
+    filters = (breakable, duration, interval, number, p_value, short_commit, signed_interval)
     environment.filters.update({each.__name__: each for each in filters})
     return environment.get_template(template).render(plotly=get_plotlyjs(), **values)
