@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from conftest import Experiment
 
+from pml_potential.benchmark.config import compose
 from pml_potential.benchmark.evaluation import METRICS, PRIMARY_METRIC
+from pml_potential.benchmark.published_figures import published_figures
 from pml_potential.benchmark.report import METRIC_NAMES, write_report
 from pml_potential.benchmark.report.figures import learning_curves
 from pml_potential.benchmark.report.formatting import interval, number
@@ -183,3 +185,48 @@ def test_a_run_without_search_has_a_page(experiment: Experiment, tmp_path: Path)
     results["trials"] = [results["trials"][0] | {"params": {}}]
     results["best"] |= {"trial": 0, "params": {}}
     assert "Search" in page_of(results, tmp_path).text
+
+
+def published_text(experiment: Experiment, folder: Path, protocol: str, model: str) -> str:
+    """What the page says of published figures, for a run as if it were on CUB-200-2011."""
+    presets = {"protocol": protocol, "dataset": "cub200", "model": model, "loss": "contrastive"}
+    config = compose(presets)
+    results = copy.deepcopy(experiment.results)
+    results["config"]["protocol"]["recall_at"] = config.protocol.recall_at
+    for kinds in results["test"].values():
+        for metrics in kinds.values():
+            metrics |= {f"recall_at_{k}": metrics["r_precision"] for k in config.protocol.recall_at}
+    results["published"] = published_figures(config)
+    _, _, after = page_of(results, folder).text.partition("Published figures")
+    return after.partition(" Search ")[0]
+
+
+def test_published_validation_scores_stand_beside_the_best_validation_score(
+    experiment: Experiment, tmp_path: Path
+) -> None:
+    text = published_text(experiment, tmp_path, "mlrc", "bn_inception")
+    best = f"{experiment.results['best']['validation_map_at_r']:.4f}"
+    assert (
+        f"this run: PotentialFieldLoss small_cnn 64 {best} ContrastiveLoss bn_inception 128 0.4368"
+        in text
+    )
+    assert "arXiv 2003.08505" in text
+    assert "no test scores" in text
+    test_scores = experiment.results["test"]["trained"]["separated"]
+    assert not [score for score in test_scores.values() if interval(score) in text]
+
+
+def test_published_recall_stands_beside_the_recall_on_the_test_classes(
+    experiment: Experiment, tmp_path: Path
+) -> None:
+    text = published_text(experiment, tmp_path, "traditional", "bn_inception")
+    recall = interval(experiment.results["test"]["trained"]["separated"]["r_precision"])
+    assert f"this run: PotentialFieldLoss small_cnn 64 {recall} {recall} {recall}" in text
+    assert "PFML bn_inception 512 0.715 0.812 0.883" in text
+    assert "arXiv 2405.18560" in text
+    assert "This run differs from theirs: model.embedding_size is 128, and 512 there." in text
+    assert f"{experiment.results['best']['validation_map_at_r']:.4f}" not in text
+
+
+def test_nothing_published_is_shown_for_other_data(page: Page) -> None:
+    assert "Published figures" not in page.text
