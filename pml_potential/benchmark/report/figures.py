@@ -80,7 +80,7 @@ def parameter_importance(results: dict[str, Any]) -> go.Figure:
 def parameter_slice(results: dict[str, Any], path: str) -> go.Figure:
     """Score of each trial against one hyperparameter."""
     trials = _scored(results)
-    figure = go.Figure(layout=_LAYOUT | {"height": 300})
+    figure = go.Figure(layout=_LAYOUT | {"height": 320})
     figure.add_scatter(
         x=[trial["params"][path] for trial in trials],
         y=[trial["validation_map_at_r"] for trial in trials],
