@@ -72,7 +72,7 @@ def parameter_importance(results: dict[str, Any]) -> go.Figure:
         orientation="h",
         marker={"color": _BLUE},
     )
-    figure.update_xaxes(title="importance (share of 1)", range=[0, 1])
+    figure.update_xaxes(title="share of importance", range=[0, 1])
     figure.update_yaxes(title="hyperparameter", automargin=True)
     return figure
 
