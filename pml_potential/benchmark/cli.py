@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pml_potential import __version__
+from pml_potential.benchmark.comparison import compare_runs
 from pml_potential.benchmark.config import compose
 from pml_potential.benchmark.datasets.commands import datasets_app
 from pml_potential.benchmark.experiment import (
@@ -26,9 +27,9 @@ from pml_potential.benchmark.exporting import export_from_run
 from pml_potential.benchmark.fold_trainer import DivergedError
 from pml_potential.benchmark.profiling import STAGES, profile_training
 from pml_potential.benchmark.progress import Stopwatch
-from pml_potential.benchmark.records import read_json
-from pml_potential.benchmark.report import write_report
+from pml_potential.benchmark.report import comparison_in_markdown, write_comparison, write_report
 from pml_potential.benchmark.report.formatting import interval, metric_names
+from pml_potential.benchmark.results import read_results
 from pml_potential.benchmark.schema import ConfigError
 from pml_potential.benchmark.search import SearchFailedError
 from pml_potential.benchmark.state_file import DamagedFileError
@@ -212,14 +213,26 @@ def report(
     folder: Annotated[Path, typer.Argument(help="Folder of a run that has ended.")],
 ) -> None:
     """Write the report of a run again from its results.json."""
-    path = folder / "report" / "results.json"
-    if not path.is_file():
-        _fail(f"{path} does not exist; a run writes it at its end")
-    results = read_json(path)
-    write_report(results, path.parent)
+    with _errors_in_words():
+        results = read_results(folder)
+        page = write_report(results, folder / "report")
     console = Console()
     console.print(_table(results))
-    console.print(f"Report: {path.parent / 'index.html'}", highlight=False, soft_wrap=True)
+    console.print(f"Report: {page}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs that ended.")],
+    folder: Annotated[Path, typer.Option(help="Where the comparison goes.")] = Path("comparison"),
+) -> None:
+    """Compare losses: a leaderboard, and which differences are more than chance."""
+    with _errors_in_words():
+        comparison = compare_runs(runs)
+        page = write_comparison(comparison, folder)
+    console = Console()
+    console.print(comparison_in_markdown(comparison), highlight=False, markup=False, soft_wrap=True)
+    console.print(f"\nComparison: {page}", highlight=False, soft_wrap=True)
 
 
 def _presets(

@@ -14,9 +14,12 @@ from optuna.trial import TrialState
 from scipy.stats import t as student_t
 
 from pml_potential.benchmark.evaluation import metrics_of
-from pml_potential.benchmark.folds import FoldData
+from pml_potential.benchmark.folds import FoldData, frozen_trunk
+from pml_potential.benchmark.models.weights import weights_hash
+from pml_potential.benchmark.published_figures import published_figures
+from pml_potential.benchmark.records import read_json
 from pml_potential.benchmark.reproduction import reproduction_folder, reproduction_results
-from pml_potential.benchmark.schema import Config
+from pml_potential.benchmark.schema import Config, ConfigError
 from pml_potential.benchmark.search import (
     best_config,
     best_trial,
@@ -24,8 +27,11 @@ from pml_potential.benchmark.search import (
     score_of,
     trial_folder,
 )
-from pml_potential.benchmark.training import FoldResult, finished_fold
+from pml_potential.benchmark.training import finished_fold
 from pml_potential.benchmark.work_queue import ended_pieces, order_of
+
+FORMAT = 2
+"""Number of the layout of ``results.json``; files before the number was written have the first."""
 
 _PACKAGES = (
     "pml-potential",
@@ -98,14 +104,21 @@ def collect_results(
     """
     best = best_trial(study)
     metrics = metrics_of(config)
-    reproductions = reproduction_results(config, folder)
-    succeeded = [result for result in reproductions if "failure" not in result]
+    trials = [_trial(trial, config, folder) for trial in ended_pieces(study)]
+    tested = reproduction_results(config, folder)
+    succeeded = [result for result in tested if "failure" not in result]
+    reproductions = [
+        result | {"folds": _fold_dicts(reproduction_folder(folder, number), config.protocol.folds)}
+        for number, result in enumerate(tested)
+    ]
     return {
+        "format": FORMAT,
         "config": config.model_dump(),
         "seed": config.seed,
         "data": _describe(data),
+        "weights_sha256": _hash_of_weights(config, data),
         "environment": environment,
-        "trials": [_trial(trial, config, folder) for trial in ended_pieces(study)],
+        "trials": trials,
         "best": {
             "trial": order_of(best) if best else None,
             "params": best.params if best else {},
@@ -113,10 +126,7 @@ def collect_results(
             "validation_map_at_r": best.value if best else None,
         },
         "importance": _importance(study),
-        "reproductions": [
-            result | {"folds": _fold_dicts(reproduction_folder(folder, number), config.protocol.folds)}
-            for number, result in enumerate(reproductions)
-        ],
+        "reproductions": reproductions,
         "test": {
             state: {
                 kind: {
@@ -128,8 +138,43 @@ def collect_results(
             for state in ("trained", "untrained")
             if succeeded
         },
-        "training_seconds": _training_seconds(study, config, folder),
+        "cost": {"search": _cost(config, trials), "reproductions": _cost(config, reproductions)},
+        "published": published_figures(config),
     }
+
+
+def read_results(folder: Path) -> dict[str, Any]:
+    """Read the results of a run.
+
+    Args:
+        folder: folder of the run.
+
+    Returns:
+        What ``collect_results`` gathered.
+
+    Raises:
+        ConfigError: The run has not ended, or the file is damaged or of another version.
+    """
+    path = folder / "report" / "results.json"
+    if not path.is_file():
+        raise ConfigError(f"{path} does not exist; a run writes it at its end")
+    try:
+        results = read_json(path)
+    except ValueError as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    found = results.get("format", 1) if isinstance(results, dict) else None
+    if found != FORMAT:
+        raise ConfigError(
+            f"{path} has layout {found}, and this version of pml-potential reads layout {FORMAT}; the "
+            "command that made the run writes it anew, without training again"
+        )
+    return dict(results)
+
+
+def _hash_of_weights(config: Config, data: FoldData) -> str | None:
+    if config.model.weights is None:
+        return None
+    return weights_hash(frozen_trunk(config, data.images))
 
 
 def _describe(data: FoldData) -> dict[str, Any]:
@@ -162,24 +207,21 @@ def _trial(trial: optuna.trial.FrozenTrial, config: Config, folder: Path) -> dic
     }
 
 
-def _folds(folder: Path, count: int) -> list[FoldResult]:
-    results = [finished_fold(folder / f"fold_{fold}") for fold in range(count)]
-    return [result for result in results if result is not None]
-
-
 def _fold_dicts(folder: Path, count: int) -> list[dict[str, Any]]:
-    return [dict(vars(result)) for result in _folds(folder, count)]
+    results = [finished_fold(folder / f"fold_{fold}") for fold in range(count)]
+    return [dict(vars(result)) for result in results if result is not None]
 
 
-def _training_seconds(study: optuna.Study, config: Config, folder: Path) -> dict[str, float]:
-    folds = config.protocol.folds
-    trials = [trial_folder(folder, order_of(trial)) for trial in ended_pieces(study)]
-    repetitions = [
-        reproduction_folder(folder, number) for number in range(config.protocol.reproductions)
-    ]
+def _cost(config: Config, pieces: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """What trials or reproductions took, by their finished folds, each up to its last validation."""
+    folds = [fold for piece in pieces for fold in piece["folds"]]
+    epochs = sum(int(fold["history"][-1]["epoch"]) for fold in folds)
     return {
-        name: sum(result.seconds for place in places for result in _folds(place, folds))
-        for name, places in {"search": trials, "reproductions": repetitions}.items()
+        "pieces": len(pieces),
+        "folds": len(folds),
+        "epochs": epochs,
+        "images": epochs * config.protocol.iterations_per_epoch * config.protocol.batch_size,
+        "seconds": sum(fold["seconds"] for fold in folds),
     }
 
 

@@ -1,16 +1,21 @@
 """The page: it opens offline, shows every number, and shows names as text."""
 
 import copy
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import pytest
 from conftest import Experiment
 
-from pml_potential.benchmark.evaluation import METRICS
+from pml_potential.benchmark.config import compose
+from pml_potential.benchmark.evaluation import METRICS, PRIMARY_METRIC
+from pml_potential.benchmark.published_figures import published_figures
 from pml_potential.benchmark.report import METRIC_NAMES, write_report
+from pml_potential.benchmark.report.figures import learning_curves
 from pml_potential.benchmark.report.formatting import interval, number
 
 LOADING_ATTRIBUTES = {"src", "href", "srcset", "data", "poster", "action", "background"}
@@ -63,7 +68,7 @@ def test_the_page_loads_nothing(page: Page) -> None:
 
 def test_the_page_brings_plotly_and_draws_every_figure(experiment: Experiment) -> None:
     html = (experiment.folder / "report" / "index.html").read_text(encoding="utf-8")
-    assert html.count("Plotly.newPlot(") - html.split("<body>")[0].count("Plotly.newPlot(") == 5
+    assert html.count("Plotly.newPlot(") - html.split("<body>")[0].count("Plotly.newPlot(") == 7
     assert len(html.split("<body>")[0]) > 1_000_000
 
 
@@ -85,24 +90,47 @@ def test_every_trial_has_its_row(experiment: Experiment, page: Page) -> None:
 
 def test_the_best_trial_is_marked(experiment: Experiment) -> None:
     html = (experiment.folder / "report" / "index.html").read_text(encoding="utf-8")
-    marked = re.findall(r'<tr class="chosen"><td>(\d+)</td>', html)
+    marked = re.findall(r'<tr class="chosen"><td data-sort="\d+">(\d+)</td>', html)
     assert marked == [str(experiment.results["best"]["trial"] + 1)]
 
 
 def test_the_page_tells_how_the_run_was_made(experiment: Experiment, page: Page) -> None:
     data, environment = experiment.results["data"], experiment.results["environment"]
-    facts = [data["sha256"], environment["platform"], "Seed 5", "startup_trials: 2"]
+    facts = [data["sha256"], environment["platform"], "Seed 5", "startup_trials: 2", "SeedSequence"]
     facts += [f"{package} {version}" for package, version in environment["packages"].items()]
     assert [fact for fact in facts if fact not in page.text] == []
 
 
+def traces_of(html: str, name: str) -> list[dict[str, Any]]:
+    """What a page tells Plotly to draw."""
+    _, _, after = html.partition(f'Plotly.newPlot(                        "{name}",')
+    traces, _ = json.JSONDecoder().raw_decode(after.lstrip())
+    assert isinstance(traces, list)
+    return traces
+
+
 def test_learning_curves_hold_the_history_of_every_fold(experiment: Experiment) -> None:
     html = (experiment.folder / "report" / "index.html").read_text(encoding="utf-8")
-    body = html.split("<body>")[1]
-    best = experiment.results["best"]["trial"] + 1
-    names = [f"trial {best}, fold {fold}" for fold in (1, 2)]
-    names += [f"reproduction {place}, fold {fold}" for place in (1, 2) for fold in (1, 2)]
-    assert all(f'"name":"{name}"' in body for name in names)
+    *lines, average = traces_of(html, "learning-curves-reproductions")
+    folds = [fold for each in experiment.results["reproductions"] for fold in each["folds"]]
+    assert [line["y"] for line in lines] == [
+        [entry[PRIMARY_METRIC] for entry in fold["history"]] for fold in folds
+    ]
+    assert [line["name"] for line in lines if line["showlegend"]] == ["fold 1", "fold 2"]
+    assert average["y"] == [pytest.approx(mean(fold["history"][0][PRIMARY_METRIC] for fold in folds))]
+    best = experiment.results["trials"][experiment.results["best"]["trial"]]
+    shown = [line["y"][0] for line in traces_of(html, "learning-curves-best-trial")[:-1]]
+    assert shown == [fold["history"][0][PRIMARY_METRIC] for fold in best["folds"]]
+
+
+def test_the_mean_of_learning_curves_ends_with_the_first_of_them() -> None:
+    def fold(*scores: float) -> dict[str, Any]:
+        history = [{"epoch": 2 * n + 2, PRIMARY_METRIC: score} for n, score in enumerate(scores)]
+        return {"history": history, "best_epoch": 2}
+
+    figure = learning_curves([("one", [fold(0.1, 0.2, 0.3)]), ("two", [fold(0.3, 0.4)])], 2)
+    assert figure.data[-1].x == (2, 4)
+    assert figure.data[-1].y == pytest.approx((0.2, 0.3))
 
 
 def evil_results(results: dict[str, Any]) -> dict[str, Any]:
@@ -157,3 +185,48 @@ def test_a_run_without_search_has_a_page(experiment: Experiment, tmp_path: Path)
     results["trials"] = [results["trials"][0] | {"params": {}}]
     results["best"] |= {"trial": 0, "params": {}}
     assert "Search" in page_of(results, tmp_path).text
+
+
+def published_text(experiment: Experiment, folder: Path, protocol: str, model: str) -> str:
+    """What the page says of published figures, for a run as if it were on CUB-200-2011."""
+    presets = {"protocol": protocol, "dataset": "cub200", "model": model, "loss": "contrastive"}
+    config = compose(presets)
+    results = copy.deepcopy(experiment.results)
+    results["config"]["protocol"]["recall_at"] = config.protocol.recall_at
+    for kinds in results["test"].values():
+        for metrics in kinds.values():
+            metrics |= {f"recall_at_{k}": metrics["r_precision"] for k in config.protocol.recall_at}
+    results["published"] = published_figures(config)
+    _, _, after = page_of(results, folder).text.partition("Published figures")
+    return after.partition(" Search ")[0]
+
+
+def test_published_validation_scores_stand_beside_the_best_validation_score(
+    experiment: Experiment, tmp_path: Path
+) -> None:
+    text = published_text(experiment, tmp_path, "mlrc", "bn_inception")
+    best = f"{experiment.results['best']['validation_map_at_r']:.4f}"
+    assert (
+        f"this run: PotentialFieldLoss small_cnn 64 {best} ContrastiveLoss bn_inception 128 0.4368"
+        in text
+    )
+    assert "arXiv 2003.08505" in text
+    assert "no test scores" in text
+    test_scores = experiment.results["test"]["trained"]["separated"]
+    assert not [score for score in test_scores.values() if interval(score) in text]
+
+
+def test_published_recall_stands_beside_the_recall_on_the_test_classes(
+    experiment: Experiment, tmp_path: Path
+) -> None:
+    text = published_text(experiment, tmp_path, "traditional", "bn_inception")
+    recall = interval(experiment.results["test"]["trained"]["separated"]["r_precision"])
+    assert f"this run: PotentialFieldLoss small_cnn 64 {recall} {recall} {recall}" in text
+    assert "PFML bn_inception 512 0.715 0.812 0.883" in text
+    assert "arXiv 2405.18560" in text
+    assert "This run differs from theirs: model.embedding_size is 128, and 512 there." in text
+    assert f"{experiment.results['best']['validation_map_at_r']:.4f}" not in text
+
+
+def test_nothing_published_is_shown_for_other_data(page: Page) -> None:
+    assert "Published figures" not in page.text

@@ -14,10 +14,18 @@ from conftest import Experiment
 from rich.console import Console
 
 from pml_potential import PotentialFieldLoss, __version__
-from pml_potential.benchmark.config import read_saved
+from pml_potential.benchmark.config import read_saved, with_values
 from pml_potential.benchmark.evaluation import METRICS, PRIMARY_METRIC
 from pml_potential.benchmark.experiment import run_experiment
+from pml_potential.benchmark.folds import FoldData
+from pml_potential.benchmark.models import build_models
+from pml_potential.benchmark.models.weights import weights_hash
 from pml_potential.benchmark.records import read_json, record_keeper, set_aside, write_json, write_text
+from pml_potential.benchmark.results import collect_results, read_results
+from pml_potential.benchmark.schema import ConfigError
+from pml_potential.benchmark.search import STUDY
+from pml_potential.benchmark.study_storage import HEARTBEAT, open_storage
+from pml_potential.benchmark.work_queue import hand_on
 
 
 def numbers_in(value: Any) -> Iterator[float]:
@@ -124,10 +132,21 @@ def test_the_environment_is_described(experiment: Experiment) -> None:
     assert {"torch", "pytorch-metric-learning", "optuna"} <= environment["packages"].keys()
 
 
-def test_training_time_is_the_sum_over_the_folds(experiment: Experiment) -> None:
-    for stage, pieces in (("search", "trials"), ("reproductions", "reproductions")):
-        seconds = [fold["seconds"] for piece in experiment.results[pieces] for fold in piece["folds"]]
-        assert experiment.results["training_seconds"][stage] == pytest.approx(sum(seconds))
+def test_cost_is_the_sum_over_the_folds(experiment: Experiment) -> None:
+    for stage, count in (("search", 4), ("reproductions", 2)):
+        pieces = experiment.results["trials" if stage == "search" else "reproductions"]
+        # One epoch of two batches of eight images for each of two folds.
+        assert experiment.results["cost"][stage] == {
+            "pieces": count,
+            "folds": 2 * count,
+            "epochs": 2 * count,
+            "images": 32 * count,
+            "seconds": sum(fold["seconds"] for piece in pieces for fold in piece["folds"]),
+        }
+
+
+def test_a_network_from_scratch_has_no_hash_of_weights(experiment: Experiment) -> None:
+    assert experiment.results["weights_sha256"] is None
 
 
 def test_the_same_command_again_trains_nothing_and_gives_the_same(experiment: Experiment) -> None:
@@ -182,3 +201,35 @@ def test_records_hold_the_scalars_of_a_loss_and_no_whole_parameters(tmp_path: Pa
     assert "margin" in held
     assert "num_classes" in held
     assert "proxies" not in held
+
+
+def test_pretrained_weights_are_named_by_their_hash(
+    experiment: Experiment, fold_data: FoldData, tmp_path: Path
+) -> None:
+    trunk = build_models(experiment.config.model, channels=1)["trunk"]
+    torch.save(trunk.state_dict(), tmp_path / "weights.pth")
+    config = with_values(experiment.config, {"model.weights": str(tmp_path / "weights.pth")})
+    study = open_storage(experiment.folder, None, HEARTBEAT, hand_on).open(STUDY)
+    results = collect_results(config, fold_data, study, experiment.folder, {})
+    assert results["weights_sha256"] == weights_hash(trunk)
+
+
+def test_results_are_read_as_they_were_written(experiment: Experiment) -> None:
+    assert read_results(experiment.folder) == json.loads(json.dumps(experiment.results))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "does not exist; a run writes it at its end"),
+        ("{", "cannot be read"),
+        ("[]", "has layout None"),
+        ('{"config": {}}', "has layout 1, and this version of pml-potential reads layout 2"),
+        ('{"format": 3}', "has layout 3"),
+    ],
+)
+def test_results_that_cannot_be_read_are_refused(tmp_path: Path, text: str | None, message: str) -> None:
+    if text is not None:
+        write_text(tmp_path / "report" / "results.json", text)
+    with pytest.raises(ConfigError, match=message):
+        read_results(tmp_path)

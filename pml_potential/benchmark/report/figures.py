@@ -1,28 +1,32 @@
-"""The figures of a report."""
+"""The figures of reports, drawn as they are saved: black on white. A page gives them its own colours."""
 
 from collections.abc import Sequence
 from itertools import accumulate
+from statistics import mean
 from typing import Any
 
 import plotly.graph_objects as go
 
+from pml_potential.benchmark.comparison import Comparison
+
 _PRIMARY = "mean_average_precision_at_r"
-_BLUE, _ORANGE, _GREY = "#2a6fbb", "#d9822b", "#8a94a0"
-_FOLD_COLOURS = ("#2a6fbb", "#d9822b", "#3c9d6b", "#a0528f", "#7d6b4f", "#4aa6b5")
+_BLUE, _ORANGE, _GREY, _RED = "#2a6fbb", "#d9822b", "#7f8a96", "#d43d3d"
+_FOLD_COLOURS = (_BLUE, _ORANGE, "#3c9d6b", "#b065a3", "#9a8560", "#3f9aa8")
 _LAYOUT = {
     "template": "plotly_white",
-    "paper_bgcolor": "rgba(0,0,0,0)",
-    "plot_bgcolor": "rgba(0,0,0,0)",
-    "font": {"family": "system-ui, sans-serif", "size": 14, "color": "#5b6673"},
+    "paper_bgcolor": "#ffffff",
+    "plot_bgcolor": "#ffffff",
+    "font": {"family": "system-ui, sans-serif", "size": 14, "color": "#1d2630"},
     "margin": {"l": 70, "r": 20, "t": 20, "b": 60},
     "height": 360,
-    "legend": {"orientation": "h", "y": 1.12},
+    "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
 }
+_VALIDATION = "validation MAP@R (share of 1)"
 
 
 def search_history(results: dict[str, Any]) -> go.Figure:
     """Score of each trial, its folds, and the best so far."""
-    trials = [trial for trial in results["trials"] if trial["validation_map_at_r"] is not None]
+    trials = _scored(results)
     numbers = [trial["number"] + 1 for trial in trials]
     scores = [trial["validation_map_at_r"] for trial in trials]
     figure = go.Figure(layout=_LAYOUT)
@@ -32,7 +36,7 @@ def search_history(results: dict[str, Any]) -> go.Figure:
         y=[point[1] for point in points],
         mode="markers",
         name="one fold",
-        marker={"color": _GREY, "size": 6, "opacity": 0.6},
+        marker={"color": _GREY, "size": 6, "opacity": 0.7},
     )
     figure.add_scatter(
         x=numbers, y=scores, mode="markers", name="mean", marker={"color": _BLUE, "size": 11}
@@ -51,10 +55,10 @@ def search_history(results: dict[str, Any]) -> go.Figure:
             y=[min(scores)] * len(failed),
             mode="markers",
             name="failed",
-            marker={"color": "#c0392b", "size": 11, "symbol": "x"},
+            marker={"color": _RED, "size": 11, "symbol": "x"},
         )
     figure.update_xaxes(title="trial", dtick=max(1, len(results["trials"]) // 10))
-    figure.update_yaxes(title="validation MAP@R")
+    figure.update_yaxes(title=_VALIDATION)
     return figure
 
 
@@ -68,57 +72,122 @@ def parameter_importance(results: dict[str, Any]) -> go.Figure:
         orientation="h",
         marker={"color": _BLUE},
     )
-    figure.update_xaxes(title="importance (PED-ANOVA, shares of 1)", range=[0, 1])
-    figure.update_yaxes(automargin=True)
+    figure.update_xaxes(title="share of importance", range=[0, 1])
+    figure.update_yaxes(title="hyperparameter", automargin=True)
     return figure
 
 
-def parameter_slices(results: dict[str, Any]) -> go.Figure:
-    """Score of each trial against each hyperparameter."""
-    ranges = results["config"]["search"]
-    trials = [trial for trial in results["trials"] if trial["validation_map_at_r"] is not None]
-    width = 1 / len(ranges)
-    figure = go.Figure(layout=_LAYOUT | {"showlegend": False})
-    for place, (path, found) in enumerate(ranges.items()):
-        axis = "" if place == 0 else str(place + 1)
-        figure.add_scatter(
-            x=[trial["params"][path] for trial in trials],
-            y=[trial["validation_map_at_r"] for trial in trials],
-            mode="markers",
-            marker={"color": _BLUE, "size": 10},
-            xaxis=f"x{axis}",
-        )
-        figure.layout[f"xaxis{axis}"] = {
-            "title": path,
-            "type": "log" if found["log"] else "linear",
-            "domain": [place * width + 0.02, (place + 1) * width - 0.02],
-        }
-    figure.update_yaxes(title="validation MAP@R")
+def parameter_slice(results: dict[str, Any], path: str) -> go.Figure:
+    """Score of each trial against one hyperparameter."""
+    trials = _scored(results)
+    figure = go.Figure(layout=_LAYOUT | {"height": 320})
+    figure.add_scatter(
+        x=[trial["params"][path] for trial in trials],
+        y=[trial["validation_map_at_r"] for trial in trials],
+        mode="markers",
+        marker={"color": _BLUE, "size": 10},
+    )
+    is_log = results["config"]["search"][path]["log"]
+    figure.update_xaxes(
+        title=f"{path} (log scale)" if is_log else path,
+        type="log" if is_log else "linear",
+        nticks=6,
+        exponentformat="power",
+    )
+    figure.update_yaxes(title=_VALIDATION)
     return figure
 
 
-def learning_curves(pieces: Sequence[tuple[str, Sequence[dict[str, Any]]]]) -> go.Figure:
-    """Validation MAP@R by epoch, a line a fold; the best epoch is marked.
+def learning_curves(
+    pieces: Sequence[tuple[str, Sequence[dict[str, Any]]]], protocol_folds: int
+) -> go.Figure:
+    """MAP@R by epoch: a thin line a fold, its best epoch a dot, and the mean of all lines thick.
+
+    The mean ends where the first line does: beyond, it would rise or fall because of who is left.
 
     Args:
         pieces: trials or reproductions, each with a name and its folds.
+        protocol_folds: folds of the protocol. A single one is judged on the test classes.
     """
-    figure = go.Figure(layout=_LAYOUT)
-    dashes = ("solid", "dash", "dot", "dashdot")
-    for piece, (name, folds) in enumerate(pieces):
+    figure = go.Figure(layout=_LAYOUT | {"height": 420})
+    lines: list[dict[float, float]] = []
+    named: set[int] = set()
+    for name, folds in pieces:
         for number, fold in enumerate(folds):
-            colour = _FOLD_COLOURS[number % len(_FOLD_COLOURS)]
-            epochs = [entry["epoch"] for entry in fold["history"]]
-            best = epochs.index(fold["best_epoch"])
+            line = {entry["epoch"]: entry[_PRIMARY] for entry in fold["history"]}
+            lines.append(line)
             figure.add_scatter(
-                x=epochs,
-                y=[entry[_PRIMARY] for entry in fold["history"]],
+                x=list(line),
+                y=list(line.values()),
                 mode="lines+markers",
-                name=f"{name}, fold {number + 1}",
-                line={"color": colour, "dash": dashes[piece % len(dashes)]},
-                marker={"size": [11 if place == best else 5 for place in range(len(epochs))]},
+                name=f"fold {number + 1}",
+                legendgroup=f"fold {number + 1}",
+                showlegend=number not in named and protocol_folds > 1,
+                hovertemplate=f"{name}, fold {number + 1}, epoch %{{x}}: %{{y:.4f}}<extra></extra>",
+                line={"color": _FOLD_COLOURS[number % len(_FOLD_COLOURS)], "width": 1.5},
+                opacity=0.55,
+                marker={"size": [7 if epoch == fold["best_epoch"] else 0 for epoch in line]},
             )
-    figure.update_layout(height=420, legend={"orientation": "v", "y": 1.0})
+            named.add(number)
+    if len(lines) > 1:
+        common = sorted(set.intersection(*(set(line) for line in lines)))
+        figure.add_scatter(
+            x=common,
+            y=[mean(line[epoch] for line in lines) for epoch in common],
+            mode="lines+markers",
+            name=f"mean of {len(lines)}",
+            line={"color": _RED, "width": 4},
+            marker={"size": 4},
+        )
     figure.update_xaxes(title="epoch", rangemode="tozero")
-    figure.update_yaxes(title="validation MAP@R")
+    figure.update_yaxes(title=_VALIDATION if protocol_folds > 1 else "test MAP@R (share of 1)")
+    return figure
+
+
+def _scored(results: dict[str, Any]) -> list[dict[str, Any]]:
+    trials = [trial for trial in results["trials"] if trial["validation_map_at_r"] is not None]
+    return sorted(trials, key=lambda trial: int(trial["number"]))
+
+
+def scores_of_runs(comparison: Comparison) -> go.Figure:
+    """Test MAP@R of each run: every reproduction, and the mean with its 95% interval."""
+    runs = comparison.runs[::-1]
+    kinds = ["separated"]
+    if runs[0].results["config"]["protocol"]["folds"] > 1:
+        kinds.append("concatenated")
+    figure = go.Figure(layout=_LAYOUT | {"height": 160 + 70 * len(runs)})
+    for kind, colour in zip(kinds, (_BLUE, _ORANGE), strict=False):
+        scores = [run.results["test"]["trained"][kind][_PRIMARY] for run in runs]
+        # Both kinds of a run share its band, the one above the other.
+        places = [place + (0.16 if kind == "separated" else -0.16) for place in range(len(runs))]
+        figure.add_scatter(
+            x=[score["mean"] for score in scores],
+            y=places,
+            error_x={"array": [score["half_width"] for score in scores], "thickness": 2},
+            mode="markers",
+            name=f"{kind}: mean, 95% interval",
+            marker={"color": colour, "size": 11},
+        )
+        points = [
+            (value, place)
+            for score, place in zip(scores, places, strict=True)
+            for value in score["values"]
+        ]
+        figure.add_scatter(
+            x=[value for value, _ in points],
+            y=[place for _, place in points],
+            mode="markers",
+            name=f"{kind}: one reproduction",
+            marker={"color": colour, "size": 7, "symbol": "line-ns-open"},
+        )
+    figure.update_xaxes(title="test MAP@R (share of 1)")
+    figure.update_yaxes(
+        title="run",
+        tickvals=list(range(len(runs))),
+        ticktext=[run.name for run in runs],
+        range=[-0.5, len(runs) - 0.5],
+        automargin=True,
+        showgrid=False,
+        zeroline=False,
+    )
     return figure

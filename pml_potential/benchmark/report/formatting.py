@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from markupsafe import Markup, escape
+
 METRIC_NAMES = {
     "mean_average_precision_at_r": "MAP@R",
     "r_precision": "R-precision",
@@ -56,3 +58,52 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def signed_interval(value: float | None, limits: tuple[float, float] | None, digits: int = 4) -> str:
+    """A difference with its sign and the limits of its interval.
+
+    Examples:
+        >>> signed_interval(0.01234, (-0.001, 0.0256)), signed_interval(0.5, None, digits=2)
+        ('+0.0123 [−0.0010, +0.0256]', '+0.50')
+        >>> signed_interval(None, None)
+        '–'
+    """
+    if value is None:
+        return "–"
+    shown = [f"{each:+.{digits}f}" for each in (value, *(limits or ()))]
+    text = shown[0] if limits is None else f"{shown[0]} [{shown[1]}, {shown[2]}]"
+    return text.replace("-", "−")
+
+
+def p_value(value: float | None) -> str:
+    """A p-value as papers print it.
+
+    Examples:
+        >>> p_value(0.0321), p_value(0.00002), p_value(None)
+        ('0.032', '< 0.001', '–')
+    """
+    if value is None:
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def short_commit(commit: str | None) -> str:
+    """A commit by its first digits, and whether it was changed.
+
+    Examples:
+        >>> short_commit("a4c7b11157258bcf1d4f4c88cc2ab6ce75a84095-dirty"), short_commit(None)
+        ('a4c7b11157-dirty', 'unknown')
+    """
+    digits, dash, rest = (commit or "unknown").partition("-")
+    return f"{digits[:10]}{dash}{rest}"
+
+
+def breakable(name: str) -> Markup:
+    """A name as HTML that may be broken after each plus.
+
+    Examples:
+        >>> print(breakable("A+B<"))
+        A+<wbr>B&lt;
+    """
+    return Markup("+<wbr>").join(escape(part) for part in name.split("+"))

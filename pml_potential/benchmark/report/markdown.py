@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pml_potential.benchmark.report.formatting import interval, metric_names
+from pml_potential.benchmark.report.text_table import TextTable
 
 
 def result_table(runs: Sequence[dict[str, Any]]) -> str:
@@ -16,15 +17,19 @@ def result_table(runs: Sequence[dict[str, Any]]) -> str:
     Returns:
         A table in Markdown, without a line end.
     """
-    names = metric_names(runs[0])
-    tested = [(run["config"]["loss"]["name"], run["test"]["trained"]) for run in runs]
+    names = [run["config"]["loss"]["name"] for run in runs]
+    return score_table(names, runs).to_markdown()
+
+
+def score_table(names: Sequence[str], runs: Sequence[dict[str, Any]]) -> TextTable:
+    """As ``result_table``, with a name for each run; one model alone is not concatenated."""
+    metrics = metric_names(runs[0])
+    tested = [(name, run["test"]["trained"]) for name, run in zip(names, runs, strict=True)]
     tested.append(("untrained", runs[0]["test"]["untrained"]))
-    lines = [
-        f"| loss | embeddings | {' | '.join(names.values())} |",
-        f"|---|---|{'---|' * len(names)}",
+    rows = [
+        [name, kind, *(interval(scores[metric]) for metric in metrics)]
+        for name, kinds in tested
+        for kind, scores in kinds.items()
+        if kind == "separated" or runs[0]["config"]["protocol"]["folds"] > 1
     ]
-    for name, kinds in tested:
-        for kind, metrics in kinds.items():
-            cells = " | ".join(interval(metrics[metric]) for metric in names)
-            lines.append(f"| {name} | {kind} | {cells} |")
-    return "\n".join(lines)
+    return TextTable(["loss", "embeddings", *metrics.values()], rows, text_columns=2)

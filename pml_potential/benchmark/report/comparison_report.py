@@ -1,0 +1,157 @@
+"""A comparison of runs, written for people to read and for papers to take in."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pml_potential.benchmark.comparison import Comparison
+from pml_potential.benchmark.pairwise_tests import Difference
+from pml_potential.benchmark.records import write_text
+from pml_potential.benchmark.report import figures
+from pml_potential.benchmark.report.formatting import metric_names, p_value, signed_interval
+from pml_potential.benchmark.report.markdown import score_table
+from pml_potential.benchmark.report.page import PageFigure, render_page
+from pml_potential.benchmark.report.text_table import TextTable
+
+_METHOD = (
+    "The first less the second, in separated test MAP@R: means over reproductions, with 95% intervals "
+    "by Welch's t; p by Welch's t test, corrected for all pairs by Holm's method; Hedges' g with its "
+    "95% interval."
+)
+
+
+def write_comparison(comparison: Comparison, folder: Path) -> Path:
+    """Write a comparison as HTML, Markdown, LaTeX and CSV.
+
+    Args:
+        comparison: what ``compare_runs`` found.
+        folder: where ``index.html``, ``comparison.md``, ``comparison.tex``, ``leaderboard.csv`` and
+            ``differences.csv`` go.
+
+    Returns:
+        Path of the page.
+    """
+    write_text(folder / "comparison.md", comparison_in_markdown(comparison) + "\n")
+    write_text(folder / "comparison.tex", _in_latex(comparison))
+    write_text(folder / "leaderboard.csv", _in_csv(_scores(comparison)))
+    write_text(folder / "differences.csv", _in_csv(_differences(comparison)))
+    path = folder / "index.html"
+    page = render_page(
+        "comparison.html.j2",
+        comparison=comparison,
+        first=comparison.runs[0].results,
+        metrics=metric_names(comparison.runs[0].results),
+        caption=_caption(comparison),
+        figure=PageFigure.of("test-map-at-r", figures.scores_of_runs(comparison)),
+    )
+    write_text(path, page)
+    return path
+
+
+def comparison_in_markdown(comparison: Comparison) -> str:
+    """The verdict, the leaderboard and the differences in Markdown, without a line end."""
+    parts = [
+        comparison.verdict,
+        *comparison.cautions,
+        _leaderboard(comparison).to_markdown(),
+        _caption(comparison),
+        _difference_table(comparison).to_markdown(),
+        _METHOD,
+    ]
+    return "\n\n".join(parts)
+
+
+def _in_latex(comparison: Comparison) -> str:
+    leaderboard = _leaderboard(comparison).to_latex(f"{_caption(comparison)} {comparison.verdict}")
+    differences = _difference_table(comparison).to_latex(_METHOD)
+    return f"% \\usepackage{{booktabs}}\n{leaderboard}\n\n{differences}\n"
+
+
+def _caption(comparison: Comparison) -> str:
+    results = comparison.runs[0].results
+    protocol = results["config"]["protocol"]
+    counts = sorted({run.reproductions for run in comparison.runs})
+    told = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
+    text = (
+        f"Test classes of {results['data']['name']}, protocol {protocol['name']}, trunk "
+        f"{results['config']['model']['trunk']}: mean and 95% interval (Student t) over n = {told} "
+        "reproductions."
+    )
+    if protocol["folds"] == 1:
+        text += " The epoch was selected on the test set, so that all scores flatter."
+    return text
+
+
+def _leaderboard(comparison: Comparison) -> TextTable:
+    return score_table([run.name for run in comparison.runs], [run.results for run in comparison.runs])
+
+
+def _difference_table(comparison: Comparison) -> TextTable:
+    rows = [
+        [
+            difference.first,
+            difference.second,
+            signed_interval(difference.mean, difference.interval),
+            p_value(difference.p),
+            p_value(difference.corrected_p),
+            signed_interval(difference.effect, difference.effect_interval, digits=2),
+        ]
+        for difference in comparison.differences
+    ]
+    columns = ["first", "second", "difference", "p", "p (Holm)", "Hedges' g"]
+    return TextTable(columns, rows, text_columns=2)
+
+
+def _scores(comparison: Comparison) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": run.name,
+            "loss": run.results["config"]["loss"]["name"],
+            "folder": str(run.folder),
+            "model": state,
+            "embeddings": kind,
+            "metric": metric,
+            "n": len(score["values"]),
+            "mean": score["mean"],
+            "standard_deviation": score["deviation"],
+            "half_width_95": score["half_width"],
+        }
+        for run in comparison.runs
+        for state, kinds in run.results["test"].items()
+        for kind, scores in kinds.items()
+        for metric, score in scores.items()
+    ]
+
+
+def _differences(comparison: Comparison) -> list[dict[str, Any]]:
+    counts = {run.name: run.reproductions for run in comparison.runs}
+    return [_as_row(difference, counts) for difference in comparison.differences]
+
+
+def _as_row(difference: Difference, counts: dict[str, int]) -> dict[str, Any]:
+    low, high = difference.interval or (None, None)
+    effect_low, effect_high = difference.effect_interval or (None, None)
+    return {
+        "first": difference.first,
+        "second": difference.second,
+        "n_first": counts[difference.first],
+        "n_second": counts[difference.second],
+        "difference": difference.mean,
+        "low_95": low,
+        "high_95": high,
+        "p": difference.p,
+        "p_holm": difference.corrected_p,
+        "hedges_g": difference.effect,
+        "g_low_95": effect_low,
+        "g_high_95": effect_high,
+    }
+
+
+def _in_csv(rows: Sequence[dict[str, Any]]) -> str:
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()

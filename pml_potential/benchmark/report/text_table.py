@@ -1,0 +1,80 @@
+"""A table of text, for a page in Markdown or a paper in LaTeX."""
+
+import re
+from dataclasses import dataclass
+
+_LATEX = str.maketrans(
+    {
+        **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "\\": r"\textbackslash{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        "±": r"$\pm$",
+        "−": "$-$",
+        "–": "--",
+    }
+)
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A table.
+
+    Attributes:
+        columns: their headers.
+        rows: a cell a column.
+        text_columns: how many of the first columns are words; the others are numbers.
+    """
+
+    columns: list[str]
+    rows: list[list[str]]
+    text_columns: int
+
+    def to_markdown(self) -> str:
+        r"""The table in Markdown, without a line end.
+
+        Examples:
+            >>> print(TextTable(["loss", "MAP@R"], [["A|B", "0.5"]], text_columns=1).to_markdown())
+            | loss | MAP@R |
+            |---|---|
+            | A\|B | 0.5 |
+        """
+        lines = [[_in_markdown(cell) for cell in row] for row in (self.columns, *self.rows)]
+        header, *rows = ["| " + " | ".join(cells) + " |" for cells in lines]
+        return "\n".join([header, "|" + "---|" * len(self.columns), *rows])
+
+    def to_latex(self, caption: str) -> str:
+        r"""The table in LaTeX, without a line end; it needs the package booktabs.
+
+        Examples:
+            >>> table = TextTable(["loss", "MAP@R"], [["a_b", "0.5 ± 0.1"]], text_columns=1)
+            >>> r"a\_b & 0.5 $\pm$ 0.1 \\" in table.to_latex("Scores.")
+            True
+        """
+        lines = [[cell.translate(_LATEX) for cell in row] for row in (self.columns, *self.rows)]
+        header, *rows = [" & ".join(cells) + r" \\" for cells in lines]
+        alignment = "l" * self.text_columns + "r" * (len(self.columns) - self.text_columns)
+        return "\n".join(
+            [
+                r"\begin{table}[tbp]",
+                r"\centering",
+                rf"\caption{{{caption.translate(_LATEX)}}}",
+                rf"\begin{{tabular}}{{{alignment}}}",
+                r"\toprule",
+                header,
+                r"\midrule",
+                *rows,
+                r"\bottomrule",
+                r"\end{tabular}",
+                r"\end{table}",
+            ]
+        )
+
+
+def _in_markdown(text: str) -> str:
+    escaped = re.sub(r"[\\|]", r"\\\g<0>", text)
+    # What could begin an element of HTML; "< 0.001" does not.
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", escaped)

@@ -1,0 +1,241 @@
+"""Report and comparison in a real browser, from disk: they draw, sort, save, fit, and load nothing."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command import call, reference_run
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+LOCAL = ("file:", "data:", "blob:")
+
+# Contrast of WCAG 2.1 between the colour of each text and the first opaque background below it.
+CONTRASTS = """
+() => {
+  const parse = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = (colour) => {
+    const [r, g, b] = colour.map((v) => v / 255)
+      .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (element) => {
+    for (let each = element; each; each = each.parentElement) {
+      const colour = parse(getComputedStyle(each).backgroundColor);
+      if (colour.length < 4 || colour[3] > 0) return colour.slice(0, 3);
+    }
+    return [255, 255, 255];
+  };
+  const found = [];
+  for (const element of document.querySelectorAll("main *")) {
+    const texts = [...element.childNodes].filter((n) => n.nodeType === 3 && n.textContent.trim());
+    if (!texts.length || !element.getClientRects().length || element.closest("script, style")) continue;
+    const style = getComputedStyle(element);
+    const ink = parse(element.closest("svg") ? style.fill : style.color).slice(0, 3);
+    const [low, high] = [light(ink), light(behind(element))].sort((a, b) => a - b);
+    found.push([(high + 0.05) / (low + 0.05), texts[0].textContent.trim()]);
+  }
+  return found;
+}
+"""
+
+
+@dataclass
+class Opened:
+    """A page with what it asked for and what it complained of."""
+
+    page: Page
+    requests: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip(f"none of {', '.join(BROWSERS)} is installed")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=OPTIONS)
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Pages of a tiny run and of its comparison with a copy of itself."""
+    folder = tmp_path_factory.mktemp("browser")
+    original = reference_run().folder
+    copied = folder / "copy" / "report"
+    copied.mkdir(parents=True)
+    shutil.copy(original / "report" / "results.json", copied)
+    out = folder / "comparison"
+    ended = call("compare", str(original), str(copied.parent), "--folder", str(out))
+    assert ended.code == 0, ended.errors
+    return {"report": original / "report" / "index.html", "comparison": out / "index.html"}
+
+
+@pytest.fixture(params=["report", "comparison"])
+def opened(request: pytest.FixtureRequest, browser: Browser, pages: dict[str, Path]) -> Iterator[Opened]:
+    context = browser.new_context(viewport={"width": 1100, "height": 900}, accept_downloads=True)
+    found = Opened(context.new_page())
+    found.page.on("request", lambda asked: found.requests.append(asked.url))
+    found.page.on(
+        "console",
+        lambda said: found.complaints.append(said.text) if said.type in {"error", "warning"} else None,
+    )
+    found.page.on("pageerror", lambda error: found.complaints.append(str(error)))
+    found.page.goto(pages[request.param].as_uri())
+    found.page.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length > 0")
+    yield found
+    context.close()
+
+
+def test_the_page_asks_for_nothing_beyond_itself_and_does_not_complain(opened: Opened) -> None:
+    assert opened.requests[0].startswith("file:")
+    assert [url for url in opened.requests if not url.startswith(LOCAL)] == []
+    assert opened.complaints == []
+
+
+def test_every_figure_draws_marks_and_labels_its_axes(opened: Opened) -> None:
+    figures: list[dict[str, Any]] = opened.page.evaluate(
+        """() => [...document.querySelectorAll('.plotly-graph-div')].map((plot) => ({
+          name: plot.id,
+          marks: plot.querySelectorAll('.plot .point, .plot path.js-line').length,
+          axes: ['.xtitle', '.ytitle'].map((title) => plot.querySelector(title)?.textContent || ''),
+          caption: plot.closest('figure').querySelector('figcaption').textContent,
+        }))"""
+    )
+    assert len(figures) == opened.page.locator("figure .plot").count() > 0
+    assert [figure["name"] for figure in figures if not figure["marks"]] == []
+    assert [figure["name"] for figure in figures if not all(figure["axes"])] == []
+    assert [figure["name"] for figure in figures if "n = " not in figure["caption"]] == []
+
+
+def test_figures_come_to_keep_to_their_places(opened: Opened) -> None:
+    opened.page.wait_for_function(
+        """() => [...document.querySelectorAll('.plotly-graph-div')].every((plot) =>
+          plot.querySelector('.main-svg').getBoundingClientRect().width <=
+          plot.parentElement.getBoundingClientRect().width + 1)"""
+    )
+
+
+def keys_of(opened: Opened, table: int, column: int) -> list[float]:
+    keys: list[float] = opened.page.evaluate(
+        """([table, column]) => [...document.querySelectorAll('table')[table].tBodies[0].rows]
+          .map((row) => Number(row.cells[column].dataset.sort))""",
+        [table, column],
+    )
+    return keys
+
+
+def test_every_column_sorts_both_ways_by_click_and_by_key(opened: Opened) -> None:
+    tables = opened.page.locator("table")
+    assert tables.count() >= 3
+    for table in range(tables.count()):
+        headers = tables.nth(table).locator("thead th")
+        for column in range(headers.count()):
+            header = headers.nth(column)
+            assert header.get_attribute("aria-sort") == "none"
+            header.locator("button").click()
+            assert header.get_attribute("aria-sort") == "ascending"
+            rising = tables.nth(table).locator(f"tbody td:nth-child({column + 1})").all_inner_texts()
+            header.locator("button").press("Enter")
+            assert header.get_attribute("aria-sort") == "descending"
+            falling = tables.nth(table).locator(f"tbody td:nth-child({column + 1})").all_inner_texts()
+            assert sorted(falling) == sorted(rising)
+            if len(set(rising)) > 1 and "–" not in rising:
+                assert falling != rising
+            assert tables.nth(table).locator("[aria-sort=descending]").count() == 1
+
+
+def test_numbers_are_sorted_as_numbers(opened: Opened) -> None:
+    first = opened.page.locator("table").first.locator("thead th")
+    last = first.count() - 1
+    for order in (sorted, lambda keys: sorted(keys, reverse=True)):
+        first.nth(last).locator("button").click()
+        keys = keys_of(opened, 0, last)
+        assert keys == order(keys)
+        assert len(set(keys)) > 1
+
+
+def test_a_number_that_is_missing_stays_at_the_end(opened: Opened) -> None:
+    opened.page.evaluate(
+        """() => { const cells = document.querySelectorAll('table')[0].tBodies[0].rows[0].cells;
+          cells[cells.length - 1].dataset.sort = ''; cells[cells.length - 1].textContent = '–'; }"""
+    )
+    header = opened.page.locator("table").first.locator("thead th button").last
+    for _ in range(2):
+        header.click()
+        texts = opened.page.locator("table").first.locator("tbody td:last-child").all_inner_texts()
+        assert texts[-1] == "–"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_figure_is_saved_on_white_as_svg_and_as_png(
+    opened: Opened, scheme: Any, tmp_path: Path
+) -> None:
+    opened.page.emulate_media(color_scheme=scheme)
+    for kind in ("svg", "png"):
+        buttons = opened.page.locator(f"button[data-save={kind}]")
+        assert buttons.count() == opened.page.locator(".plotly-graph-div").count()
+        with opened.page.expect_download() as download:
+            buttons.first.click()
+        name = opened.page.locator(".plotly-graph-div").first.get_attribute("id")
+        assert download.value.suggested_filename == f"{name}.{kind}"
+        download.value.save_as(tmp_path / f"figure.{kind}")
+    svg = (tmp_path / "figure.svg").read_text(encoding="utf-8")
+    assert svg.startswith("<svg")
+    assert "MAP@R" in svg
+    with Image.open(tmp_path / "figure.png") as image:
+        assert image.width >= 1800
+        assert image.convert("RGB").getpixel((2, 2)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("media", ["screen", "print"])
+def test_text_has_the_contrast_of_level_aa(opened: Opened, scheme: Any, media: Any) -> None:
+    opened.page.emulate_media(color_scheme=scheme, media=media)
+    found: list[tuple[float, str]] = opened.page.evaluate(CONTRASTS)
+    assert len(found) > 50
+    assert [(round(ratio, 2), text) for ratio, text in found if ratio < 4.5] == []
+
+
+def test_dark_is_dark_and_paper_is_white(opened: Opened) -> None:
+    def background(**media: Any) -> str:
+        opened.page.emulate_media(**media)
+        colour: str = opened.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        return colour
+
+    assert background(color_scheme="light", media="screen") == "rgb(255, 255, 255)"
+    assert background(color_scheme="dark", media="screen") == "rgb(21, 27, 34)"
+    assert background(color_scheme="dark", media="print") == "rgb(255, 255, 255)"
+
+
+@pytest.mark.parametrize("width", [375, 768, 1600])
+def test_the_page_never_scrolls_sideways(opened: Opened, width: int) -> None:
+    opened.page.set_viewport_size({"width": width, "height": 800})
+    opened.page.wait_for_function(
+        "[...document.querySelectorAll('.plotly-graph-div .main-svg')]"
+        ".every((svg) => svg.getBoundingClientRect().right <= innerWidth)"
+    )
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_printing_fits_the_figures_to_paper_and_unfolds_the_rest(opened: Opened) -> None:
+    opened.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    widths: list[float] = opened.page.evaluate(
+        "[...document.querySelectorAll('.main-svg')].map((svg) => svg.getBoundingClientRect().width)"
+    )
+    # 180 mm between the margins of A4.
+    assert max(widths) <= 680
+    assert opened.page.locator("details:not([open])").count() == 0
+    opened.page.evaluate("dispatchEvent(new Event('afterprint'))")
+    opened.page.wait_for_function(
+        "Math.max(...[...document.querySelectorAll('.main-svg')]"
+        ".map((svg) => svg.getBoundingClientRect().width)) > 800"
+    )
