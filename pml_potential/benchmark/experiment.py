@@ -6,27 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-import torch
 from filelock import FileLock
 from rich.console import Console
 
 from pml_potential.benchmark import config as configuration
-from pml_potential.benchmark.config import differences, read_saved, with_values
+from pml_potential.benchmark.config import differences, read_saved
 from pml_potential.benchmark.fold_processes import FoldTraining
 from pml_potential.benchmark.folds import FoldData, load_fold_data
-from pml_potential.benchmark.loss_building import (
-    build_loss,
-    build_miner,
-    build_optimizer,
-    build_schedule,
-)
-from pml_potential.benchmark.models import build_models, check_image_size
 from pml_potential.benchmark.progress import RunProgress
 from pml_potential.benchmark.records import read_json_or_set_aside, write_json, write_text
 from pml_potential.benchmark.report import write_report
 from pml_potential.benchmark.reproduction import run_reproductions
 from pml_potential.benchmark.results import collect_results, describe_environment
-from pml_potential.benchmark.sampling import build_pruner
+from pml_potential.benchmark.runnable import check_runnable
 from pml_potential.benchmark.schema import Config, ConfigError
 from pml_potential.benchmark.search import best_config, run_search, trials_to_run
 from pml_potential.benchmark.study_storage import HEARTBEAT, open_storage
@@ -157,35 +149,6 @@ def _only_one_at_a_time(folder: Path) -> FileLock:
     except FileExistsError:
         raise ConfigError(f"{folder} is a file; choose a folder with --folder") from None
     return FileLock(folder / ".claim")
-
-
-def check_runnable(config: Config) -> None:
-    """Build losses and optimizers at both ends of the search and use them once, before any work.
-
-    Raises:
-        ConfigError: One of them cannot be built or used.
-    """
-    if config.protocol.study is not None:
-        build_pruner(config.protocol.study.pruner)
-    for end in ("low", "high"):
-        values = {path: getattr(found, end) for path, found in config.search.items()}
-        corner = with_values(config, values)
-        models = build_models(corner.model, channels=1, pretrained=False)
-        check_image_size(models["trunk"], corner.model, corner.protocol.crop)
-        optimizer = build_optimizer(corner.model.trunk_optimizer, models["trunk"].parameters())
-        if corner.training.schedule is not None:
-            build_schedule(corner.training.schedule, optimizer)
-        build_miner(corner.loss)
-        build_optimizer(corner.model.embedder_optimizer, models["embedder"].parameters())
-        loss = build_loss(corner.loss, num_classes=2, embedding_size=corner.model.embedding_size)
-        if corner.loss.optimizer is not None:
-            build_optimizer(corner.loss.optimizer, loss.parameters())
-        try:
-            loss(torch.randn(4, corner.model.embedding_size), torch.tensor([0, 0, 1, 1]))
-        except (AttributeError, RuntimeError, TypeError, ValueError) as error:
-            raise ConfigError(
-                f"{corner.loss.name} with {corner.loss.params} cannot compute a loss: {error}"
-            ) from error
 
 
 def _is_claimed(folder: Path, config: Config) -> bool:

@@ -18,7 +18,7 @@ from pml_potential.benchmark.config import (
     to_yaml,
     with_values,
 )
-from pml_potential.benchmark.experiment import check_runnable
+from pml_potential.benchmark.runnable import check_runnable
 from pml_potential.benchmark.schema import Config, ConfigError
 from pml_potential.benchmark.search import trials_to_run
 
