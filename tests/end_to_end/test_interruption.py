@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from command import Ended, reference_run, run_tiny, start_tiny
+from watch import Watch
 
 from pml_potential.benchmark.records import read_json
 
@@ -135,3 +136,18 @@ def test_a_run_of_another_seed_in_the_same_folder_is_refused() -> None:
     assert "seed: 0 and 1" in ended.errors
     assert "Traceback" not in ended.errors
     assert fold_results(folder) == before
+
+
+def test_two_runs_started_at_once_on_one_folder_share_the_work(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    watch = Watch(folder)
+    with start_tiny(folder) as first, start_tiny(folder) as second:
+        ended = [process.communicate(timeout=200) for process in (first, second)]
+    watch.end()
+    assert [first.returncode, second.returncode] == [0, 0], ended
+    results = read_json(folder / "report" / "results.json")
+    assert [trial["number"] for trial in results["trials"]] == [0, 1]
+    assert len(watch.written) == 8
+    assert watch.written_again == []
+    trained = [line for output, _ in ended for line in output.splitlines() if " s); " in line]
+    assert len(trained) == 8
