@@ -131,9 +131,7 @@ def release(study: optuna.Study, order: int) -> bool:
     """
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         if trial.user_attrs.get(ORDER) == order:
-            study.tell(trial.number, state=TrialState.FAIL)
-            hand_on(study, trial)
-            return True
+            return _give_up(study, trial)
     return False
 
 
@@ -144,8 +142,18 @@ def _hand_on_the_lost(queue: Queue) -> None:
         optuna.storages.fail_stale_trials(study)
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         if ORDER in trial.user_attrs and _is_lost(queue, trial):
-            study.tell(trial.number, state=TrialState.FAIL)
-            hand_on(study, trial)
+            _give_up(study, trial)
+
+
+def _give_up(study: optuna.Study, trial: FrozenTrial) -> bool:
+    """Hand a piece on, unless its worker has ended it in this very moment."""
+    if (
+        study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True).state
+        is TrialState.COMPLETE
+    ):
+        return False
+    hand_on(study, trial)
+    return True
 
 
 def _restore(queue: Queue) -> list[int]:
