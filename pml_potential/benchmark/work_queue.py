@@ -147,12 +147,10 @@ def _hand_on_the_lost(queue: Queue) -> None:
 
 def _give_up(study: optuna.Study, trial: FrozenTrial) -> bool:
     """Hand a piece on, unless its worker has ended it in this very moment."""
-    if (
-        study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True).state
-        is TrialState.COMPLETE
-    ):
+    ended = study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+    if ended.state is not TrialState.FAIL:
         return False
-    hand_on(study, trial)
+    hand_on(study, ended)
     return True
 
 
