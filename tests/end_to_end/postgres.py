@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 
 def _program(name: str) -> str:
     """Path of one of PostgreSQL's programs, which Debian keeps off the path."""
@@ -17,7 +19,7 @@ def _program(name: str) -> str:
         (str(path) for path in sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))), None
     )
     if found is None:
-        raise FileNotFoundError(f"{name} is not installed; Debian's package is postgresql")
+        pytest.skip(f"{name} is not installed; Debian's package is postgresql")
     return found
 
 
