@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -55,11 +56,14 @@ class FoldTraining:
         """Start nothing yet: processes come with the first fold."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """End the processes, in the midst of their work if need be; it is resumed another time."""
-        self._lifeline.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """End the processes, after an error in the midst of their work; it is resumed another time."""
+        if kind is not None:
+            self._lifeline.close()
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+        self._lifeline.close()
 
     def train(
         self,
@@ -120,10 +124,11 @@ class FoldTraining:
         if self._pool is None:
             self._pool = self._start()
         try:
-            futures = [
-                self._pool.submit(_train_here, config, fold, place, seed, keep_models)
-                for fold, place, seed in arguments
-            ]
+            with _children_without_interrupts():
+                futures = [
+                    self._pool.submit(_train_here, config, fold, place, seed, keep_models)
+                    for fold, place, seed in arguments
+                ]
             for future in futures:
                 yield future.result()
         except BrokenExecutor:
@@ -143,9 +148,21 @@ class FoldTraining:
         )
 
 
+@contextmanager
+def _children_without_interrupts() -> Iterator[None]:
+    """Let processes that are started inside ignore Ctrl-C, from their first import on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _begin(config: Config, cache: Path, processes: int, devices: Any, sees_end: Connection) -> None:
     """Make this process ready to train folds, and have it end with the one that started it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(sees_end,), daemon=True).start()
     if (device := devices.get()) is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(device)
