@@ -23,18 +23,12 @@ from pml_potential.benchmark.training import FoldResult, finished_fold
 
 SCRIPT = Path(__file__).with_name("shared_folds.py")
 ROOT = Path(__file__).parents[2]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 
 
 def torchrun(*arguments: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "torch.distributed.run",
-            "--nproc-per-node=2",
-            "--master-port=0",
-            *arguments,
-        ],
+        [*TORCHRUN, *arguments],
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -46,7 +40,8 @@ def killed_after(epoch: int, ranks: tuple[int, ...], folder: Path) -> str:
     """Kill some of the processes that train a fold after an epoch, and return what the command says."""
     command = torchrun(str(SCRIPT), "killed", str(folder))
     checkpoint = folder / "killed" / "fold_0" / "checkpoints" / f"{epoch:04d}.pt"
-    while command.poll() is None and not checkpoint.exists():
+    deadline = time.monotonic() + 120
+    while command.poll() is None and not checkpoint.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     for rank in ranks:
         os.kill(read_json(folder / f"process_{rank}.json"), signal.SIGKILL)
