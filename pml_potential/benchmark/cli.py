@@ -25,6 +25,8 @@ from pml_potential.benchmark.experiment import (
 )
 from pml_potential.benchmark.exporting import export_from_run
 from pml_potential.benchmark.fold_trainer import DivergedError
+from pml_potential.benchmark.following import follow
+from pml_potential.benchmark.process_group import process_group, rank
 from pml_potential.benchmark.profiling import STAGES, profile_training
 from pml_potential.benchmark.progress import Stopwatch
 from pml_potential.benchmark.report import comparison_in_markdown, write_comparison, write_report
@@ -249,6 +251,14 @@ def _default_folder(presets: dict[str, str]) -> Path:
 
 
 def _show(work: Callable[[Console], dict[str, Any]], folder: Path) -> None:
+    with _errors_in_words(), process_group():
+        if rank() == 0:
+            _lead(work, folder)
+        else:
+            follow()
+
+
+def _lead(work: Callable[[Console], dict[str, Any]], folder: Path) -> None:
     console = Console()
     watch = Stopwatch()
     try:

@@ -23,18 +23,32 @@ class EpochSampler(MPerClassSampler):
         m: images of a class in a batch.
         batch_size: images in a batch.
         batches: of an epoch.
+        processes: which draw the same, and take equal shares of each batch.
+        rank: number of this process, whose shares these are.
     """
 
-    def __init__(self, labels: Any, m: int, batch_size: int, batches: int) -> None:
+    def __init__(
+        self, labels: Any, m: int, batch_size: int, batches: int, processes: int = 1, rank: int = 0
+    ) -> None:
         super().__init__(labels, m, batch_size, length_before_new_iter=batches * batch_size)
+        self._processes = processes
+        # Where the shares of this process begin, and how long they are.
+        self._size = batch_size // processes
+        self._starts = range(rank * self._size, len(self) * processes, batch_size)
+
+    def __len__(self) -> int:
+        """Number of images."""
+        length: int = super().__len__() // self._processes
+        return length
 
     def __iter__(self) -> Iterator[Draw]:
-        """Draw the images of an epoch."""
+        """Draw the images of an epoch, of each batch the share of this process."""
         # PML shuffles the classes in place, so that an epoch would go on from the order of the last.
         self.labels = list(self.labels_to_indices)
         drawn = [int(index) for index in super().__iter__()]
         seeds = np.random.randint(2**63, size=len(drawn), dtype=np.int64)
-        return zip(drawn, seeds.tolist(), strict=True)
+        draws = list(zip(drawn, seeds.tolist(), strict=True))
+        return (draw for start in self._starts for draw in draws[start : start + self._size])
 
 
 class DrawnImages(Dataset[tuple[Tensor, int]]):

@@ -13,6 +13,7 @@ from pml_potential.benchmark import config as configuration
 from pml_potential.benchmark.config import differences, read_saved
 from pml_potential.benchmark.fold_processes import FoldTraining
 from pml_potential.benchmark.folds import FoldData, load_fold_data
+from pml_potential.benchmark.process_group import check_fold_processes
 from pml_potential.benchmark.progress import RunProgress
 from pml_potential.benchmark.records import read_json_or_set_aside, write_json, write_text
 from pml_potential.benchmark.report import write_report
@@ -63,6 +64,8 @@ def run_experiment(
         ConfigError: The configuration cannot be run, or the folder holds a run of another one.
         SearchFailedError: The first trials failed, all of them.
     """
+    sharing = sharing or Sharing()
+    check_fold_processes(sharing.fold_processes)
     check_runnable(config)
     # Asked before a frozen trunk computes features, and claimed when the data are known to be there.
     _is_claimed(folder, config)
@@ -71,7 +74,7 @@ def run_experiment(
         if not _is_claimed(folder, config):
             write_text(folder / "config.yaml", configuration.to_yaml(config))
         environment = _remembered_environment(folder)
-    return _work(config, data, folder, console, sharing or Sharing(), environment)
+    return _work(config, data, folder, console, sharing, environment)
 
 
 def join_experiment(folder: Path, console: Console, sharing: Sharing) -> dict[str, Any]:

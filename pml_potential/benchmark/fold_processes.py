@@ -13,7 +13,10 @@ from typing import Any
 
 import torch
 
+from pml_potential.benchmark.fold_trainer import DivergedError
 from pml_potential.benchmark.folds import FoldData, load_fold_data
+from pml_potential.benchmark.following import SharedFold
+from pml_potential.benchmark.process_group import number_of_processes, tell_followers
 from pml_potential.benchmark.progress import RunProgress
 from pml_potential.benchmark.schema import Config
 from pml_potential.benchmark.training import FoldResult, finished_fold, train_fold
@@ -85,6 +88,7 @@ class FoldTraining:
         Raises:
             PieceFailedError: The loss or the embeddings became NaN or infinite, memory ran out, or a
                 process that trains or loads images ended.
+            ConnectionError: One of the processes that train together ended, or could not go on.
         """
         places = [folder / f"fold_{fold}" for fold in range(len(seeds))]
         were_done = [finished_fold(place) is not None for place in places]
@@ -99,6 +103,11 @@ class FoldTraining:
                 result = next(results)
             except (MemoryError, RuntimeError) as error:
                 reason = str(error) or type(error).__name__
+                if number_of_processes() > 1 and not isinstance(error, DivergedError):
+                    # Of one process; the others wait for it, and torchrun ends them all.
+                    raise ConnectionError(
+                        f"the processes do not work together any more: {reason}"
+                    ) from error
                 self._progress.fail(reason)
                 raise PieceFailedError(f"fold {fold + 1}: {reason}") from error
             self._progress.finish_fold(result.score, result.best_epoch, result.seconds, was_done)
@@ -108,6 +117,8 @@ class FoldTraining:
         self, config: Config, arguments: list[tuple[int, Path, int]], keep_models: bool
     ) -> Iterator[FoldResult]:
         for fold, place, seed in arguments:
+            if finished_fold(place) is None:
+                tell_followers(SharedFold(self._config, self._cache, config, fold, seed))
             yield train_fold(
                 config,
                 *self._data.fold(fold),

@@ -2,6 +2,8 @@
 
 import logging
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -20,6 +22,14 @@ from pml_potential.benchmark.loss_building import (
     build_schedule,
 )
 from pml_potential.benchmark.metric_trainer import MetricTrainer
+from pml_potential.benchmark.process_group import (
+    mean_of_processes,
+    number_of_processes,
+    rank,
+    synchronize_batchnorm,
+    tell_followers,
+    whole_batch,
+)
 from pml_potential.benchmark.schema import Config
 from pml_potential.benchmark.seeds import derive_seed, seed_everything
 from pml_potential.losses import NonFiniteError
@@ -47,7 +57,7 @@ class FoldTrainer:
         train: images of the training classes.
         validation: images of the validation classes.
         seed: of the fold.
-        record_keeper: where losses, metrics and hyperparameters go.
+        record_keeper: where losses, metrics and hyperparameters go; None for a trainer that follows.
         queries: so many of the first validation images look among the others; None: all among all.
 
     Attributes:
@@ -66,6 +76,7 @@ class FoldTrainer:
         record_keeper: Any,
         queries: int | None,
     ) -> None:
+        models["trunk"] = synchronize_batchnorm(models["trunk"])
         self.epoch = 0
         self.history: list[dict[str, float]] = []
         self._config = config
@@ -106,12 +117,17 @@ class FoldTrainer:
             model.amp,
             models=models,
             optimizers=self._optimizers,
-            batch_size=protocol.batch_size,
+            batch_size=protocol.batch_size // number_of_processes(),
             loss_funcs={"metric_loss": self._loss},
             mining_funcs={} if miner is None else {"tuple_miner": miner},
             dataset=DrawnImages(train),
             sampler=EpochSampler(
-                train.labels, config.sampler.m, protocol.batch_size, protocol.iterations_per_epoch
+                train.labels,
+                config.sampler.m,
+                protocol.batch_size,
+                protocol.iterations_per_epoch,
+                number_of_processes(),
+                rank(),
             ),
             iterations_per_epoch=protocol.iterations_per_epoch,
             lr_schedulers=self._schedulers,
@@ -147,19 +163,26 @@ class FoldTrainer:
         Raises:
             DivergedError: The loss, its parameters or the embeddings became NaN or infinite.
         """
-        # Before anybody normalises them: an overflow would leave zeros that look like embeddings.
-        checked = self._models["embedder"].register_forward_hook(self._check_embeddings)
-        try:
+        with self._checks():
             if self.epoch == self._config.loss.initialize_proxies_after_epoch == 0:
                 self._start_proxies()
-            self.epoch += 1
-            seed_everything(derive_seed(self._seed, "epoch", self.epoch))
-            self._trainer.train_epoch(self.epoch)
+            if number_of_processes() > 1:
+                tell_followers(self.state())
+            self._iterate()
             self._end_epoch()
-        except NonFiniteError as error:
-            raise DivergedError(f"{error}, in {self._moment()}") from error
-        finally:
-            checked.remove()
+
+    def follow_epoch(self, state: dict[str, Any]) -> None:
+        """Train an epoch together with rank 0, which validates and records.
+
+        Args:
+            state: of rank 0 before the epoch.
+
+        Raises:
+            DivergedError: The loss or the embeddings became NaN or infinite, in all processes.
+        """
+        self.load_state(state)
+        with self._checks():
+            self._iterate()
 
     def state(self) -> dict[str, Any]:
         """All that the epochs to come depend on."""
@@ -233,14 +256,35 @@ class FoldTrainer:
         # Its moments belong to the proxies as they were.
         self._optimizers["metric_loss_optimizer"].state.pop(self._loss.proxies, None)
 
-    def _check_embeddings(self, _module: nn.Module, _inputs: Any, embeddings: Tensor) -> None:
+    def _iterate(self) -> None:
+        self.epoch += 1
+        seed_everything(derive_seed(self._seed, "epoch", self.epoch))
+        self._trainer.train_epoch(self.epoch)
+
+    @contextmanager
+    def _checks(self) -> Iterator[None]:
+        # Before anybody normalises them: an overflow would leave zeros that look like embeddings.
+        checked = self._models["embedder"].register_forward_hook(self._checked_embeddings)
+        try:
+            yield
+        except NonFiniteError as error:
+            raise DivergedError(f"{error}, in {self._moment()}") from error
+        finally:
+            checked.remove()
+
+    def _checked_embeddings(self, embedder: nn.Module, _inputs: Any, embeddings: Tensor) -> Tensor:
+        if embedder.training:
+            # First those of the others: a process that raised alone would leave them waiting.
+            embeddings = whole_batch(embeddings)
         check_embeddings("embeddings", embeddings, self._config.model.embedding_size)
+        return embeddings
 
     def _after_iteration(self, trainer: Any) -> None:
-        value = trainer.losses["total_loss"].item()
+        value = mean_of_processes(trainer.losses["total_loss"]).item()
         if not math.isfinite(value):
             raise DivergedError(f"the loss is {value} in {self._moment()}")
-        self._hooks.end_of_iteration_hook(trainer)
+        if self._hooks.record_keeper is not None:
+            self._hooks.end_of_iteration_hook(trainer)
 
     def _end_epoch(self) -> None:
         self._end_warm_up()

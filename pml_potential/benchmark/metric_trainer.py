@@ -7,6 +7,8 @@ from pytorch_metric_learning.trainers import MetricLossOnly
 from torch import Tensor
 from torch.profiler import record_function
 
+from pml_potential.benchmark.process_group import sum_gradients, whole_batch
+
 
 class MetricTrainer(MetricLossOnly):
     """``MetricLossOnly`` whose network may run in half precision; the loss gets what it gives.
@@ -29,10 +31,10 @@ class MetricTrainer(MetricLossOnly):
         self.dataloader_iter = None
 
     def get_batch(self) -> tuple[Tensor, Tensor]:
-        """Wait for the next batch."""
+        """Wait for the next batch: the images of this process, the labels of all."""
         with record_function("loading"):
-            batch: tuple[Tensor, Tensor] = super().get_batch()
-        return batch
+            images, labels = super().get_batch()
+        return images, whole_batch(labels.to(self.data_device))
 
     def compute_embeddings(self, data: Tensor) -> Tensor:
         """Embed a batch."""
@@ -57,6 +59,8 @@ class MetricTrainer(MetricLossOnly):
         with record_function("backward"):
             total: Any = self.losses["total_loss"]
             self.scaler.scale(total).backward()
+            network = (parameter for model in self.models.values() for parameter in model.parameters())
+            sum_gradients(network, self.loss_funcs["metric_loss"].parameters())
 
     def clip_gradients(self) -> None:
         """Clip the gradients, unscaled."""

@@ -10,6 +10,7 @@ from pml_potential.benchmark.loss_building import (
     build_schedule,
 )
 from pml_potential.benchmark.models import build_models, check_image_size
+from pml_potential.benchmark.process_group import check_shared
 from pml_potential.benchmark.sampling import build_pruner
 from pml_potential.benchmark.schema import Config, ConfigError
 
@@ -36,6 +37,7 @@ def check_runnable(config: Config) -> None:
 
 def _build(corner: Config) -> None:
     models = build_models(corner.model, channels=1, pretrained=False)
+    check_shared(corner, models["trunk"])
     check_image_size(models["trunk"], corner.model, corner.protocol.crop)
     optimizer = build_optimizer(corner.model.trunk_optimizer, models["trunk"].parameters())
     if corner.training.schedule is not None:

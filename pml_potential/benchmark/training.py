@@ -63,7 +63,7 @@ def device_for_training() -> torch.device:
 def untrained_models(config: Config, dataset: LabelledDataset, seed: int) -> dict[str, nn.Module]:
     """The models as ``train_fold`` has them before its first step with the same seed."""
     seed_everything(seed)
-    models = _models(config, dataset)
+    models = fold_models(config, dataset)
     return {name: model.to(device_for_training()) for name, model in models.items()}
 
 
@@ -73,14 +73,16 @@ def best_models(config: Config, dataset: LabelledDataset, folder: Path) -> dict[
     Raises:
         DamagedFileError: A file of theirs is damaged.
     """
-    models = _models(config, dataset, pretrained=False)
+    models = fold_models(config, dataset, pretrained=False)
     for name, model in models.items():
         model.load_state_dict(read_state(_best_model(folder, name)))
         model.to(device_for_training()).eval()
     return models
 
 
-def _models(config: Config, dataset: LabelledDataset, pretrained: bool = True) -> dict[str, nn.Module]:
+def fold_models(
+    config: Config, dataset: LabelledDataset, pretrained: bool = True
+) -> dict[str, nn.Module]:
     """Trunk and embedder; on features of a trunk, the embedder alone."""
     if dataset.width is None:
         return build_models(config.model, dataset.channels, pretrained)

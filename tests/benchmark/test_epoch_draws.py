@@ -42,6 +42,15 @@ def test_an_epoch_has_its_batches_with_so_many_images_of_a_class() -> None:
     assert [sorted(batch.values()) for batch in batches] == [[2, 2, 2, 2]] * 3 + [[]]
 
 
+def test_processes_take_equal_shares_of_each_batch() -> None:
+    whole = drawn(EpochSampler(LABELS, 2, 8, 3), 0)
+    samplers = [EpochSampler(LABELS, 2, 8, 3, 2, rank) for rank in range(2)]
+    shares = [drawn(sampler, 0) for sampler in samplers]
+    assert [len(sampler) for sampler in samplers] == [len(share) for share in shares] == [12, 12]
+    batches = [half[start : start + 4] for start in range(0, 12, 4) for half in shares]
+    assert [draw for batch in batches for draw in batch] == whole
+
+
 def test_an_image_that_is_drawn_twice_meets_two_chances() -> None:
     seeds = [seed for _, seed in drawn(EpochSampler(LABELS, 2, 8, 50), 0)]
     assert len(set(seeds)) == len(seeds)
