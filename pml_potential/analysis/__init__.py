@@ -2,5 +2,20 @@
 
 from pml_potential.analysis.convergence import Convergence, convergence, epochs_to_reach
 from pml_potential.analysis.label_noise import corrupt_labels
+from pml_potential.analysis.proxies_of_loss import proxies_of
+from pml_potential.analysis.proxy_alignment import (
+    ProxyAlignment,
+    ProxyAlignmentTracker,
+    proxy_alignment,
+)
 
-__all__ = ["Convergence", "convergence", "corrupt_labels", "epochs_to_reach"]
+__all__ = [
+    "Convergence",
+    "ProxyAlignment",
+    "ProxyAlignmentTracker",
+    "convergence",
+    "corrupt_labels",
+    "epochs_to_reach",
+    "proxies_of",
+    "proxy_alignment",
+]
