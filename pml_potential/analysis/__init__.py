@@ -11,6 +11,7 @@ from pml_potential.analysis.proxy_alignment import (
     ProxyAlignmentTracker,
     proxy_alignment,
 )
+from pml_potential.analysis.retrieval_sheet import retrieval_sheet
 
 __all__ = [
     "Convergence",
@@ -28,4 +29,5 @@ __all__ = [
     "plane_field",
     "proxies_of",
     "proxy_alignment",
+    "retrieval_sheet",
 ]

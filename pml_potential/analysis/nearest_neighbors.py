@@ -1,5 +1,7 @@
 """The nearest neighbours of each embedding among the others."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
@@ -8,18 +10,22 @@ from torch import Tensor, nn
 from pml_potential.losses.validation import check_embeddings, check_integer
 
 
-def nearest_neighbors(embeddings: Tensor, count: int) -> NDArray[np.int64]:
+def nearest_neighbors(
+    embeddings: Tensor, count: int, queries: Sequence[int] | None = None
+) -> NDArray[np.int64]:
     """Find the nearest embeddings of each, itself left out, by scikit-learn's exact search.
 
     Args:
         embeddings: (n, d), n at least 2; they are l2-normalised first.
         count: k, in 1 .. n - 1.
+        queries: indices of the embeddings whose neighbours are wanted. Default: all n.
 
     Returns:
-        Their indices, (n, k), the nearest first.
+        Their indices, (number of queries, k), the nearest first.
 
     Raises:
-        ValueError: ``count`` is out of range, or the embeddings are empty or not finite.
+        ValueError: ``count`` or a query is out of range, there is no query, or the embeddings are
+            empty or not finite.
         TypeError: An argument has the wrong type.
 
     Examples:
@@ -33,7 +39,15 @@ def nearest_neighbors(embeddings: Tensor, count: int) -> NDArray[np.int64]:
         raise ValueError(
             f"count is {count}; {len(embeddings)} embeddings have {len(embeddings) - 1} neighbours each"
         )
+    wanted = np.arange(len(embeddings)) if queries is None else np.asarray(queries)
+    if wanted.size == 0 or wanted.min() < 0 or wanted.max() >= len(embeddings):
+        raise ValueError(
+            f"queries are {wanted.tolist()}; they must be indices in 0 .. {len(embeddings) - 1}, one at "
+            "least"
+        )
     unit = nn.functional.normalize(embeddings.detach().cpu().double()).numpy()
-    search = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(unit)
-    found: NDArray[np.int64] = search.kneighbors(return_distance=False)
-    return found
+    search = NearestNeighbors(n_neighbors=count + 1, algorithm="brute").fit(unit)
+    found: NDArray[np.int64] = search.kneighbors(unit[wanted], return_distance=False)
+    # The query goes to the end, wherever it is among embeddings that coincide with it.
+    itself_last = np.argsort(found == wanted[:, None], axis=1, kind="stable")
+    return np.take_along_axis(found, itself_last, axis=1)[:, :count]

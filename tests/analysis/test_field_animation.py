@@ -23,10 +23,10 @@ def test_decay_keeps_groups_apart_and_leaves_the_lone_point_alone() -> None:
 
     def apart(embeddings: torch.Tensor) -> float:
         first, second = (embeddings[group].mean(dim=0) for group in GROUPS)
-        return (first - second).norm().item()
+        return float((first - second).norm())
 
     def moved(embeddings: torch.Tensor, start: torch.Tensor) -> float:
-        return (embeddings[LONE] - start[LONE]).norm().item()
+        return float((embeddings[LONE] - start[LONE]).norm())
 
     assert apart(pfml) > 0.8 * apart(pfml_start)
     assert apart(cpml) < 0.5 * apart(cpml_start)

@@ -18,6 +18,18 @@ def test_an_embedding_is_no_neighbour_of_itself_though_others_coincide_with_it()
     assert {4} & set(found[:4].ravel().tolist()) == set()
 
 
+def test_some_queries_get_what_they_get_among_all() -> None:
+    embeddings = torch.randn(60, 5, generator=torch.Generator().manual_seed(0))
+    found = nearest_neighbors(embeddings, 4, queries=[7, 0, 59])
+    assert found.tolist() == nearest_neighbors(embeddings, 4)[[7, 0, 59]].tolist()
+
+
+@pytest.mark.parametrize("queries", [[], [0, 3], [-1]])
+def test_queries_that_do_not_exist_are_refused(queries: list[int]) -> None:
+    with pytest.raises(ValueError, match=r"queries are \[.*\]; they must be indices in 0 .. 2"):
+        nearest_neighbors(torch.eye(3), 1, queries)
+
+
 @pytest.mark.parametrize(
     ("count", "message"), [(0, "count is 0"), (3, "count is 3; 3 embeddings have 2")]
 )
