@@ -104,7 +104,7 @@ def widest_delta(samples: Tensor, alpha: float) -> float:
     holds a minimum, if delta < D / (1 + (n-1)^(1/(alpha+1))).
     """
     nearest = float(torch.pdist(samples).min())
-    return nearest / (1 + (len(samples) - 1) ** (1 / (alpha + 1)))
+    return nearest / (1 + float((len(samples) - 1) ** (1 / (alpha + 1))))
 
 
 def ball(centre: Tensor, radius: float, samples: Tensor, filled: bool) -> Tensor:
@@ -202,7 +202,7 @@ def classes_of_groups(seed: int, width: int, groups: int) -> tuple[Tensor, Tenso
 
 
 def w2_at_equilibrium(loss: PotentialFieldLoss | CPMLLoss, embeddings: Tensor, labels: Tensor) -> float:
-    """Minimise the energy over the proxies, from wherever the generator of torch puts them."""
+    """Minimise the energy over the proxies, from where they are."""
     steps = 200
     optimizer = torch.optim.Adam(loss.parameters(), lr=0.05)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -215,10 +215,13 @@ def w2_at_equilibrium(loss: PotentialFieldLoss | CPMLLoss, embeddings: Tensor, l
 
 
 def w2_of_pfml_and_cpml(seed: int, width: int, groups: int, proxies: int) -> tuple[float, float]:
+    """Both from the same start in the data: from far away, decay makes PFML's proxies very slow."""
     embeddings, labels = classes_of_groups(seed, width, groups)
     torch.manual_seed(seed)
     pfml = PotentialFieldLoss(2, width, proxies, alpha=4.0, delta=DELTA)
     cpml = CPMLLoss(2, width, proxies, delta=DELTA)
+    pfml.initialize_proxies(embeddings, labels)
+    pfml.proxies.data = normalize(pfml.proxies.data)
     cpml.load_state_dict(pfml.state_dict())
     return w2_at_equilibrium(pfml, embeddings, labels), w2_at_equilibrium(cpml, embeddings, labels)
 
