@@ -152,15 +152,18 @@ def test_the_minimum_of_a_sample_is_beside_it_and_not_on_it() -> None:
     assert (moved < 1.01 * delta).all()
 
 
-def test_a_delta_that_is_too_wide_lets_a_crowd_empty_the_well_of_a_lone_sample() -> None:
-    """So the proposition is about some delta, and it shrinks as the samples become more."""
-    alpha, lone = 1.0, torch.zeros(1, 2, dtype=torch.float64)
-    crowd = torch.tensor([1.0, 0.0]) + 1e-3 * random_samples(200, 2, seed=0)
+@pytest.mark.parametrize("alpha", [1.0, 4.0])
+def test_where_all_others_crowd_in_one_place_a_slightly_wider_delta_is_too_wide(alpha: float) -> None:
+    """So the proposition is about some delta, which shrinks as the samples become more."""
+    lone = torch.zeros(1, 2, dtype=torch.float64)
+    crowd = torch.tensor([1.0, 0.0]) + 1e-4 * random_samples(200, 2, seed=0)
     samples = torch.cat([lone, crowd])
-    potential = PowerLaw(1 / 3, 1 / 3, alpha)
-    force = attraction_at(ball(lone[0], 0.34, samples, filled=True), samples, potential)
-    assert (force[:, 0] > 0).all()
-    assert not keeps_a_minimum(lone[0], samples, potential)
+    widest = 1 / (1 + 200 ** (1 / (alpha + 1)))
+    narrow, wide = 0.98 * widest, 1.02 * widest
+    assert keeps_a_minimum(lone[0], samples, PowerLaw(narrow, narrow, alpha))
+    probes = ball(lone[0], wide * (1 + 1e-6), samples, filled=True)
+    assert (attraction_at(probes, samples, PowerLaw(wide, wide, alpha))[:, 0] > 0).all()
+    assert not keeps_a_minimum(lone[0], samples, PowerLaw(wide, wide, alpha))
 
 
 @pytest.mark.parametrize(("count", "width", "seed"), [(10, 2, 1), (40, 3, 2), (40, 16, 3)])
