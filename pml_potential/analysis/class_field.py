@@ -1,0 +1,48 @@
+"""The field of a class, wherever one asks: potential and force on a probe."""
+
+import torch
+from torch import Tensor
+
+from pml_potential.fields.potentials import Potential
+
+_DIFFERENCES_PER_BLOCK = 2**22
+
+
+@torch.no_grad()
+def class_field(
+    probes: Tensor, label: int, sources: Tensor, source_labels: Tensor, potential: Potential
+) -> tuple[Tensor, Tensor]:
+    """Potential and force that sources exert on probes of one class; probes do not see each other.
+
+        Psi_j(x) = Σ_{s: y_s = j} psi_att(||x - s||)
+                   + Σ_{s: y_s != j} [psi_rep(||x - s||) - psi_rep(delta_rep)]
+
+    Equations 3 to 5 of Bhatnagar & Ahuja, CVPR 2025, less the constant of their repulsion, so that
+    sources of other classes which are out of reach count as nothing. The force is minus the gradient.
+
+    Args:
+        probes: x, (p, d).
+        label: j, the class of the probes.
+        sources: s, (n, d), anywhere, not only on the sphere.
+        source_labels: y, (n,), integers.
+        potential: what two points do to each other; ``loss.potential`` for a loss with a field.
+
+    Returns:
+        Potentials, (p,), and forces, (p, d).
+
+    Examples:
+        >>> from pml_potential.fields.potentials import Contrastive
+        >>> probes, sources = torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 0.0]])
+        >>> class_field(probes, 0, sources, torch.tensor([0]), Contrastive(0.1, 0.1))
+        (tensor([9.]), tensor([[6., 0.]]))
+    """
+    values, forces = [], []
+    own = source_labels == label
+    for block in probes.split(max(1, _DIFFERENCES_PER_BLOCK // max(1, sources.numel()))):
+        apart = block[:, None] - sources
+        squared = apart.square().sum(dim=2)
+        attraction, pull = potential.attraction(squared)
+        repulsion, push = potential.repulsion(squared)
+        values.append(torch.where(own, attraction, repulsion - potential.repulsion_plateau).sum(dim=1))
+        forces.append((-2 * torch.where(own, pull, push)[:, :, None] * apart).sum(dim=1))
+    return torch.cat(values), torch.cat(forces)

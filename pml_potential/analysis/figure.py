@@ -1,0 +1,36 @@
+"""An empty figure, or the line that installs what draws it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Make a figure that belongs to nobody else: pyplot does not know it, and no window opens.
+
+    Args:
+        width: in inches.
+        height: in inches.
+
+    Returns:
+        A matplotlib figure; ``figure.savefig(path)`` writes it, and a notebook shows it.
+
+    Raises:
+        ModuleNotFoundError: matplotlib is not installed.
+
+    Examples:
+        >>> new_figure(4, 3).get_size_inches().tolist()
+        [4.0, 3.0]
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"figures need {error.name!r}, which is not installed: pip install "
+            "'pml-potential[benchmark]'",
+            name=error.name,
+        ) from error
+    return Figure(figsize=(width, height), layout="constrained")
