@@ -71,7 +71,7 @@ def rank() -> int:
 
 
 def tell_followers(message: Any) -> None:
-    """Send what ``torch.save`` takes to all others; called by rank 0."""
+    """Send what ``torch.save`` takes from rank 0 to all others; elsewhere this does nothing."""
     if number_of_processes() > 1 and rank() == 0:
         buffer = io.BytesIO()
         torch.save(message, buffer)
