@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from pml_potential.analysis.label_noise import corrupt_labels
 from pml_potential.benchmark.datasets import load_images
 from pml_potential.benchmark.datasets.images import Images, LabelledImages
 from pml_potential.benchmark.features import trunk_features
@@ -17,6 +18,7 @@ from pml_potential.benchmark.labelled_dataset import LabelledDataset
 from pml_potential.benchmark.models import build_models
 from pml_potential.benchmark.resized_images import resized_images
 from pml_potential.benchmark.schema import Config, ConfigError
+from pml_potential.benchmark.seeds import derive_seed
 from pml_potential.benchmark.splits import Splits, class_disjoint_splits, published_splits
 from pml_potential.benchmark.transforms import evaluation_transform, training_transform
 
@@ -33,17 +35,24 @@ class FoldData:
         splits: which of them are for what.
         for_training: reads images as they are trained on.
         for_evaluation: reads images as they are judged.
+        label_noise: share of the training images that get the label of another training class.
+        seed: of the run, which decides which images these are.
     """
 
     images: Images
     splits: Splits
     for_training: Reader
     for_evaluation: Reader
+    label_noise: float = 0.0
+    seed: int = 0
 
     def fold(self, number: int) -> tuple[LabelledDataset, LabelledDataset]:
-        """Training and validation images of a fold."""
+        """Training and validation images of a fold; label noise is the same each time."""
         fold = self.splits.folds[number]
-        return self.for_training(fold.train), self.for_evaluation(fold.validation)
+        train = self.for_training(fold.train)
+        seed = derive_seed(self.seed, "label_noise", number)
+        train.labels = corrupt_labels(train.labels, self.label_noise, seed)
+        return train, self.for_evaluation(fold.validation)
 
     @property
     def test(self) -> LabelledDataset:
@@ -82,7 +91,8 @@ def divide(config: Config, images: Images, cache: Path) -> FoldData:
             f"{wanted} classes, but a training fold of {images.name} has only {fewest}; lower the one "
             "or raise the other"
         )
-    return FoldData(images, splits, *_readers(config, images, cache))
+    noise = config.dataset.label_noise
+    return FoldData(images, splits, *_readers(config, images, cache), noise, config.seed)
 
 
 def uses_features(config: Config) -> bool:

@@ -44,7 +44,7 @@ def published_figures(config: Config) -> dict[str, Any] | None:
         ``backbone``, ``embedding_size`` and ``values`` of the metrics as shares of 1, None where the
         paper has none; and ``deviations``, in which the run differs from the published setting.
     """
-    if config.dataset.name not in _COLUMNS:
+    if config.dataset.name not in _COLUMNS or config.dataset.label_noise > 0:
         return None
     if config.protocol.name in {"mlrc", "mlrc_sop"} and config.protocol.study is not None:
         return _mlrc(config) if config.model.trunk == "bn_inception" else None

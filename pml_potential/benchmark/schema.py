@@ -123,6 +123,11 @@ class Dataset(Section):
     )
     file: str | None = Field(default=None, description="For table: the CSV or Parquet file.")
     columns: Columns = Field(default=Columns(), description="For table: its columns.")
+    label_noise: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.0,
+        description="Share of the training images that get the label of another training class, the "
+        "same ones for the whole run; validation and test labels stay clean.",
+    )
 
 
 class Optimizer(BaseModel):

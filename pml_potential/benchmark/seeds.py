@@ -6,8 +6,8 @@ from typing import Literal
 import numpy as np
 import torch
 
-Stage = Literal["search", "sampler", "reproduction", "epoch"]
-_STAGES: tuple[Stage, ...] = ("search", "sampler", "reproduction", "epoch")
+Stage = Literal["search", "sampler", "reproduction", "epoch", "label_noise"]
+_STAGES: tuple[Stage, ...] = ("search", "sampler", "reproduction", "epoch", "label_noise")
 
 
 def derive_seed(seed: int, stage: Stage, *numbers: int) -> int:
