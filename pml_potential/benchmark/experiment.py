@@ -99,6 +99,7 @@ def release_pieces(folder: Path, address: str | None, pieces: Sequence[int], stu
         ConfigError: There is no such run, or a piece is not being worked on.
     """
     saved_config(folder)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     with _only_one_at_a_time(folder):
         study = open_storage(folder, address, HEARTBEAT, hand_on).open(study_name)
         for piece in pieces:
