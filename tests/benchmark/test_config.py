@@ -81,7 +81,7 @@ def test_mlrc_is_the_protocol_of_the_paper() -> None:
         "max_epochs": 1000,
         "validation_interval": 2,
         "patience": 9,
-        "study": {"trials": 50, "startup_trials": 10},
+        "study": {"trials": 50, "startup_trials": 10, "sampler": "gp", "pruner": None},
         "reproductions": 10,
         "recall_at": (),
         "crop": {
