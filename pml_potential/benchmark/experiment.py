@@ -104,7 +104,10 @@ def release_pieces(folder: Path, address: str | None, pieces: Sequence[int], stu
         study = open_storage(folder, address, HEARTBEAT, hand_on).open(study_name)
         for piece in pieces:
             if not release(study, piece):
-                raise ConfigError(f"number {piece + 1} of the {study_name} of {folder} is with nobody")
+                raise ConfigError(
+                    f"number {piece + 1} of the {study_name} of {folder} is not being worked on, so "
+                    "that there is nothing to hand on; pml-potential worker does what is left"
+                )
 
 
 def saved_config(folder: Path) -> Config:

@@ -271,9 +271,10 @@ def _has_ended(trial: FrozenTrial) -> bool:
 
 
 def _lock(queue: Queue, order: int) -> FileLock:
+    # Beside the folder, which may be set aside while its piece is worked on.
     folder = queue.folder(order)
-    folder.mkdir(parents=True, exist_ok=True)
-    return FileLock(folder / ".lock")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder.with_name(f".{folder.name}.lock"))
 
 
 def _me() -> str:

@@ -14,6 +14,7 @@ from filelock import FileLock
 from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from pml_potential.benchmark.records import set_aside
 from pml_potential.benchmark.study_storage import StudyStorage, open_storage
 from pml_potential.benchmark.work_queue import (
     FAILURE,
@@ -21,6 +22,7 @@ from pml_potential.benchmark.work_queue import (
     WORKER,
     PieceFailedError,
     Queue,
+    _hand_on_the_lost,
     ended_pieces,
     hand_on,
     order_of,
@@ -154,12 +156,24 @@ def test_a_living_worker_of_this_machine_is_waited_for(tmp_path: Path) -> None:
 
     queue = queue_of(tmp_path, 2, waiting=finish)
     others = begun(queue, 0, ME)
-    (tmp_path / "0").mkdir()
-    with FileLock(tmp_path / "0" / ".lock"):
+    with FileLock(tmp_path / ".0.lock"):
         work_all(queue, tmp_path)
     assert told == [1]
     assert complete(queue.study) == [0, 1]
     assert len(queue.study.trials) == 2
+
+
+def test_a_worker_that_sets_its_folder_aside_is_still_alive(tmp_path: Path) -> None:
+    def work(trial: optuna.Trial, order: int) -> float:
+        (tmp_path / str(order)).mkdir()
+        set_aside(tmp_path / str(order))
+        (tmp_path / str(order)).mkdir()
+        _hand_on_the_lost(queue_of(tmp_path, 2))
+        return score(trial, order)
+
+    queue = queue_of(tmp_path, 2, work)
+    work_all(queue, tmp_path)
+    assert [trial.state for trial in queue.study.trials] == [TrialState.COMPLETE] * 2
 
 
 def test_a_worker_elsewhere_is_dead_when_its_heartbeat_stops(tmp_path: Path) -> None:
