@@ -92,7 +92,7 @@ def test_importances_are_shares(experiment: Experiment) -> None:
 def test_test_scores_are_those_of_the_reproductions(
     experiment: Experiment, state: str, kind: str, metric: str
 ) -> None:
-    folders = sorted((experiment.folder / "reproductions").iterdir())
+    folders = sorted((experiment.folder / "reproductions").glob("[0-9]*"))
     values = [read_json(folder / "result.json")[state][kind][metric] for folder in folders]
     found = experiment.results["test"][state][kind][metric]
     assert found["values"] == values
