@@ -95,8 +95,6 @@ class Work:
             if after == epoch:
                 if self.dies_at_limit:
                     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-                # What the process says goes to a file of pytest's, which the limit would hold for, too.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
                 resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
@@ -114,6 +112,7 @@ def _train(work: Work, folder: Path) -> None:
     try:
         work.train(folder)
     except OSError as error:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         folder.with_name("error").write_text(str(error))
         os._exit(3)
 
