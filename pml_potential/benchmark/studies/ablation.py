@@ -9,6 +9,7 @@ from rich.console import Console
 from pml_potential.benchmark.config import with_values
 from pml_potential.benchmark.experiment import Sharing, run_experiment
 from pml_potential.benchmark.report.formatting import number
+from pml_potential.benchmark.runnable import check_runnable
 from pml_potential.benchmark.schema import Config, ConfigError
 from pml_potential.benchmark.studies.study import Point, Study
 
@@ -42,7 +43,7 @@ def run_ablation(
         path: dotted path of the value.
         values: what to put there, each once. With 0 proxies per class the loss has nothing to train, and
             goes without its optimizer.
-        folder: where the runs go, ``VALUE`` each.
+        folder: where the runs go, ``PATH=VALUE`` each.
         console: told how far the runs are.
         sharing: how the work of each run is shared out.
         series: name of the line. Default: name of the loss.
@@ -63,10 +64,12 @@ def run_ablation(
     fixed = with_values(config, {"protocol.study": None, "search": {}})
     # All of them before the first is trained.
     configs = [_with_value(fixed, path, value) for value in values]
+    for each in configs:
+        check_runnable(each)
     points: list[Point] = []
     for name, value, each in zip(names, values, configs, strict=True):
         console.rule(f"{path} = {name}", align="left")
-        results = run_experiment(each, folder / name, console, sharing)
+        results = run_experiment(each, folder / f"{path}={name}", console, sharing)
         points.append(Point.of_run(value, results))
         after_each(Study(path, {series or config.loss.name: list(points)}))
     return Study(path, {series or config.loss.name: points})

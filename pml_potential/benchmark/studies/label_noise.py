@@ -47,14 +47,22 @@ def run_label_noise(
     """
     if not configs:
         raise ConfigError("a study of label noise needs at least one loss")
-    series: dict[str, list[Point]] = {name: [] for name in configs}
+    for level in levels:
+        if not isinstance(level, int | float):
+            raise ConfigError(f"levels must be numbers, got {level!r}")
+    all_levels = [0.0, *sorted({float(level) for level in levels} - {0.0})]
     for name, config in configs.items():
         if config.dataset.label_noise:
             raise ConfigError(
                 f"{PATH} is {config.dataset.label_noise} for {name}; the study sets it, leave it at 0"
             )
+        # All of them before the first is trained.
+        for level in all_levels:
+            with_values(config, {PATH: level})
+    series: dict[str, list[Point]] = {name: [] for name in configs}
+    for name, config in configs.items():
         best = config
-        for level in [0.0, *sorted({float(level) for level in levels} - {0.0})]:
+        for level in all_levels:
             console.rule(f"{name}, {level:.0%} wrong labels", align="left")
             run = folder / f"{name}-{level:g}"
             results = run_experiment(with_values(best, {PATH: level}), run, console, sharing)

@@ -89,7 +89,7 @@ def test_an_ablation_varies_one_value_and_searches_nothing(tmp_path: Path) -> No
     path = "loss.params.proxies_per_class"
     study = run_ablation(tiny_config(), path, [0, 2], tmp_path, console(), series="random")
     assert list(study.series) == ["random"]
-    first, second = (read_saved(tmp_path / name / "config.yaml") for name in ("0", "2"))
+    first, second = (read_saved(tmp_path / f"{path}={name}" / "config.yaml") for name in "02")
     assert first.protocol.study is None
     assert (first.loss.optimizer, first.loss.params["proxies_per_class"]) == (None, 0)
     assert second.loss.optimizer == tiny_config().loss.optimizer
@@ -98,7 +98,7 @@ def test_an_ablation_varies_one_value_and_searches_nothing(tmp_path: Path) -> No
         assert (
             point.test
             == (
-                read_results(tmp_path / name)["test"]["trained"]["separated"][
+                read_results(tmp_path / f"{path}={name}")["test"]["trained"]["separated"][
                     "mean_average_precision_at_r"
                 ]
             )
