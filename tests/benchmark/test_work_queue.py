@@ -246,7 +246,7 @@ def work_slowly(folder: Path, log: Path) -> None:
             file.write(f"begin {order}\n")
         time.sleep(0.05)
         with log.open("a") as file:
-            file.write(f"end {order}\n")
+            file.write(f"end {order} {os.getpid()}\n")
         return score(trial, order)
 
     work_all(queue_of(folder, 12, work), folder)
@@ -270,5 +270,9 @@ def test_processes_share_the_pieces_of_a_file_and_the_dead_lose_none(tmp_path: P
         assert worker.exitcode == 0
     study = storage_in(tmp_path).open("search")
     assert sorted(complete(study)) == list(range(12))
-    ends = [line for line in log.read_text().splitlines() if line.startswith("end")]
-    assert sorted(ends) == sorted({*ends})
+    ends = [line.split()[1:] for line in log.read_text().splitlines() if line.startswith("end")]
+    # The dead may have done a piece of which the study was never told.
+    by_the_living = [order for order, worker in ends if worker != str(workers[0].pid)]
+    by_the_dead = [order for order, worker in ends if worker == str(workers[0].pid)]
+    assert len(by_the_living) == len({*by_the_living})
+    assert len({*by_the_dead} & {*by_the_living}) <= 1

@@ -44,7 +44,8 @@ def python(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[st
         [sys.executable, *arguments],
         capture_output=True,
         text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"} | variables,
+        # Options for the whole suite, such as more processes, are not for the one test here.
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTEST_ADDOPTS": ""} | variables,
         cwd=ROOT,
         timeout=300,
     )
