@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks import loss_step, proxy_start, proxy_start_pretrained
+from benchmarks.glyphs_study import page as glyphs_study
 from pml_potential.benchmark.records import read_json
 from pml_potential.benchmark.report.markdown import result_table
 
@@ -53,6 +54,10 @@ def test_page_on_the_start_of_proxies_is_made_from_its_results() -> None:
         json.loads(module.RESULTS.read_text()) for module in (proxy_start, proxy_start_pretrained)
     ]
     assert proxy_start.page(*results) == proxy_start.PAGE.read_text()
+
+
+def test_page_on_the_papers_claims_is_made_from_its_results() -> None:
+    assert glyphs_study.page(read_json(glyphs_study.RESULTS)) == glyphs_study.PAGE.read_text()
 
 
 def test_page_on_speed_is_made_from_its_results() -> None:
