@@ -1,0 +1,62 @@
+"""A loss and a network of your own in the benchmark, without a change to the package."""
+
+from pathlib import Path
+
+import pytorch_metric_learning.losses
+import timm
+import torch
+from pytorch_metric_learning.losses import BaseMetricLossFunction
+from rich.console import Console
+from torch import nn
+
+from pml_potential.benchmark.config import compose
+from pml_potential.benchmark.experiment import run_experiment
+
+
+class CompactClassLoss(BaseMetricLossFunction):
+    """Mean distance of the embeddings from the mean of their class."""
+
+    # PML hands over a miner's choice and references, too; this loss has no use for them.
+    def compute_loss(self, embeddings, labels, *_):
+        embeddings = nn.functional.normalize(embeddings)
+        same = (labels[:, None] == labels).to(embeddings.dtype)
+        means = same @ embeddings / same.sum(dim=1, keepdim=True)
+        return {
+            "loss": {
+                "losses": (embeddings - means).norm(dim=1),
+                "indices": torch.arange(len(labels), device=labels.device),
+                "reduction_type": "element",
+            }
+        }
+
+
+# The benchmark looks losses up by name, among those of this package and those of PML.
+pytorch_metric_learning.losses.CompactClassLoss = CompactClassLoss
+
+
+# Networks are looked up in timm's registry, which hands over settings such as num_classes=0.
+@timm.models.register_model
+def own_network(**_):
+    network = nn.Sequential(
+        nn.Conv2d(3, 16, 3, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    )
+    network.default_cfg = {"input_size": (3, 32, 32)}
+    return network
+
+
+if __name__ == "__main__":
+    here = Path(__file__).parent
+    config = compose(
+        {
+            "protocol": "quick",
+            "dataset": "digits",
+            "model": str(here / "own_model.yaml"),
+            "loss": str(here / "own_loss.yaml"),
+        },
+        # Small enough to see that it works; leave these lines out to search in earnest.
+        [
+            *("protocol.study=null", "protocol.folds=2", "protocol.batch_size=8"),
+            *("protocol.iterations_per_epoch=1", "protocol.max_epochs=1"),
+        ],
+    )
+    run_experiment(config, Path("runs/own_parts"), Console())
