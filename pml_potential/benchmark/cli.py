@@ -1,19 +1,32 @@
 """The commands: each parses what a person typed and calls one function."""
 
-import sys
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from optuna.exceptions import StorageInternalError
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from pml_potential import __version__
+from pml_potential.benchmark.command_line import (
+    Assignments,
+    DatasetName,
+    Folder,
+    FoldProcesses,
+    Heartbeat,
+    LossName,
+    ModelName,
+    Preset,
+    ProtocolName,
+    Run,
+    Storage,
+    default_folder,
+    errors_in_words,
+    presets_of,
+    stoppable,
+)
 from pml_potential.benchmark.comparison import compare_runs
 from pml_potential.benchmark.config import compose
 from pml_potential.benchmark.datasets.commands import datasets_app
@@ -24,7 +37,6 @@ from pml_potential.benchmark.experiment import (
     run_experiment,
 )
 from pml_potential.benchmark.exporting import export_from_run
-from pml_potential.benchmark.fold_trainer import DivergedError
 from pml_potential.benchmark.following import follow
 from pml_potential.benchmark.process_group import process_group, rank
 from pml_potential.benchmark.profiling import STAGES, profile_training
@@ -32,9 +44,8 @@ from pml_potential.benchmark.progress import Stopwatch
 from pml_potential.benchmark.report import comparison_in_markdown, write_comparison, write_report
 from pml_potential.benchmark.report.formatting import interval, metric_names
 from pml_potential.benchmark.results import read_results
-from pml_potential.benchmark.schema import ConfigError
-from pml_potential.benchmark.search import SearchFailedError
-from pml_potential.benchmark.state_file import DamagedFileError
+from pml_potential.benchmark.run_analysis import MEASURES, analyze_run
+from pml_potential.benchmark.studies.commands import study_app
 from pml_potential.benchmark.study_storage import HEARTBEAT
 
 app = typer.Typer(
@@ -45,6 +56,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(datasets_app, name="datasets")
+app.add_typer(study_app, name="study")
 
 
 @app.callback(invoke_without_command=True)
@@ -57,39 +69,6 @@ def _version(
         raise typer.Exit
     if context.invoked_subcommand is None:
         print(context.get_help())
-
-
-Preset = Annotated[str | None, typer.Argument(metavar="[PROTOCOL]", help="Short for --protocol.")]
-ProtocolName = Annotated[str | None, typer.Option(help="How losses are judged.")]
-DatasetName = Annotated[str, typer.Option(help="The images.")]
-ModelName = Annotated[str, typer.Option(help="The network.")]
-LossName = Annotated[str, typer.Option(help="The loss, with its search.")]
-Assignments = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="Any value of the configuration."),
-]
-Folder = Annotated[
-    Path | None, typer.Option(help="Folder of the run. Default: runs/ and the presets' names.")
-]
-Storage = Annotated[
-    str | None,
-    typer.Option(
-        metavar="ADDRESS",
-        help="Database that Optuna keeps the studies in, such as postgresql+psycopg://user@host/name, "
-        "or path of a journal file. Default: a SQLite file in the folder of the run.",
-    ),
-]
-FoldProcesses = Annotated[
-    int, typer.Option(min=1, help="Folds to train at a time, each in a process and on a GPU of its own.")
-]
-Heartbeat = Annotated[
-    int,
-    typer.Option(
-        min=1,
-        help="Seconds between signs of life; a trial without one for three times as long is handed on.",
-    ),
-]
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
 
 
 @app.command()
@@ -109,8 +88,8 @@ def run(
 
     Protocol, data set, model and loss are names of presets or paths of YAML files of your own.
     """
-    presets = _presets(preset, protocol, dataset, model, loss)
-    folder = folder or _default_folder(presets)
+    presets = presets_of(preset, protocol, dataset, model, loss)
+    folder = folder or default_folder(presets)
     sharing = Sharing(storage, fold_processes, heartbeat)
     _show(
         lambda console: run_experiment(compose(presets, assignments or []), folder, console, sharing),
@@ -143,7 +122,7 @@ def release_command(
 
     Only for workers that are known to be gone: what is still being trained would be trained twice.
     """
-    with _errors_in_words():
+    with errors_in_words():
         for study_name, numbers in (("search", trials), ("reproductions", reproductions)):
             if numbers:
                 release_pieces(folder, storage, [number - 1 for number in numbers], study_name)
@@ -161,8 +140,8 @@ def train(
     folder: Folder = None,
 ) -> None:
     """Train one configuration, without a search: a run with protocol.study=null."""
-    presets = _presets(preset, protocol, dataset, model, loss)
-    folder = folder or _default_folder(presets).with_name(_default_folder(presets).name + "-train")
+    presets = presets_of(preset, protocol, dataset, model, loss)
+    folder = folder or default_folder(presets).with_name(default_folder(presets).name + "-train")
     without_search = [*(assignments or []), "protocol.study=null"]
     _show(lambda console: run_experiment(compose(presets, without_search), folder, console), folder)
 
@@ -177,8 +156,8 @@ def profile(
     assignments: Assignments = None,
 ) -> None:
     """Train one epoch under a profiler, and say where the time goes."""
-    presets = _presets(preset, protocol, dataset, model, loss)
-    with _errors_in_words():
+    presets = presets_of(preset, protocol, dataset, model, loss)
+    with errors_in_words():
         found = profile_training(compose(presets, assignments or []), Path("runs") / "features")
     table = Table(box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("stage", no_wrap=True)
@@ -205,7 +184,7 @@ def export(
     fold: Annotated[int, typer.Option(min=1, help="Which of its models.")] = 1,
 ) -> None:
     """Write a trained model, ready for pml_potential.benchmark.load_model."""
-    with _errors_in_words():
+    with errors_in_words():
         export_from_run(run_folder, reproduction - 1, fold - 1, target)
     Console().print(f"Model: {target}", highlight=False, soft_wrap=True)
 
@@ -215,7 +194,7 @@ def report(
     folder: Annotated[Path, typer.Argument(help="Folder of a run that has ended.")],
 ) -> None:
     """Write the report of a run again from its results.json."""
-    with _errors_in_words():
+    with errors_in_words():
         results = read_results(folder)
         page = write_report(results, folder / "report")
     console = Console()
@@ -224,12 +203,39 @@ def report(
 
 
 @app.command()
+def analyze(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs that ended.")],
+) -> None:
+    """Measure trained models: proxies, convergence, health of the embedding; and draw them.
+
+    Every number is the mean and the 95% interval over the reproductions. Each run gets a folder
+    analysis, with analysis.json, a retrieval sheet and, for a field loss, a map of its field.
+    """
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
+    table.add_column("measure", no_wrap=True)
+    rows: dict[str, list[str]] = {name: [] for name in MEASURES}
+    console = Console()
+    for folder in runs:
+        with stoppable(console, folder):
+            found = analyze_run(folder)
+        table.add_column(f"{found['loss']}\n{folder.name}", justify="right", no_wrap=True)
+        for name, cells in rows.items():
+            value = found["measures"][name]
+            cells.append("–" if value is None else interval(value))
+    for name, cells in rows.items():
+        table.add_row(MEASURES[name], *cells)
+    console.print(table)
+    for folder in runs:
+        console.print(f"Analysis: {folder / 'analysis'}", highlight=False, soft_wrap=True)
+
+
+@app.command()
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs that ended.")],
     folder: Annotated[Path, typer.Option(help="Where the comparison goes.")] = Path("comparison"),
 ) -> None:
     """Compare losses: a leaderboard, and which differences are more than chance."""
-    with _errors_in_words():
+    with errors_in_words():
         comparison = compare_runs(runs)
         page = write_comparison(comparison, folder)
     console = Console()
@@ -237,21 +243,8 @@ def compare(
     console.print(f"\nComparison: {page}", highlight=False, soft_wrap=True)
 
 
-def _presets(
-    preset: str | None, protocol: str | None, dataset: str, model: str, loss: str
-) -> dict[str, str]:
-    if preset is not None and protocol is not None and preset != protocol:
-        _fail(f"the protocol is given twice, as {preset!r} and as --protocol {protocol!r}")
-    chosen = protocol or preset or "quick"
-    return {"protocol": chosen, "dataset": dataset, "model": model, "loss": loss}
-
-
-def _default_folder(presets: dict[str, str]) -> Path:
-    return Path("runs") / "-".join(Path(name).stem for name in presets.values())
-
-
 def _show(work: Callable[[Console], dict[str, Any]], folder: Path) -> None:
-    with _errors_in_words(), process_group():
+    with errors_in_words(), process_group():
         if rank() == 0:
             _lead(work, folder)
         else:
@@ -261,41 +254,14 @@ def _show(work: Callable[[Console], dict[str, Any]], folder: Path) -> None:
 def _lead(work: Callable[[Console], dict[str, Any]], folder: Path) -> None:
     console = Console()
     watch = Stopwatch()
-    try:
-        with _errors_in_words(), _notes(console):
-            results = work(console)
-    except KeyboardInterrupt:
-        console.print(f"\nStopped. The same command goes on with {folder}.", highlight=False)
-        raise typer.Exit(130) from None
+    with stoppable(console, folder):
+        results = work(console)
     console.print(_table(results))
     console.print(
         f"{watch} in this session. Report: {folder / 'report' / 'index.html'}",
         highlight=False,
         soft_wrap=True,
     )
-
-
-@contextmanager
-def _notes(console: Console) -> Iterator[None]:
-    """Tell warnings as lines, without the place in the source that they come from."""
-
-    def tell(message: Warning | str, *_: Any, **__: Any) -> None:
-        console.print(f"note: {message}", highlight=False, markup=False, soft_wrap=True)
-
-    with warnings.catch_warnings():
-        warnings.showwarning = tell
-        yield
-
-
-@contextmanager
-def _errors_in_words() -> Iterator[None]:
-    try:
-        yield
-    except (ConfigError, DamagedFileError, DivergedError, SearchFailedError, OSError) as error:
-        _fail(str(error))
-    except StorageInternalError as error:
-        reason = error.__cause__ or error
-        _fail(f"the studies' database failed, and what has ended is kept: {str(reason).splitlines()[0]}")
 
 
 def _table(results: dict[str, Any]) -> Table:
@@ -323,8 +289,3 @@ def _table(results: dict[str, Any]) -> Table:
     for metric, name in metric_names(results).items():
         table.add_row(name, *(interval(values[metric]) for values in columns.values()))
     return table
-
-
-def _fail(message: str) -> Any:
-    print(f"error: {message}", file=sys.stderr)
-    raise typer.Exit(2)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.profiler import record_function
 from torch.utils.data import Subset
 
+from pml_potential.analysis import proxies_of, proxy_alignment
 from pml_potential.benchmark.epoch_draws import DrawnImages, EpochSampler
 from pml_potential.benchmark.evaluation import METRICS, PRIMARY_METRIC, build_tester, embed
 from pml_potential.benchmark.labelled_dataset import LabelledDataset
@@ -299,7 +300,16 @@ class FoldTrainer:
                 )
             accuracies = self._tester.all_accuracies["val"]
             metrics = {metric: float(accuracies[f"{metric}_level0"]) for metric in METRICS}
+            if self._config.protocol.proxy_alignment:
+                metrics |= self._align_proxies()
             self.history.append({"epoch": self.epoch, **metrics})
+
+    def _align_proxies(self) -> dict[str, float]:
+        labels = torch.from_numpy(self._train.labels)
+        embeddings = embed(self._models, self._train, self._device)
+        found = {"proxy_alignment": proxy_alignment(*proxies_of(self._loss), embeddings, labels).mean}
+        self._hooks.record_keeper.update_records(found, self.epoch, "proxies")
+        return found
 
     def _moment(self) -> str:
         return f"epoch {self.epoch}, iteration {getattr(self._trainer, 'iteration', -1) + 1}"

@@ -2,6 +2,7 @@
 
 import torch
 
+from pml_potential.analysis import proxies_of
 from pml_potential.benchmark.config import with_values
 from pml_potential.benchmark.loss_building import (
     build_loss,
@@ -47,6 +48,11 @@ def _build(corner: Config) -> None:
     loss = build_loss(corner.loss, num_classes=2, embedding_size=corner.model.embedding_size)
     if corner.loss.optimizer is not None:
         build_optimizer(corner.loss.optimizer, loss.parameters())
+    if corner.protocol.proxy_alignment:
+        try:
+            proxies_of(loss)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"protocol.proxy_alignment is true, but {error}") from error
     try:
         loss(torch.randn(4, corner.model.embedding_size), torch.tensor([0, 0, 1, 1]))
     except (AttributeError, RuntimeError, TypeError, ValueError) as error:

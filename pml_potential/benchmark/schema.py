@@ -100,6 +100,11 @@ class Protocol(Section):
     recall_at: Annotated[tuple[Positive, ...], Field(strict=False)] = Field(
         default=(), description="K of the Recall@K to report."
     )
+    proxy_alignment: bool = Field(
+        default=False,
+        description="Measure with each validation how far the proxies are from the training "
+        "embeddings (W2); it costs a pass over the training images.",
+    )
     crop: Crop = Field(
         default=Crop(size=227), description="For models with an input; others see whole images."
     )

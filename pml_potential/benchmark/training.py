@@ -80,6 +80,16 @@ def best_models(config: Config, dataset: LabelledDataset, folder: Path) -> dict[
     return models
 
 
+def loss_state(folder: Path) -> dict[str, torch.Tensor]:
+    """Parameters and buffers of the loss at the best epoch, of a fold as in ``best_models``.
+
+    Raises:
+        DamagedFileError: The file is damaged.
+    """
+    state: dict[str, torch.Tensor] = read_state(_best_model(folder, "metric_loss"))
+    return state
+
+
 def fold_models(
     config: Config, dataset: LabelledDataset, pretrained: bool = True
 ) -> dict[str, nn.Module]:

@@ -35,6 +35,7 @@ WORKS = {
     "float16": Work(("model.amp=float16",)),
     "bfloat16": Work(("model.amp=bfloat16",)),
     "proxies that start before the first step": Work(("loss.initialize_proxies_after_epoch=0",)),
+    "proxies that are followed": Work(("protocol.proxy_alignment=true",)),
     "proxies that start later": Work(("loss.initialize_proxies_after_epoch=2",)),
     "images that processes load and turn": Work(workers=2),
     "features of a frozen trunk": Work(("model.freeze_trunk=true",)),

@@ -1,0 +1,1 @@
+"""What the papers claim, measured on glyphs: ``python -m benchmarks.glyphs_study``."""

@@ -1,0 +1,131 @@
+"""The documentation's page, made from the study's results alone."""
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import StrictUndefined, Template
+
+from benchmarks.glyphs_study.settings import CONVERGENCE, GRIDS
+from pml_potential.benchmark.evaluation import PRIMARY_METRIC
+from pml_potential.benchmark.report.formatting import interval, number
+from pml_potential.benchmark.report.text_table import TextTable
+from pml_potential.benchmark.run_analysis import MEASURES
+from pml_potential.benchmark.studies import Study
+
+DOCS = Path(__file__).parents[2] / "docs"
+RESULTS = DOCS / "results" / "glyphs_study.json"
+PAGE = DOCS / "glyphs_study.md"
+TEMPLATE = Path(__file__).with_name("page.md.j2")
+
+
+def page(results: dict[str, Any]) -> str:
+    """Write the page."""
+    template = Template(TEMPLATE.read_text(), undefined=StrictUndefined, keep_trailing_newline=True)
+    rendered: str = template.render(
+        comparison=results["comparison"],
+        best=_best(results),
+        noise=_by_loss(results, Study.from_json(results["noise"]).table("test"), "wrong labels"),
+        analysis=_analysis(results),
+        convergence=_convergence(results),
+        iterations=CONVERGENCE["protocol.iterations_per_epoch"],
+        ablations={path: _ablation(results["ablations"][path]) for path in GRIDS},
+        from_scratch=_ablation(results["from_scratch"]),
+        scale={name: interval(value) for name, value in results["scale_at_start"].items()},
+        commits=sorted({run["commit"] for run in results["runs"].values()}),
+        environment=results["environment"],
+        minutes={
+            run["loss"]: round(
+                (run["cost"]["search"]["seconds"] + run["cost"]["reproductions"]["seconds"]) / 60
+            )
+            for run in results["runs"].values()
+        },
+    )
+    return rendered
+
+
+def _best(results: dict[str, Any]) -> str:
+    rows = []
+    for run in sorted(results["runs"].values(), key=lambda run: -run["validation"]):
+        params = ", ".join(
+            f"{path.split('.', 1)[1].removeprefix('params.')} {number(value)}"
+            for path, value in run["params"].items()
+        )
+        rows.append([run["loss"], params, f"{run['validation']:.4f}", str(run["failed_trials"])])
+    return _markdown(["loss", "best of 20 trials", "validation MAP@R", "failed trials"], rows, 2)
+
+
+def _by_loss(results: dict[str, Any], table: TextTable, title: str) -> str:
+    names = {preset: run["loss"] for preset, run in results["runs"].items()}
+    rows = [[names[row[0]], *row[1:]] for row in table.rows]
+    rows.sort(key=lambda row: row[-1], reverse=True)
+    return _markdown([title, *table.columns[1:]], rows, 1)
+
+
+def _analysis(results: dict[str, Any]) -> str:
+    rows = [
+        [
+            results["runs"][preset]["loss"],
+            *(
+                "–" if found[name] is None else f"{found[name]['mean']:.3f}"
+                for name in MEASURES
+                if name != "epochs_to_95_percent"
+            ),
+        ]
+        for preset, found in results["analysis"].items()
+    ]
+    titles = [title for name, title in MEASURES.items() if name != "epochs_to_95_percent"]
+    return _markdown(["loss", *titles], rows, 1)
+
+
+def _convergence(results: dict[str, Any]) -> str:
+    rows = []
+    for preset, found in results["convergence"].items():
+        curve, aligned = (found["curves"].get(name) for name in (PRIMARY_METRIC, "proxy_alignment"))
+        best = max(curve, key=lambda point: point["mean"])
+        rows.append(
+            [
+                results["runs"][preset]["loss"],
+                interval(
+                    _times(found["epochs_to_95_percent"], CONVERGENCE["protocol.iterations_per_epoch"])
+                ).replace(".0000", ""),
+                interval(best),
+                "–" if aligned is None else f"{aligned[0]['mean']:.3f}",
+                "–" if aligned is None else f"{aligned[-1]['mean']:.3f}",
+            ]
+        )
+    rows.sort(key=lambda row: float(row[1].split()[0]))
+    titles = [
+        "loss",
+        "iterations to 95%",
+        "best validation MAP@R",
+        "W2 after 10 iterations",
+        "W2 at the end",
+    ]
+    return _markdown(titles, rows, 1)
+
+
+def _times(value: dict[str, Any], factor: int) -> dict[str, Any]:
+    return {"mean": value["mean"] * factor, "half_width": value["half_width"] * factor}
+
+
+def _ablation(content: dict[str, Any]) -> str:
+    study = Study.from_json(content)
+    rows = [
+        [
+            series,
+            number(point.value),
+            *(
+                "failed" if score is None else interval(score)
+                for score in (point.validation, point.test)
+            ),
+        ]
+        for series, points in study.series.items()
+        for point in points
+    ]
+    return _markdown(
+        ["proxies", study.path.rpartition(".")[2], "validation MAP@R", "test MAP@R"], rows, 1
+    )
+
+
+def _markdown(titles: list[str], rows: list[list[str]], text_columns: int) -> str:
+    return TextTable(titles, rows, text_columns).to_markdown()
