@@ -1,9 +1,10 @@
-"""Draws the pictures of letters, of a data set and of neighbours: ``python -m documentation.data_pictures``.
+"""Draws letters of the data set and their neighbours: ``python -m documentation.data_pictures``."""
 
 from pathlib import Path
 
 import torch
 
+from documentation.small_picture import shrink
 from pml_potential.analysis import retrieval_sheet
 from pml_potential.benchmark.datasets import load_glyphs
 from pml_potential.benchmark.datasets.contact_sheet import contact_sheet
@@ -21,6 +22,7 @@ def draw(images: Path) -> None:
         pixels - pixels.mean(dim=0), labels, glyphs.image, [0, 200, 420, 900], names=glyphs.class_names
     )
     sheet.savefig(images / "retrieval_sheet.png", dpi=80)
+    shrink(images / "retrieval_sheet.png")
 
 
 if __name__ == "__main__":

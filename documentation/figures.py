@@ -1,8 +1,8 @@
 """Draws figures of the site, and records by what: ``python -m documentation.figures NAME``.
 
-``docs/images/figures.json`` has an entry for each figure in ``docs/images``: the command that draws it, and the
-files that decide how it looks. Drawing records the hashes of these files and of the figure; a test compares.
-Without a name, all figures whose files have changed since are drawn.
+``docs/images/figures.json`` has an entry for each figure in ``docs/images``: the command that draws it,
+and the files that decide how it looks. Drawing records the hashes of these files and of the figure; a
+test compares. Without a name, all figures whose files have changed since are drawn.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ def unrecorded(root: Path) -> list[str]:
 
 
 def outdated(root: Path) -> dict[str, list[str]]:
-    """Figures that are not what was recorded, each with the files that have changed since it was drawn."""
+    """Figures that are not as recorded, each with the files that have changed since it was drawn."""
     changes = {
         name: [path for path, found in _files(name, entry).items() if found != _hash(root / path)]
         for name, entry in recorded(root).items()

@@ -1,4 +1,4 @@
-"""Draws pictures of a report and of a comparison in a browser: ``python -m documentation.report_pictures``."""
+"""Draws a report and a comparison in a browser: ``python -m documentation.report_pictures``."""
 
 import shutil
 import tempfile
@@ -6,12 +6,14 @@ from pathlib import Path
 
 from playwright.sync_api import ViewportSize, sync_playwright
 
+from documentation.small_picture import shrink
 from pml_potential.benchmark.comparison import compare_runs
 from pml_potential.benchmark.records import read_json
 from pml_potential.benchmark.report import write_comparison, write_report
 
 DOCS = Path(__file__).parents[1] / "docs"
 LOSSES = ("potential_field", "contrastive", "proxy_anchor")
+MILLISECONDS = 200_000
 HEIGHTS = {"report": 1024, "comparison": 1510}
 
 
@@ -34,13 +36,15 @@ def draw(images: Path) -> None:
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
+            executable_path=chromium,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
         )
         for name, page in write_pages(Path(folder)).items():
             tab = browser.new_page(viewport=ViewportSize(width=1060, height=HEIGHTS[name]))
-            tab.goto(page.as_uri())
-            tab.locator(".js-plotly-plot .main-svg").first.wait_for()
+            tab.goto(page.as_uri(), timeout=MILLISECONDS)
+            tab.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=MILLISECONDS)
             tab.screenshot(path=images / f"{name}.png")
+            shrink(images / f"{name}.png")
         browser.close()
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
-REPORTING = {"warn", "_fail", "error"}
+REPORTING = {"warn", "_fail", "fail", "error"}
 REASONS = {"reason", "_reason", "_explain"}
 _PLACEHOLDER = re.compile(r"<[^<>]*>")
 

@@ -24,6 +24,8 @@ JUDGED = [
     "reference/configuration.html",
     "troubleshooting.html",
 ]
+MILLISECONDS = 60_000
+expect.set_options(timeout=MILLISECONDS)
 PHONE = ViewportSize(width=390, height=844)
 
 
@@ -75,6 +77,7 @@ def opened(browser: Browser, address: str) -> Iterator[Opened]:
     context = browser.new_context(
         viewport={"width": 1280, "height": 900}, permissions=["clipboard-read", "clipboard-write"]
     )
+    context.set_default_timeout(MILLISECONDS)
     found = Opened(context.new_page(), address)
     found.page.on(
         "request",
@@ -110,7 +113,7 @@ def test_search_finds(opened: Opened, words: str, page: str) -> None:
     opened.page.keyboard.type(words)
     links = opened.page.locator(".md-search-result__link")
     found = links.and_(opened.page.locator(f"[href*='/{page}']")).first
-    expect(found).to_be_visible(timeout=20_000)
+    expect(found).to_be_visible()
     found.click()
     opened.page.wait_for_url(lambda url: urlsplit(url).path == f"/{page}")
 
