@@ -1,0 +1,12 @@
+"""The pages of the site that are made from the code, and what makes them."""
+
+from pathlib import Path
+
+from documentation.command_help import commands_page
+from documentation.configuration_keys import configuration_page
+
+REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
+PAGES = {
+    REFERENCE / "configuration.md": configuration_page,
+    REFERENCE / "commands.md": commands_page,
+}

@@ -1,0 +1,69 @@
+"""The site, built once for all tests of a process, and what its pages consist of."""
+
+import functools
+import logging
+import tempfile
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+
+from mkdocs.commands.build import build
+from mkdocs.config import load_config
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Parsed:
+    """What a page links to, loads and can be linked at."""
+
+    links: list[str] = field(default_factory=list)
+    loaded: list[str] = field(default_factory=list)
+    anchors: set[str] = field(default_factory=set)
+    images_without_text: list[str] = field(default_factory=list)
+
+
+@functools.cache
+def site() -> "tempfile.TemporaryDirectory[str]":
+    """Build the site strictly, as CI does; the folder lasts as long as the process."""
+    folder = tempfile.TemporaryDirectory()
+    logging.getLogger("mkdocs").setLevel(logging.WARNING)
+    build(load_config(str(ROOT / "mkdocs.yml"), site_dir=folder.name, strict=True))
+    return folder
+
+
+def site_folder() -> Path:
+    """Folder of the built site."""
+    return Path(site().name)
+
+
+@functools.cache
+def pages() -> dict[Path, Parsed]:
+    """Every page of the site, parsed."""
+    return {path: parse(path.read_text()) for path in sorted(site_folder().rglob("*.html"))}
+
+
+def parse(html: str) -> Parsed:
+    """Parse a page."""
+    reader = _Reader()
+    reader.feed(html)
+    return reader.found
+
+
+class _Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found = Parsed()
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attributes}
+        if "id" in given:
+            self.found.anchors.add(given["id"])
+        if tag == "a" and "href" in given:
+            self.found.links.append(given["href"])
+        elif tag == "link" and given.get("rel") not in {"canonical", "prev", "next"}:
+            self.found.loaded.append(given["href"])
+        if "src" in given:
+            self.found.loaded.append(given["src"])
+        if tag == "img" and not given.get("alt", "").strip():
+            self.found.images_without_text.append(given["src"])
