@@ -1,12 +1,15 @@
-"""The documentation's page, made from the study's results alone."""
+"""The documentation's page and its figures, from the results alone: ``python -m benchmarks.glyphs_study.page``."""
 
 from pathlib import Path
 from typing import Any
 
 from jinja2 import StrictUndefined, Template
 
+from benchmarks.glyphs_study.figures import draw_figures
 from benchmarks.glyphs_study.settings import CONVERGENCE, GRIDS
+from documentation.small_picture import shrink
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC
+from pml_potential.benchmark.records import read_json, write_text
 from pml_potential.benchmark.report.formatting import interval, number
 from pml_potential.benchmark.report.text_table import TextTable
 from pml_potential.benchmark.run_analysis import MEASURES
@@ -41,6 +44,16 @@ def page(results: dict[str, Any]) -> str:
         },
     )
     return rendered
+
+
+def write_page() -> None:
+    """Write page and figures from the committed results."""
+    results = read_json(RESULTS)
+    write_text(PAGE, page(results))
+    for name, figure in draw_figures(results).items():
+        path = DOCS / "images" / f"{name}.png"
+        figure.savefig(path, dpi=110)
+        shrink(path)
 
 
 def _best(results: dict[str, Any]) -> str:
@@ -129,3 +142,7 @@ def _ablation(content: dict[str, Any]) -> str:
 
 def _markdown(titles: list[str], rows: list[list[str]], text_columns: int) -> str:
     return TextTable(titles, rows, text_columns).to_markdown()
+
+
+if __name__ == "__main__":
+    write_page()

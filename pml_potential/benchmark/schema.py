@@ -35,7 +35,7 @@ class Section(BaseModel):
 class Part(Section):
     """A class by its name, with arguments."""
 
-    name: str
+    name: str = Field(description="The class.")
     params: dict[str, Number] = Field(default={}, description="Its arguments.")
 
 
@@ -79,7 +79,7 @@ class Crop(Section):
 class Protocol(Section):
     """How every loss is judged."""
 
-    name: str
+    name: str = Field(description="Its name in reports; runs of different protocols are not compared.")
     folds: Positive = Field(
         description="Blocks of classes to validate on, of the first half of the classes. 1: train on "
         "all of that half, and select on the test set, as the traditional protocol does."
@@ -122,7 +122,9 @@ class Columns(Section):
 class Dataset(Section):
     """The images."""
 
-    name: Literal["glyphs", "digits", "cub200", "cars196", "sop", "in_shop", "folder", "table"]
+    name: Literal["glyphs", "digits", "cub200", "cars196", "sop", "in_shop", "folder", "table"] = Field(
+        description="One that comes with a package, a published one, or images of your own."
+    )
     root: str | None = Field(
         default=None, description="Folder of the files. Default: data/NAME in the working folder."
     )
@@ -141,8 +143,8 @@ class Optimizer(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
     __pydantic_extra__: dict[str, Number] = Field(init=False)
 
-    name: str
-    lr: Annotated[float, Field(gt=0)]
+    name: str = Field(description="The class in torch.optim.")
+    lr: Annotated[float, Field(gt=0)] = Field(description="Learning rate.")
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -176,7 +178,7 @@ class Model(Section):
     input: Input | None = Field(
         default=None, description="null: whole images as they are, with pixels in [-1, 1]."
     )
-    embedding_size: Positive
+    embedding_size: Positive = Field(description="Width of the embedding, d.")
     trunk_optimizer: Optimizer
     embedder_optimizer: Optimizer
     freeze_trunk: bool = Field(
@@ -198,7 +200,7 @@ class Model(Section):
 class Loss(Section):
     """The loss, from ``pml_potential`` or ``pytorch_metric_learning.losses``."""
 
-    name: str
+    name: str = Field(description="The class of the loss.")
     params: dict[str, Number] = Field(
         default={}, description="Its arguments; num_classes and embedding_size are filled in."
     )
@@ -238,9 +240,9 @@ class Training(Section):
 class SearchRange(Section):
     """Where a hyperparameter is searched: between two integers, or between two numbers."""
 
-    low: int | float
-    high: int | float
-    log: bool = False
+    low: int | float = Field(description="Lower end.")
+    high: int | float = Field(description="Upper end.")
+    log: bool = Field(default=False, description="Search the logarithm.")
 
     @model_validator(mode="after")
     def _check_order(self) -> "SearchRange":
@@ -263,7 +265,9 @@ class Config(Section):
     search: dict[str, SearchRange] = Field(
         description="Dotted paths of this configuration, each with its range."
     )
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="Every seed of the run is derived from it."
+    )
 
     @model_validator(mode="after")
     def _check_epochs(self) -> "Config":
