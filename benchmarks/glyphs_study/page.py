@@ -1,4 +1,4 @@
-"""The documentation's page and its figures, from the results alone: ``python -m benchmarks.glyphs_study.page``."""
+"""The page and its figures, from the results alone: ``python -m benchmarks.glyphs_study.page``."""
 
 from pathlib import Path
 from typing import Any
