@@ -12,7 +12,8 @@ from benchmarks.glyphs_study.settings import (
     DELTAS_FROM_SCRATCH,
     GRIDS,
     LOSSES,
-    LOSSES_UNDER_NOISE,
+    OTHERS_UNDER_NOISE,
+    OURS,
     RUNS,
     STARTS,
     from_scratch_config,
@@ -75,17 +76,22 @@ def _under_noise(clean: Study) -> list[str]:
         (point,) = clean.series[loss]
         return point.validation["mean"] if point.validation else 0.0
 
-    ours, *others = LOSSES
-    return [ours, *sorted(others, key=score, reverse=True)[: LOSSES_UNDER_NOISE - 1]]
+    others = [loss for loss in LOSSES if loss not in OURS]
+    return [*OURS, *sorted(others, key=score, reverse=True)[:OTHERS_UNDER_NOISE]]
 
 
 def _best(folder: Path) -> Config:
     return Config.model_validate(read_results(folder)["best"]["config"])
 
 
+def _name(loss: dict[str, Any]) -> str:
+    starts_in_data = loss["initialize_proxies_after_epoch"] is not None
+    return loss["name"] + ", proxies in the data" * starts_in_data
+
+
 def _summary(results: dict[str, Any]) -> dict[str, Any]:
     return {
-        "loss": results["config"]["loss"]["name"],
+        "loss": _name(results["config"]["loss"]),
         "validation": results["best"]["validation_map_at_r"],
         "params": results["best"]["params"],
         "test": results["test"],
