@@ -85,8 +85,9 @@ def _best(folder: Path) -> Config:
 
 
 def _name(loss: dict[str, Any]) -> str:
+    name: str = loss["name"]
     starts_in_data = loss["initialize_proxies_after_epoch"] is not None
-    return loss["name"] + ", proxies in the data" * starts_in_data
+    return f"{name}, proxies in the data" if starts_in_data else name
 
 
 def _summary(results: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pml_potential.benchmark.records import read_json, write_text
 from pml_potential.benchmark.report.formatting import interval, number
 from pml_potential.benchmark.report.text_table import TextTable
 from pml_potential.benchmark.run_analysis import MEASURES
-from pml_potential.benchmark.studies import Study
+from pml_potential.benchmark.studies import Point, Study
 
 DOCS = Path(__file__).parents[2] / "docs"
 RESULTS = DOCS / "results" / "glyphs_study.json"
@@ -26,6 +26,14 @@ def page(results: dict[str, Any]) -> str:
     template = Template(TEMPLATE.read_text(), undefined=StrictUndefined, keep_trailing_newline=True)
     rendered: str = template.render(
         comparison=results["comparison"],
+        test={preset: interval(_test(run)) for preset, run in results["runs"].items()},
+        left={name: _left(points) for name, points in Study.from_json(results["noise"]).series.items()},
+        w2={
+            preset: interval(found["proxy_alignment"])
+            for preset, found in results["analysis"].items()
+            if found["proxy_alignment"]
+        },
+        names={preset: run["loss"] for preset, run in results["runs"].items()},
         best=_best(results),
         noise=_by_loss(results, Study.from_json(results["noise"]).table("test"), "wrong labels"),
         analysis=_analysis(results),
@@ -44,6 +52,17 @@ def page(results: dict[str, Any]) -> str:
         },
     )
     return rendered
+
+
+def _test(run: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = run["test"]["trained"]["separated"][PRIMARY_METRIC]
+    return found
+
+
+def _left(points: list[Point]) -> str:
+    """Share of the clean score that is left at the highest level of noise."""
+    first, last = points[0].test, points[-1].test
+    return f"{last['mean'] / first['mean']:.0%}" if first and last else "nothing"
 
 
 def write_page() -> None:

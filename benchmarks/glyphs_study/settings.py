@@ -58,7 +58,7 @@ STARTS: Mapping[str, Mapping[str, Any]] = {
 }
 """Where proxies start; the search's own learning rate would hardly move them (see the page)."""
 
-DELTAS_FROM_SCRATCH = (0.05, 0.1, 0.2, 0.35, 0.65)
+DELTAS_FROM_SCRATCH = (0.05, 0.2, 0.65)
 
 
 def searched_config(loss: str) -> Config:
