@@ -308,7 +308,7 @@ class FoldTrainer:
         labels = torch.from_numpy(self._train.labels)
         embeddings = embed(self._models, self._train, self._device)
         found = {"proxy_alignment": proxy_alignment(*proxies_of(self._loss), embeddings, labels).mean}
-        self._hooks.record_keeper.update_records(found, self.epoch, "proxies")
+        self._hooks.record_keeper.update_records(found, self.epoch, parent_name="proxies")
         return found
 
     def _moment(self) -> str:
