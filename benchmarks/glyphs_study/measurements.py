@@ -25,6 +25,7 @@ from pml_potential.benchmark.config import with_values
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC, embed
 from pml_potential.benchmark.experiment import run_experiment
 from pml_potential.benchmark.folds import load_fold_data
+from pml_potential.benchmark.records import read_json_or_set_aside
 from pml_potential.benchmark.report import comparison_in_markdown
 from pml_potential.benchmark.results import confidence_interval, describe_environment, read_results
 from pml_potential.benchmark.run_analysis import analyze_run
@@ -49,7 +50,7 @@ def measure() -> dict[str, Any]:
         "runs": {loss: _summary(read_results(folder)) for loss, folder in runs.items()},
         "comparison": comparison_in_markdown(compare_runs(list(runs.values()))),
         "noise": noise.to_json(),
-        "analysis": {loss: analyze_run(folder)["measures"] for loss, folder in runs.items()},
+        "analysis": {loss: _analysis(folder)["measures"] for loss, folder in runs.items()},
         "convergence": {loss: _converge(loss, config) for loss, config in best.items()},
         "ablations": {path: _ablation(best["potential_field"], path).to_json() for path in GRIDS},
         "from_scratch": run_ablation(
@@ -102,6 +103,11 @@ def _summary(results: dict[str, Any]) -> dict[str, Any]:
         "data_sha256": results["data"]["sha256"],
         "weights_sha256": results["weights_sha256"],
     }
+
+
+def _analysis(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] | None = read_json_or_set_aside(folder / "analysis" / "analysis.json")
+    return found or analyze_run(folder)
 
 
 def _converge(loss: str, config: Config) -> dict[str, Any]:
