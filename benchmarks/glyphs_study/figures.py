@@ -4,6 +4,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from benchmarks.glyphs_study.settings import CONVERGENCE
 from pml_potential.analysis.figure import new_figure
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC
 from pml_potential.benchmark.studies import Study
@@ -13,6 +14,7 @@ _COLOURS = (
     *("#CC6677", "#332288", "#DDCC77", "#117733", "#88CCEE"),
     *("#882255", "#44AA99", "#999933", "#AA4499", "#777777"),
 )
+ITERATIONS = CONVERGENCE["protocol.iterations_per_epoch"]
 _LINES = ("-", "--")
 
 
@@ -45,7 +47,7 @@ def _convergence(results: dict[str, Any]) -> Figure:
             if name in found["curves"]:
                 values = [point["mean"] for point in found["curves"][name]]
                 axes.plot(
-                    range(10, 10 * len(values) + 1, 10),
+                    [ITERATIONS * (epoch + 1) for epoch in range(len(values))],
                     values,
                     color=_COLOURS[index % len(_COLOURS)],
                     linestyle=_LINES[index % len(_LINES)],

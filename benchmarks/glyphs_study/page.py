@@ -5,8 +5,8 @@ from typing import Any
 
 from jinja2 import StrictUndefined, Template
 
-from benchmarks.glyphs_study.figures import draw_figures
-from benchmarks.glyphs_study.settings import CONVERGENCE, GRIDS
+from benchmarks.glyphs_study.figures import ITERATIONS, draw_figures
+from benchmarks.glyphs_study.settings import GRIDS
 from documentation.small_picture import shrink
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC
 from pml_potential.benchmark.records import read_json, write_text
@@ -38,7 +38,7 @@ def page(results: dict[str, Any]) -> str:
         noise=_by_loss(results, Study.from_json(results["noise"]).table("test"), "wrong labels"),
         analysis=_analysis(results),
         convergence=_convergence(results),
-        iterations=CONVERGENCE["protocol.iterations_per_epoch"],
+        iterations=ITERATIONS,
         ablations={path: _ablation(results["ablations"][path]) for path in GRIDS},
         from_scratch=_ablation(results["from_scratch"]),
         scale={name: interval(value) for name, value in results["scale_at_start"].items()},
@@ -117,9 +117,7 @@ def _convergence(results: dict[str, Any]) -> str:
         rows.append(
             [
                 results["runs"][preset]["loss"],
-                interval(
-                    _times(found["epochs_to_95_percent"], CONVERGENCE["protocol.iterations_per_epoch"])
-                ).replace(".0000", ""),
+                interval(_times(found["epochs_to_95_percent"], ITERATIONS)).replace(".0000", ""),
                 interval(best),
                 "–" if aligned is None else f"{aligned[0]['mean']:.3f}",
                 "–" if aligned is None else f"{aligned[-1]['mean']:.3f}",
@@ -130,7 +128,7 @@ def _convergence(results: dict[str, Any]) -> str:
         "loss",
         "iterations to 95%",
         "best validation MAP@R",
-        "W2 after 10 iterations",
+        f"W2 after {ITERATIONS} iterations",
         "W2 at the end",
     ]
     return _markdown(titles, rows, 1)

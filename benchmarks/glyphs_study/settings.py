@@ -39,10 +39,10 @@ SEARCHED = (
 )
 
 CONVERGENCE: Mapping[str, Any] = {
-    # As many iterations as in the search, and a fifth more, with a validation after every ten.
-    "protocol.iterations_per_epoch": 10,
-    "protocol.max_epochs": 30,
-    "protocol.patience": 30,
+    # As many iterations as in the search, and a fifth more, with a validation after every twenty.
+    "protocol.iterations_per_epoch": 20,
+    "protocol.max_epochs": 15,
+    "protocol.patience": 15,
     "protocol.reproductions": 3,
 }
 
