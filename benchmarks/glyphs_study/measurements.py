@@ -9,6 +9,7 @@ from rich.console import Console
 
 from benchmarks.glyphs_study.settings import (
     CONVERGENCE,
+    CONVERGING,
     DELTAS_FROM_SCRATCH,
     GRIDS,
     LOSSES,
@@ -51,7 +52,7 @@ def measure() -> dict[str, Any]:
         "comparison": comparison_in_markdown(compare_runs(list(runs.values()))),
         "noise": noise.to_json(),
         "analysis": {loss: _analysis(folder)["measures"] for loss, folder in runs.items()},
-        "convergence": {loss: _converge(loss, config) for loss, config in best.items()},
+        "convergence": {loss: _converge(loss, best[loss]) for loss in CONVERGING},
         "ablations": {path: _ablation(best["potential_field"], path).to_json() for path in GRIDS},
         "from_scratch": run_ablation(
             from_scratch_config(),

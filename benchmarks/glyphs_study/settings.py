@@ -38,6 +38,16 @@ SEARCHED = (
     "protocol.reproductions=5",
 )
 
+CONVERGING = (
+    *OURS,
+    "mean_field_contrastive",
+    "contrastive",
+    "mean_field_class_wise_multi_similarity",
+    "class_wise_multi_similarity",
+    "proxy_anchor",
+)
+"""The mean fields, the losses of pairs that they come from, and proxies to compare with."""
+
 CONVERGENCE: Mapping[str, Any] = {
     # As many iterations as in the search, and a fifth more, with a validation after every twenty.
     "protocol.iterations_per_epoch": 20,
