@@ -39,7 +39,7 @@ SEARCHED = (
 )
 
 CONVERGING = (
-    *OURS,
+    "potential_field",
     "mean_field_contrastive",
     "contrastive",
     "mean_field_class_wise_multi_similarity",
