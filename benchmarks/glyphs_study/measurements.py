@@ -51,7 +51,11 @@ def measure() -> dict[str, Any]:
         "runs": {loss: _summary(read_results(folder)) for loss, folder in runs.items()},
         "comparison": comparison_in_markdown(compare_runs(list(runs.values()))),
         "noise": noise.to_json(),
-        "analysis": {loss: _analysis(folder)["measures"] for loss, folder in runs.items()},
+        "analysis": {
+            loss: _analysis(folder)["measures"]
+            for loss, folder in runs.items()
+            if best[loss].loss.optimizer is not None
+        },
         "convergence": {loss: _converge(loss, best[loss]) for loss in CONVERGING},
         "ablations": {path: _ablation(best["potential_field"], path).to_json() for path in GRIDS},
         "from_scratch": run_ablation(
