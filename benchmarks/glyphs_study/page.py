@@ -6,7 +6,7 @@ from typing import Any
 from jinja2 import StrictUndefined, Template
 
 from benchmarks.glyphs_study.figures import ITERATIONS, draw_figures
-from benchmarks.glyphs_study.settings import GRIDS
+from benchmarks.glyphs_study.settings import GRIDS, OURS
 from documentation.small_picture import shrink
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC
 from pml_potential.benchmark.records import read_json, write_text
@@ -33,6 +33,7 @@ def page(results: dict[str, Any]) -> str:
             for preset, found in results["analysis"].items()
             if found["proxy_alignment"]
         },
+        noisy_others=[name for name in results["noise"]["series"] if name not in OURS],
         names={preset: run["loss"] for preset, run in results["runs"].items()},
         best=_best(results),
         noise=_by_loss(results, Study.from_json(results["noise"]).table("test"), "wrong labels"),
