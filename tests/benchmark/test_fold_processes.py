@@ -136,7 +136,7 @@ def test_a_fold_whose_process_is_killed_fails_its_trial_and_the_next_trial_is_tr
         victims = [pid for pid in set(children(os.getpid())) - before if is_python(pid)]
         os.kill(victims[-1], signal.SIGKILL)
         with pytest.raises(PieceFailedError, match="terminated abruptly"):
-            first.get(120)
+            first.get(300)
         short = tiny_config()
         again = list(training.train(short, "trial 2/2", tmp_path / "trials" / "0001", [1, 2]))
     assert [result.history[-1]["epoch"] for result in again] == [1, 1]
