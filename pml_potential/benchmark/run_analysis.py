@@ -48,6 +48,9 @@ MEASURES = {
 _MOST_IMAGES = 10_000
 """Test images whose embedding is looked at; pairs of all of a larger set would take hours."""
 
+_MOST_OF_A_CLASS = 1_000
+"""Images of a class that are looked at in a larger set, so that ten classes fit at least."""
+
 _QUERIES = 6
 
 
@@ -138,12 +141,14 @@ def has_proxies(loss: nn.Module) -> bool:
 
 
 def _sample(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Places of the images to look at: all, or those of as many whole classes as are allowed."""
+    """Places of the images to look at: all, or a part of each of as many classes as are allowed."""
     if len(labels) <= _MOST_IMAGES:
         return np.arange(len(labels))
-    order = np.random.default_rng(0).permutation(int(labels.max()) + 1)
-    sizes = np.bincount(labels)[order].cumsum()
-    return np.flatnonzero(np.isin(labels, order[sizes <= _MOST_IMAGES]))
+    members = np.split(np.argsort(labels, kind="stable"), np.bincount(labels).cumsum()[:-1])
+    classes = np.random.default_rng(0).permutation(len(members))
+    chosen = [members[label][:_MOST_OF_A_CLASS] for label in classes]
+    fitting = int((np.cumsum([len(places) for places in chosen]) <= _MOST_IMAGES).sum())
+    return np.sort(np.concatenate(chosen[:fitting]))
 
 
 def _interval(name: str, measured: list[list[dict[str, float]]]) -> dict[str, Any] | None:

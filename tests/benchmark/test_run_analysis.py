@@ -116,3 +116,11 @@ def test_a_large_test_set_is_sampled_by_whole_classes(monkeypatch: pytest.Monkey
     labels = torch.arange(20).repeat_interleave(20).numpy()
     chosen = labels[run_analysis._sample(labels)]
     assert sorted((chosen == label).sum() for label in set(chosen.tolist())) == [20, 20]
+
+
+def test_of_classes_that_are_large_a_part_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_analysis, "_MOST_IMAGES", 50)
+    monkeypatch.setattr(run_analysis, "_MOST_OF_A_CLASS", 5)
+    labels = torch.arange(3).repeat(60).numpy()
+    chosen = labels[run_analysis._sample(labels)]
+    assert [(chosen == label).sum() for label in range(3)] == [5, 5, 5]

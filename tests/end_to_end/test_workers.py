@@ -12,6 +12,7 @@ from typing import Any
 import optuna
 import pytest
 from command import COMMAND, ENVIRONMENT, Ended, call
+from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from postgres import postgres
 from watch import Watch
@@ -43,11 +44,11 @@ def start(*arguments: str) -> "subprocess.Popen[str]":
     )
 
 
-def wait_until_it_trains(pid: int, address: str) -> None:
+def wait_until_it_trains(pid: int, storage: RDBStorage) -> None:
     deadline = time.monotonic() + 120
     while True:
-        for name in optuna.get_all_study_names(address):
-            study = optuna.load_study(study_name=name, storage=address)
+        for name in optuna.get_all_study_names(storage):
+            study = optuna.load_study(study_name=name, storage=storage)
             running = study.get_trials(states=(TrialState.RUNNING,))
             if any(trial.user_attrs.get("worker", "").endswith(f":{pid}") for trial in running):
                 return
@@ -83,8 +84,10 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
             time.sleep(0.05)
         workers = [first, *(start("worker", str(folder)) for _ in range(3))]
         killed = []
+        # One storage for all looks: each keeps connections open, and the server has a hundred.
+        storage = RDBStorage(address)
         for victim in (first, workers[2]):
-            wait_until_it_trains(victim.pid, address)
+            wait_until_it_trains(victim.pid, storage)
             time.sleep(0.3)
             victim.send_signal(signal.SIGKILL)
             victim.communicate()
@@ -97,9 +100,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
         watch.end()
         trials = {
             optuna_study.split("/")[1]: optuna.load_study(
-                study_name=optuna_study, storage=address
+                study_name=optuna_study, storage=storage
             ).trials
-            for optuna_study in optuna.get_all_study_names(address)
+            for optuna_study in optuna.get_all_study_names(storage)
         }
         yield Shared(folder, watch, trials, killed, ended)
 
