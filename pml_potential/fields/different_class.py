@@ -5,25 +5,33 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from pml_potential.fields.neighbors import near_tiles, widest_coordinates
+from pml_potential.fields.neighbors import are_near, is_crowded, near_tiles, widest_coordinates
 from pml_potential.fields.pairs import Block, Pairs
 
 
-def different_class_block(labels: Tensor, targets: int) -> Block:
-    """All pairs of points of different classes as one block, for so few points that no search pays.
+def different_class_pairs_of_few(
+    radius: float, points: Tensor, labels: Tensor, targets: int
+) -> Iterator[Pairs | Block]:
+    """Yield the same as ``different_class_pairs_within``, for so few points that one look does.
 
     Args:
+        radius: distance; pairs that are farther apart may be yielded as well.
+        points: (n, d), each of norm at most 1.
         labels: class of each point, (n,), integers.
         targets: number of leading points of which each pair holds at least one.
 
     Examples:
-        >>> different_class_block(torch.tensor([0, 0, 1]), targets=3).wanted.sum()
+        >>> points = torch.tensor([[1.0, 0.0]]).repeat(3, 1)
+        >>> (block,) = different_class_pairs_of_few(0.2, points, torch.tensor([0, 0, 1]), targets=3)
+        >>> block.wanted.sum()
         tensor(2)
     """
     columns = torch.arange(len(labels), device=labels.device)[None]
     rows = columns if targets == len(labels) else columns[:, :targets]
     differ = labels[rows][:, :, None] != labels[columns][:, None, :]
-    return Block(rows, columns, differ & (rows[:, :, None] < columns[:, None, :]))
+    block = Block(rows, columns, differ & (rows[:, :, None] < columns[:, None, :]))
+    near = block.wanted & are_near(radius, points[:targets], points)
+    yield block if is_crowded(int(near.sum()), near.numel()) else block.pairs(near)
 
 
 def different_class_pairs_within(

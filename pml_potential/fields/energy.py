@@ -8,7 +8,7 @@ from torch import Tensor
 from torch._compile import _disable_dynamo
 
 from pml_potential.fields.different_class import (
-    different_class_block,
+    different_class_pairs_of_few,
     different_class_pairs_within,
 )
 from pml_potential.fields.first_order import Gradients, first_order
@@ -24,7 +24,7 @@ _LARGEST_SHARE_OF_PAIRS = 1 / 32
 """Acting pairs, in all and as a share of all, up to which they are listed before they are worked on."""
 
 _FEW_POINTS = 512
-"""Points up to which all pairs at once are no dearer than a search for those that act."""
+"""Points up to which a look at all pairs at once is no dearer than a search."""
 
 _KEPT_SLOPES = 2**21
 """Slopes that the forward pass keeps for the backward pass, which computes the others again."""
@@ -169,7 +169,7 @@ def _all_forces(
     radius, plateau = potential.repulsion_radius, potential.repulsion_plateau
     found: Iterable[Pairs | Block]
     if len(points) <= _FEW_POINTS:
-        found = [different_class_block(labels, targets)]
+        found = different_class_pairs_of_few(radius, points, labels, targets)
     elif repelling is None:
         found = different_class_pairs_within(radius, points, labels, targets)
     else:

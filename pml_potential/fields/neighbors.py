@@ -24,7 +24,7 @@ FILTER_WIDTH = 64
 """Coordinates in the first look."""
 
 CROWDED_SHARE = 1 / 32
-"""Share of a tile's pairs beyond which the tile is cheaper to work on as a whole than pair by pair."""
+"""Share of near pairs beyond which a tile is cheaper to work on as a whole than pair by pair."""
 
 _SEGMENT = 64
 """Products that a row of a tile is looked through at a time."""
@@ -51,7 +51,12 @@ class Tile:
     def is_crowded(self) -> bool:
         """Whether most work on the tile's pairs is cheaper done on all pairs of the tile."""
         area = (self.rows.stop - self.rows.start) * (self.columns.stop - self.columns.start)
-        return bool(len(self.first) > CROWDED_SHARE * area)
+        return is_crowded(len(self.first), area)
+
+
+def is_crowded(near: int, pairs: int) -> bool:
+    """Whether most work on pairs of which so many are near is cheaper done on all of them."""
+    return near > CROWDED_SHARE * pairs
 
 
 def widest_coordinates(points: Tensor) -> Tensor:
@@ -92,7 +97,7 @@ def near_tiles(
     """
     left = _left_factors(rows.index_select(1, coordinates))
     right = _right_factors(columns.index_select(1, coordinates))
-    limit = -(radius**2 + _error_of_squared_distance()) / 2
+    limit = _smallest_product(radius)
     # Two buffers for all tiles: thousands of short-lived ones fragment the memory of the process.
     size = TILE_ROWS * (TILE_ROWS + _SEGMENT)
     buffers = left.new_empty(size), left.new_empty(size)
@@ -132,6 +137,22 @@ def pairs_within(
         yield tile.first, tile.second
 
 
+def are_near(radius: float, rows: Tensor, columns: Tensor) -> Tensor:
+    """Whether a row and a column are closer than a radius, or a little farther apart, (m, n).
+
+    The arguments are those of ``near_tiles``, for as few points as a single product may hold.
+
+    Examples:
+        >>> points = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+        >>> are_near(0.5, points, points)
+        tensor([[ True, False],
+                [False,  True]])
+    """
+    with torch.autocast(rows.device.type, enabled=False):
+        products = _left_factors(rows) @ _right_factors(columns).T
+    return products[:, : len(columns)] > _smallest_product(radius)
+
+
 def _near_products(
     left: Tensor, right: Tensor, limit: float, buffers: tuple[Tensor, Tensor]
 ) -> Pairs | None:
@@ -169,6 +190,11 @@ def _augmented(vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     vectors = vectors.float()
     minus_half_norms = vectors.square().sum(dim=1, keepdim=True) / -2
     return vectors, minus_half_norms, torch.ones_like(minus_half_norms)
+
+
+def _smallest_product(radius: float) -> float:
+    """The product of factors above which two points may be closer than a radius."""
+    return -(radius**2 + _error_of_squared_distance()) / 2
 
 
 def _error_of_squared_distance() -> float:

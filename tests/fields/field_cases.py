@@ -216,8 +216,8 @@ class Regime:
     """A way through the engine, entered by moving its thresholds, and what was seen on the way.
 
     Args:
-        search: "all at once", "listed", "crowded tiles" or "sparse tiles": how pairs of different
-            classes are found.
+        search: "listed", "crowded tiles", "sparse tiles", or of few points "crowded" or "sparse" ones:
+            how pairs of different classes are found.
         same_class: "blocks" or "listed".
         kept: whether the slopes are kept for the backward pass.
     """
@@ -231,11 +231,11 @@ class Regime:
     kinds: dict[str, set[type]] = field(default_factory=dict)
 
     def enter(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(energy, "_FEW_POINTS", 2**40 if self.search == "all at once" else 0)
+        monkeypatch.setattr(energy, "_FEW_POINTS", 2**40 if self._is_of_few() else 0)
         monkeypatch.setattr(energy, "_MOST_PAIRS", 2**40 if self.search == "listed" else -1)
         monkeypatch.setattr(energy, "_LARGEST_SHARE_OF_PAIRS", 1.0)
         monkeypatch.setattr(energy, "_KEPT_SLOPES", 2**40 if self.kept else 0)
-        monkeypatch.setattr(neighbors, "CROWDED_SHARE", -1 if self.search == "crowded tiles" else 2)
+        monkeypatch.setattr(neighbors, "CROWDED_SHARE", -1 if "crowded" in self.search else 2)
         monkeypatch.setattr(neighbors, "TILE_ROWS", 32)
         monkeypatch.setattr(neighbors, "_SEGMENT", 8)
         most_listed = 2**40 if self.same_class == "listed" else 0
@@ -265,8 +265,14 @@ class Regime:
         monkeypatch.setattr(energy, "_energies_of_plateaus", watched_plateaus)
         monkeypatch.setattr(energy, "_acting_pairs", watched_pairs)
         monkeypatch.setattr(energy, "_all_forces", watched_forces)
-        for name in ("same_class_pairs", "different_class_pairs_within"):
+        for name in ("same_class_pairs", self._searching()):
             monkeypatch.setattr(energy, name, self._watched_search(name, getattr(energy, name)))
+
+    def _is_of_few(self) -> bool:
+        return self.search in {"crowded", "sparse"}
+
+    def _searching(self) -> str:
+        return f"different_class_pairs_{'of_few' if self._is_of_few() else 'within'}"
 
     def _watched_search(self, name: str, search: Any) -> Any:
         def watched(*arguments: Any) -> Iterator[Pairs | Block]:
@@ -278,16 +284,13 @@ class Regime:
 
     def assert_entered(self) -> None:
         same, different = (
-            self.kinds.get(name, set()) for name in ("same_class_pairs", "different_class_pairs_within")
+            self.kinds.get(name, set()) for name in ("same_class_pairs", self._searching())
         )
         assert same == {Block if self.same_class == "blocks" else tuple}
         if self.search == "listed":
             assert different == set()
             assert self.longest_list > 0
-        elif self.search == "all at once":
-            assert different == set()
-            assert self.longest_list == 0
         else:
-            assert different == {Block if self.search == "crowded tiles" else tuple}
+            assert different == {Block if "crowded" in self.search else tuple}
             assert self.longest_list == 0
         assert (self.passes == self.forward_passes) == self.kept

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from field_cases import (
@@ -16,11 +18,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pml_potential.fields import neighbors
-from pml_potential.fields.different_class import different_class_pairs_within
+from pml_potential.fields.different_class import (
+    different_class_pairs_of_few,
+    different_class_pairs_within,
+)
 from pml_potential.fields.pairs import Block
 
 SLACK = 0.005
 """How much farther apart, squared, a pair may be that the search yields nevertheless."""
+
+each_search = pytest.mark.parametrize(
+    "search", [different_class_pairs_within, different_class_pairs_of_few]
+)
 
 
 @pytest.mark.parametrize(("crowded_share", "kind"), [(-1, Block), (1 / 32, None), (2, tuple)])
@@ -52,6 +61,27 @@ def test_pairs_are_those_of_brute_force(
     assert all(length <= sizes[1] ** 2 for length in lengths)
 
 
+@pytest.mark.parametrize(("crowded_share", "kind"), [(-1, Block), (2, tuple)])
+@settings(searched, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(case=cases(), radius=radii)
+def test_pairs_of_few_points_are_those_of_brute_force(
+    monkeypatch: pytest.MonkeyPatch, case: Case, radius: float, crowded_share: float, kind: type
+) -> None:
+    monkeypatch.setattr(neighbors, "CROWDED_SHARE", crowded_share)
+    (pairs,) = different_class_pairs_of_few(radius, case.points, case.labels, case.targets)
+    assert isinstance(pairs, kind)
+    squared = squared_distances(case.points, case.points)
+    candidates = [
+        (i, j) for i, j in all_pairs(len(case.labels), case.targets) if case.labels[i] != case.labels[j]
+    ]
+    found = unordered([pairs])
+    assert len(found) == len(set(found))
+    assert set(found) >= {pair for pair in candidates if squared[pair] < radius**2}
+    assert set(found) <= set(candidates)
+    if kind is tuple:
+        assert all(squared[pair] < radius**2 + SLACK for pair in found)
+
+
 @settings(searched, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(case=cases(), radius=radii, sizes=segments_and_tile_rows)
 def test_listed_pairs_are_hardly_farther_apart_than_the_radius(
@@ -65,26 +95,29 @@ def test_listed_pairs_are_hardly_farther_apart_than_the_radius(
     assert all(squared[pair] < radius**2 + SLACK for pair in found)
 
 
+@each_search
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("radius", [0.02, 0.2, 1.0, 2.0])
-def test_pair_at_the_radius_is_not_missed(radius: float, dtype: torch.dtype) -> None:
+def test_pair_at_the_radius_is_not_missed(radius: float, dtype: torch.dtype, search: Any) -> None:
     cosine = 1 - radius**2 / 2
     points = torch.tensor([[1.0, 0.0], [cosine, (1 - cosine**2) ** 0.5]], dtype=dtype)
-    found = unordered(different_class_pairs_within(radius, points, torch.tensor([0, 1]), 2))
+    found = unordered(search(radius, points, torch.tensor([0, 1]), 2))
     assert found == [(0, 1)]
 
 
-def test_autocast_does_not_blunt_the_search() -> None:
+@each_search
+def test_autocast_does_not_blunt_the_search(search: Any) -> None:
     points, labels = random_points(200, 16), torch.arange(200)
-    expected = unordered(different_class_pairs_within(1.0, points, labels, 200))
+    expected = unordered(search(1.0, points, labels, 200))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = unordered(different_class_pairs_within(1.0, points, labels, 200))
+        found = unordered(search(1.0, points, labels, 200))
     assert found == expected
 
 
-def test_reduced_precision_of_products_loses_no_pair() -> None:
+@each_search
+def test_reduced_precision_of_products_loses_no_pair(search: Any) -> None:
     points, labels = random_points(200, 16), torch.arange(200)
     near = squared_distances(points, points) < 1
     with reduced_precision():
-        found = unordered(different_class_pairs_within(1.0, points, labels, 200))
+        found = unordered(search(1.0, points, labels, 200))
     assert set(found) >= {pair for pair in all_pairs(200, 200) if near[pair]}

@@ -36,8 +36,10 @@ STEEP = PowerLaw(0.2, 0.2, 8.0)
 
 @pytest.fixture(
     params=[
-        ("all at once", "blocks", True),
-        ("all at once", "listed", False),
+        ("crowded", "blocks", True),
+        ("crowded", "listed", False),
+        ("sparse", "blocks", False),
+        ("sparse", "listed", True),
         ("listed", "blocks", True),
         ("listed", "listed", False),
         ("crowded tiles", "blocks", False),
