@@ -1,5 +1,6 @@
 """Where the time of training goes: loading, network, loss, evaluation."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -55,6 +56,8 @@ def profile_training(config: Config, cache: Path) -> Profile:
     protocol = config.protocol.model_copy(update={"max_epochs": 1, "validation_interval": 1})
     config = config.model_copy(update={"protocol": protocol})
     data = load_fold_data(config, cache)
+    # Or the profiler writes lines of its own, and complains of a GPU that is not there.
+    os.environ.setdefault("KINETO_LOG_LEVEL", "6")
     activities = [ProfilerActivity.CPU]
     if torch.cuda.is_available():
         activities.append(ProfilerActivity.CUDA)
