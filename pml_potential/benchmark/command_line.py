@@ -40,7 +40,8 @@ Storage = Annotated[
     ),
 ]
 FoldProcesses = Annotated[
-    int, typer.Option(min=1, help="Folds to train at a time, each in a process and on a GPU of its own.")
+    int,
+    typer.Option(min=1, help="Folds to train at a time, each in a process, with the next of the GPUs."),
 ]
 Heartbeat = Annotated[
     int,
