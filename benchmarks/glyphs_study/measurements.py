@@ -9,12 +9,9 @@ from rich.console import Console
 
 from benchmarks.glyphs_study.settings import (
     CONVERGENCE,
-    CONVERGING,
     DELTAS_FROM_SCRATCH,
     GRIDS,
     LOSSES,
-    OTHERS_UNDER_NOISE,
-    OURS,
     RUNS,
     STARTS,
     from_scratch_config,
@@ -41,9 +38,7 @@ def measure() -> dict[str, Any]:
     """Run every part, and gather what the page shows."""
     environment = describe_environment()
     configs = {loss: searched_config(loss) for loss in LOSSES}
-    clean = run_label_noise(configs, RUNS / "noise", _CONSOLE, levels=())
-    chosen = {loss: configs[loss] for loss in _under_noise(clean)}
-    noise = run_label_noise(chosen, RUNS / "noise", _CONSOLE)
+    noise = run_label_noise(configs, RUNS / "noise", _CONSOLE)
     runs = {loss: RUNS / "noise" / f"{loss}-0" for loss in LOSSES}
     best = {loss: _best(folder) for loss, folder in runs.items()}
     return {
@@ -56,7 +51,7 @@ def measure() -> dict[str, Any]:
             for loss, folder in runs.items()
             if best[loss].loss.optimizer is not None
         },
-        "convergence": {loss: _converge(loss, best[loss]) for loss in CONVERGING},
+        "convergence": {loss: _converge(loss, best[loss]) for loss in LOSSES},
         "ablations": {path: _ablation(best["potential_field"], path).to_json() for path in GRIDS},
         "from_scratch": run_ablation(
             from_scratch_config(),
@@ -72,18 +67,13 @@ def measure() -> dict[str, Any]:
                 ("from scratch", from_scratch_config()),
             )
         },
+        "commits": sorted(
+            {
+                read_results(results.parents[1])["environment"]["commit"]
+                for results in RUNS.rglob("report/results.json")
+            }
+        ),
     }
-
-
-def _under_noise(clean: Study) -> list[str]:
-    """The potential field, and the best others by their reproductions on the validation classes."""
-
-    def score(loss: str) -> float:
-        (point,) = clean.series[loss]
-        return point.validation["mean"] if point.validation else 0.0
-
-    others = [loss for loss in LOSSES if loss not in OURS]
-    return [OURS[0], *sorted(others, key=score, reverse=True)[:OTHERS_UNDER_NOISE]]
 
 
 def _best(folder: Path) -> Config:

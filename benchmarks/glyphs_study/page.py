@@ -6,7 +6,7 @@ from typing import Any
 from jinja2 import StrictUndefined, Template
 
 from benchmarks.glyphs_study.figures import ITERATIONS, draw_figures
-from benchmarks.glyphs_study.settings import GRIDS, OURS
+from benchmarks.glyphs_study.settings import GRIDS, RUNS
 from documentation.small_picture import shrink
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC
 from pml_potential.benchmark.records import read_json, write_text
@@ -24,26 +24,26 @@ TEMPLATE = Path(__file__).with_name("page.md.j2")
 def page(results: dict[str, Any]) -> str:
     """Write the page."""
     template = Template(TEMPLATE.read_text(), undefined=StrictUndefined, keep_trailing_newline=True)
+    ranking, pairs = _comparison(results)
     rendered: str = template.render(
-        comparison=results["comparison"],
+        ranking=ranking,
+        pairs=pairs,
         test={preset: interval(_test(run)) for preset, run in results["runs"].items()},
-        left={name: _left(points) for name, points in Study.from_json(results["noise"]).series.items()},
+        kept={name: _kept(points) for name, points in Study.from_json(results["noise"]).series.items()},
         w2={
             preset: interval(found["proxy_alignment"])
             for preset, found in results["analysis"].items()
             if found["proxy_alignment"]
         },
-        noisy_others=[name for name in results["noise"]["series"] if name not in OURS],
-        names={preset: run["loss"] for preset, run in results["runs"].items()},
         best=_best(results),
-        noise=_by_loss(results, Study.from_json(results["noise"]).table("test"), "wrong labels"),
+        noise=_noise(results),
         analysis=_analysis(results),
         convergence=_convergence(results),
         iterations=ITERATIONS,
         ablations={path: _ablation(results["ablations"][path]) for path in GRIDS},
         from_scratch=_ablation(results["from_scratch"]),
         scale={name: interval(value) for name, value in results["scale_at_start"].items()},
-        commits=sorted({run["commit"] for run in results["runs"].values()}),
+        commits=results["commits"],
         environment=results["environment"],
         minutes={
             run["loss"]: round(
@@ -60,8 +60,8 @@ def _test(run: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _left(points: list[Point]) -> str:
-    """Share of the clean score that is left at the highest level of noise."""
+def _kept(points: list[Point]) -> str:
+    """Share of the clean score that is kept at the highest level of noise."""
     first, last = points[0].test, points[-1].test
     return f"{last['mean'] / first['mean']:.0%}" if first and last else "nothing"
 
@@ -76,6 +76,16 @@ def write_page() -> None:
         shrink(path)
 
 
+def _comparison(results: dict[str, Any]) -> tuple[str, str]:
+    """The leaderboard with its verdict, and what the test says of every pair."""
+    text: str = results["comparison"]
+    for preset, run in results["runs"].items():
+        loss, _, _ = run["loss"].partition(",")
+        text = text.replace(f"{loss} ({RUNS / 'noise' / preset}-0)", run["loss"])
+    *ranking, differences, method = text.split("\n\n")
+    return "\n\n".join(ranking), f"{differences}\n\n{method}"
+
+
 def _best(results: dict[str, Any]) -> str:
     rows = []
     for run in sorted(results["runs"].values(), key=lambda run: -run["validation"]):
@@ -87,11 +97,15 @@ def _best(results: dict[str, Any]) -> str:
     return _markdown(["loss", "best of 20 trials", "validation MAP@R", "failed trials"], rows, 2)
 
 
-def _by_loss(results: dict[str, Any], table: TextTable, title: str) -> str:
-    names = {preset: run["loss"] for preset, run in results["runs"].items()}
-    rows = [[names[row[0]], *row[1:]] for row in table.rows]
-    rows.sort(key=lambda row: row[-1], reverse=True)
-    return _markdown([title, *table.columns[1:]], rows, 1)
+def _noise(results: dict[str, Any]) -> str:
+    study = Study.from_json(results["noise"])
+    table = study.table("test")
+    rows = [
+        [results["runs"][preset]["loss"], *scores, _kept(study.series[preset])]
+        for preset, *scores in table.rows
+    ]
+    rows.sort(key=lambda row: row[-2], reverse=True)
+    return _markdown(["wrong labels", *table.columns[1:], "kept"], rows, 1)
 
 
 def _analysis(results: dict[str, Any]) -> str:
@@ -118,7 +132,7 @@ def _convergence(results: dict[str, Any]) -> str:
         rows.append(
             [
                 results["runs"][preset]["loss"],
-                interval(_times(found["epochs_to_95_percent"], ITERATIONS)).replace(".0000", ""),
+                _iterations(found["epochs_to_95_percent"]),
                 interval(best),
                 "–" if aligned is None else f"{aligned[0]['mean']:.3f}",
                 "–" if aligned is None else f"{aligned[-1]['mean']:.3f}",
@@ -135,8 +149,8 @@ def _convergence(results: dict[str, Any]) -> str:
     return _markdown(titles, rows, 1)
 
 
-def _times(value: dict[str, Any], factor: int) -> dict[str, Any]:
-    return {"mean": value["mean"] * factor, "half_width": value["half_width"] * factor}
+def _iterations(epochs: dict[str, Any]) -> str:
+    return f"{epochs['mean'] * ITERATIONS:.0f} ± {epochs['half_width'] * ITERATIONS:.0f}"
 
 
 def _ablation(content: dict[str, Any]) -> str:

@@ -9,14 +9,9 @@ from pml_potential.benchmark.schema import Config
 
 RUNS = Path("runs") / "glyphs_study"
 
-OURS = ("potential_field", "potential_field_pretrained")
-"""The potential field with random proxies, and with proxies that start in the data."""
-
-OTHERS_UNDER_NOISE = 3
-"""So many of the others, the best on the validation classes, are trained with wrong labels, too."""
-
 LOSSES = (
-    *OURS,
+    "potential_field",
+    "potential_field_pretrained",  # the same loss, with proxies that start in the data
     "cpml",
     "mean_field_contrastive",
     "mean_field_class_wise_multi_similarity",
@@ -37,16 +32,6 @@ SEARCHED = (
     "protocol.study={trials: 20, startup_trials: 8}",
     "protocol.reproductions=5",
 )
-
-CONVERGING = (
-    "potential_field",
-    "mean_field_contrastive",
-    "contrastive",
-    "mean_field_class_wise_multi_similarity",
-    "class_wise_multi_similarity",
-    "proxy_anchor",
-)
-"""The mean fields, the losses of pairs that they come from, and proxies to compare with."""
 
 CONVERGENCE: Mapping[str, Any] = {
     # As many iterations as in the search, and a fifth more, with a validation after every twenty.
