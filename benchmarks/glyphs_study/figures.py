@@ -15,7 +15,7 @@ _COLOURS = (
     *("#882255", "#44AA99", "#999933", "#AA4499", "#777777"),
 )
 ITERATIONS = CONVERGENCE["protocol.iterations_per_epoch"]
-_LINES = ("-", "--")
+_LINES = ("-", "--", ":")
 
 
 def draw_figures(results: dict[str, Any]) -> dict[str, Figure]:

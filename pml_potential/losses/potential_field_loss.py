@@ -20,9 +20,9 @@ class PotentialFieldLoss(FieldLoss):
 
     Points of one class attract each other where they are farther apart than delta, points of
     different classes repel each other where they are closer than delta_rep, with the force
-    alpha * r^-(alpha+1); no other pair exerts any. Far points hardly matter, which is what makes the
-    loss robust to wrong labels, and also what starves proxies that start far from their class:
-    see ``initialize_proxies``. alpha = 0 is the limit of the power law, the logarithm:
+    alpha * r^-(alpha+1); no other pair exerts any. Far points hardly matter, which is meant to make
+    the loss robust to wrong labels, and also starves proxies that start far from their class: see
+    ``initialize_proxies``. alpha = 0 is the limit of the power law, the logarithm:
     psi_att = ln max(r, delta), psi_rep = -ln min(r, delta_rep).
 
     Tiny distances: below r = 0.01 (``CORE_RADIUS``) the repulsive potential goes on as its tangent,

@@ -26,6 +26,7 @@ PARTS = {"validation": "validation classes", "test": "test classes"}
 # Okabe and Ito's colours without their yellow, which is hard to see on white.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _MARKERS = "osD^vPX*<>"
+_LINES = ("-", "--", ":")
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ class Study:
                     [score["half_width"] or 0.0 for _, score in found],
                     label=name,
                     color=_COLOURS[index % len(_COLOURS)],
+                    linestyle=_LINES[index // len(_COLOURS) % len(_LINES)],
                     marker=_MARKERS[index % len(_MARKERS)],
                     markersize=5,
                     capsize=2,
