@@ -61,7 +61,8 @@ def test_a_command_on_a_page_makes_a_configuration(
         "loss": "potential_field",
     }
     presets |= {name[2:]: value for name, value in options if name[2:] in presets}
-    assert {name for name, _ in options} <= {"--dataset", "--model", "--loss", "--set", "--folder"}
+    others = {name for name, _ in options} - {"--dataset", "--model", "--loss", "--set"}
+    assert others <= {"--folder", "--fold-processes"}
     compose(presets, [value for name, value in options if name == "--set"])
 
 
@@ -92,7 +93,12 @@ def test_the_published_figures_are_those_of_the_package() -> None:
 
 @pytest.mark.parametrize(
     "page",
-    ["how_it_works/fields.md", "how_it_works/which_loss.md", "guides/large_numbers_of_classes.md"],
+    [
+        "how_it_works/fields.md",
+        "how_it_works/which_loss.md",
+        "guides/label_noise.md",
+        "guides/large_numbers_of_classes.md",
+    ],
 )
 def test_a_measured_number_stands_on_a_page_that_is_linked(page: str) -> None:
     text = (DOCS / page).read_text()
