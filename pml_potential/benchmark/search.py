@@ -82,6 +82,11 @@ def run_search(
         if scores:
             progress.set_best(max(scores))
         elif len(ended) >= enough:
+            if all(trial.state is TrialState.PRUNED for trial in ended):
+                raise SearchFailedError(
+                    f"the first {len(ended)} of {total} trials were all pruned. Choose a "
+                    "protocol.study.pruner that prunes less, or null"
+                )
             raise SearchFailedError(
                 f"the first {len(ended)} of {total} trials all failed; trial {order_of(ended[0]) + 1} "
                 f"in {failure_of(ended[0])}. Lower the learning rates, or the upper ends of the search "

@@ -245,6 +245,15 @@ def test_a_pruner_ends_hopeless_trials_by_the_mean_of_their_folds(
     assert best_config(config, study).loss.params["alpha"] == good.params["loss.params.alpha"]
 
 
+def test_a_search_in_which_the_first_trials_are_all_pruned_stops_and_blames_the_pruner(
+    fold_data: FoldData, tmp_path: Path
+) -> None:
+    pruner = "pruner: {name: ThresholdPruner, params: {lower: 1.1}}"
+    config = tiny_config(f"protocol.study={{trials: 3, startup_trials: 2, {pruner}}}")
+    with pytest.raises(SearchFailedError, match=r"first 2 of 3 trials were all pruned\. Choose"):
+        search(config, fold_data, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("pruner", "message"),
     [
