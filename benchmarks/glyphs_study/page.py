@@ -44,7 +44,6 @@ def page(results: dict[str, Any]) -> str:
         from_scratch=_ablation(results["from_scratch"]),
         scale={name: interval(value) for name, value in results["scale_at_start"].items()},
         commits=results["commits"],
-        environment=results["environment"],
         minutes={
             run["loss"]: round(
                 (run["cost"]["search"]["seconds"] + run["cost"]["reproductions"]["seconds"]) / 60
