@@ -140,6 +140,9 @@ class FoldTraining:
                     self._pool.submit(_train_here, config, fold, place, seed, keep_models)
                     for fold, place, seed in arguments
                 ]
+                # A pool watches the processes that it had when work was last submitted, before it
+                # started one for that work. Without this it would not see the last of them killed.
+                self._pool.submit(int)
             for future in futures:
                 yield future.result()
         except BrokenExecutor:
