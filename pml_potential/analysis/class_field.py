@@ -5,7 +5,7 @@ from torch import Tensor
 
 from pml_potential.fields.potentials import Potential
 
-_DIFFERENCES_PER_BLOCK = 2**22
+_PAIRS_PER_BLOCK = 2**18
 
 
 @torch.no_grad()
@@ -36,13 +36,19 @@ def class_field(
         >>> class_field(probes, 0, sources, torch.tensor([0]), Contrastive(0.1, 0.1))
         (tensor([9.]), tensor([[6., 0.]]))
     """
-    values, forces = [], []
-    own = source_labels == label
-    for block in probes.split(max(1, _DIFFERENCES_PER_BLOCK // max(1, sources.numel()))):
-        apart = block[:, None] - sources
-        squared = apart.square().sum(dim=2)
+    values, forces = probes.new_empty(len(probes)), torch.empty_like(probes)
+    own, to = source_labels == label, sources.double()
+    rows = max(1, _PAIRS_PER_BLOCK // max(1, len(sources)))
+    for value, force, block in zip(
+        values.split(rows), forces.split(rows), probes.double().split(rows), strict=True
+    ):
+        squared = torch.zeros(len(block), len(to), dtype=block.dtype, device=block.device)
+        # From differences: products lose the digits of small distances.
+        for there, here in zip(block.T, to.T, strict=True):
+            squared += (there[:, None] - here).square_()
         attraction, pull = potential.attraction(squared)
         repulsion, push = potential.repulsion(squared)
-        values.append(torch.where(own, attraction, repulsion - potential.repulsion_plateau).sum(dim=1))
-        forces.append((-2 * torch.where(own, pull, push)[:, :, None] * apart).sum(dim=1))
-    return torch.cat(values), torch.cat(forces)
+        value.copy_(torch.where(own, attraction, repulsion - potential.repulsion_plateau).sum(dim=1))
+        slopes = torch.where(own, pull, push)
+        force.copy_(2 * (slopes @ to - slopes.sum(dim=1, keepdim=True) * block))
+    return values, forces

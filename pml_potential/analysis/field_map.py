@@ -123,6 +123,7 @@ def plane_field(
         section = SphereSection.through(sources[_three(through, len(embeddings))])
         positions, distances = section.to_plane(sources)
         drawn = distances < radius
+        section, sources = section.in_four_dimensions(sources)
     x, y = _grid(positions[drawn], extent, radius, resolution)
     probes = torch.cartesian_prod(y, x).flip(1)
     places = probes if section is None else section.to_sphere(probes)

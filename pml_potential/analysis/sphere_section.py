@@ -72,6 +72,25 @@ class SphereSection:
         coordinates = shares[:, 1:] / shares[:, :1].where(seen[:, None], 1)
         return coordinates, distance.where(seen, torch.inf)
 
+    def in_four_dimensions(self, points: Tensor) -> tuple[SphereSection, Tensor]:
+        """Keep of points what the plane sees of them, which takes four dimensions of however many.
+
+        Args:
+            points: (n, d).
+
+        Returns:
+            The same plane, and the points, (n, 4): three coordinates in the space that holds the plane
+            and the centre, and the distance from that space. All distances from points behind the plane,
+            and all forces along it, stay what they were.
+        """
+        height = nn.functional.normalize(self.origin - self.origin @ self.axes.T @ self.axes, dim=0)
+        frame = torch.cat([self.axes, height[None]])
+        along = points @ frame.T
+        beside = (points - along @ frame).norm(dim=1, keepdim=True)
+        origin = nn.functional.pad(frame @ self.origin, (0, 1))
+        axes = torch.eye(4, dtype=origin.dtype, device=origin.device)[:2]
+        return SphereSection(origin, axes), torch.cat([along, beside], dim=1)
+
     def along(self, coordinates: Tensor, forces: Tensor) -> Tensor:
         """Force on points of the plane, of a potential that sees their directions.
 

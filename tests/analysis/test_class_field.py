@@ -73,14 +73,14 @@ def test_two_classes_differ_in_their_potential_as_in_their_logits(
     torch.testing.assert_close(first - second, (logits[:, 1] - logits[:, 0]).detach())
 
 
-def test_many_probes_take_as_much_memory_as_some_and_change_nothing() -> None:
-    """Two blocks of probes give what each probe gives alone."""
+def test_blocks_of_probes_change_nothing() -> None:
+    """Several blocks of 655 probes give what each probe gives alone."""
     generator = torch.Generator().manual_seed(0)
     probes = torch.randn(3000, 8, generator=generator)
     sources = torch.randn(400, 8, generator=generator)
     labels, potential = torch.arange(400) % 2, PowerLaw(0.4, 0.6, 2.0)
     values, forces = class_field(probes, 0, sources, labels, potential)
-    for row in (0, 1310, 1311, 2999):
+    for row in (0, 654, 655, 2999):
         value, force = class_field(probes[row : row + 1], 0, sources, labels, potential)
         torch.testing.assert_close(values[row], value[0])
         torch.testing.assert_close(forces[row], force[0])

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -64,6 +66,28 @@ def test_on_the_sphere_the_map_holds_what_a_probe_at_an_embedding_feels() -> Non
     at_the_first = class_field(sources[:1], 0, sources, labels, loss.potential)[0].item()
     assert field.potential[1, 0] == pytest.approx(at_the_first)
     assert field.points[0].tolist() == pytest.approx([0, 0], abs=1e-9)
+
+
+MEMORY_OF_A_MAP = """
+import resource, torch
+from pml_potential import PotentialFieldLoss
+from pml_potential.analysis import plane_field
+
+loss = PotentialFieldLoss(num_classes=50, embedding_size=64)
+embeddings, labels = torch.randn(11_000, 64), torch.arange(11_000) % 50
+plane_field(loss, embeddings, labels, 0, (0, 1, 50), resolution=2)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+plane_field(loss, embeddings, labels, 0, (0, 1, 50), resolution=60)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in KiB on Linux only")
+def test_the_map_of_a_whole_training_set_fits_in_memory() -> None:
+    """Blocks of differences, (probes, 11,000, 64), once left holes in the heap, 15 GiB for one map."""
+    command = [sys.executable, "-c", MEMORY_OF_A_MAP]
+    growth_in_kib = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert growth_in_kib < 300 * 2**10
 
 
 def test_on_the_sphere_lengths_do_not_matter() -> None:

@@ -65,6 +65,21 @@ def test_the_force_along_the_plane_is_minus_the_gradient_there() -> None:
         torch.testing.assert_close(found[:, axis], expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("width", [3, 5, 40])
+def test_four_dimensions_hold_all_that_the_plane_sees(width: int) -> None:
+    section, sources = SphereSection.through(unit(3, width)), unit(8, width, seed=1)
+    labels, potential = torch.arange(8) % 2, PowerLaw(0.3, 0.9, 1.0)
+    coordinates = torch.randn(6, 2, generator=torch.Generator().manual_seed(2)).double()
+    few, few_sources = section.in_four_dimensions(sources)
+    assert few_sources.shape == (8, 4)
+    found, expected = (
+        class_field(plane.to_sphere(coordinates), 0, among, labels, potential)
+        for plane, among in ((few, few_sources), (section, sources))
+    )
+    torch.testing.assert_close(found[0], expected[0])
+    torch.testing.assert_close(few.along(coordinates, found[1]), section.along(coordinates, expected[1]))
+
+
 @pytest.mark.parametrize(
     "points",
     [
