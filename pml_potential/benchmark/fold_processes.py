@@ -145,9 +145,12 @@ class FoldTraining:
                 self._pool.submit(int)
             for future in futures:
                 yield future.result()
-        except BrokenExecutor:
+        except BrokenExecutor as error:
             self._pool = None
-            raise
+            raise RuntimeError(
+                "a process that trains folds was killed, as a system does that is short of memory; "
+                "lower --fold-processes"
+            ) from error
 
     def _start(self) -> ProcessPoolExecutor:
         devices = self._context.Queue()

@@ -89,8 +89,8 @@ def run_search(
                 )
             raise SearchFailedError(
                 f"the first {len(ended)} of {total} trials all failed; trial {order_of(ended[0]) + 1} "
-                f"in {failure_of(ended[0])}. Lower the learning rates, or the upper ends of the search "
-                "ranges"
+                f"in {failure_of(ended[0]).rstrip('.')}. If it diverged, lower the learning rates, or "
+                "the upper ends of the search ranges"
             )
 
     queue = Queue(

@@ -137,7 +137,7 @@ def test_a_fold_whose_process_is_killed_fails_its_trial_and_the_next_trial_is_tr
         assert len(started) == 2
         # The last, whose end Python's pool of processes misses when nothing is submitted after it.
         os.kill(max(started), signal.SIGKILL)
-        with pytest.raises(PieceFailedError, match="terminated abruptly"):
+        with pytest.raises(PieceFailedError, match="fold 1: a process that trains folds was killed"):
             first.get(120)
         short = tiny_config()
         again = list(training.train(short, "trial 2/2", tmp_path / "trials" / "0001", [1, 2]))
