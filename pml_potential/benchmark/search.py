@@ -89,7 +89,7 @@ def run_search(
                 )
             raise SearchFailedError(
                 f"the first {len(ended)} of {total} trials all failed; trial {order_of(ended[0]) + 1} "
-                f"in {failure_of(ended[0]).rstrip('.')}. If it diverged, lower the learning rates, or "
+                f"in {failure_of(ended[0])}. If it diverged, lower the learning rates, or "
                 "the upper ends of the search ranges"
             )
 
