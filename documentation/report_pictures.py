@@ -14,7 +14,7 @@ from pml_potential.benchmark.report import write_comparison, write_report
 DOCS = Path(__file__).parents[1] / "docs"
 LOSSES = ("potential_field", "contrastive", "proxy_anchor")
 MILLISECONDS = 200_000
-HEIGHTS = {"report": 1024, "comparison": 1510}
+HEIGHTS = {"report": 1010, "comparison": 1510}
 
 
 def write_pages(folder: Path) -> dict[str, Path]:
