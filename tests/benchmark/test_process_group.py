@@ -23,6 +23,9 @@ from pml_potential.benchmark.training import FoldResult, finished_fold
 
 SCRIPT = Path(__file__).with_name("shared_folds.py")
 ROOT = Path(__file__).parents[2]
+# Scores are means over so many validation images, 32 of each class. Where two neighbours of an image are
+# equally far but for rounding, they may change places, and the image's own score jumps.
+QUERIES = 25 * 32
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 
 
@@ -100,7 +103,7 @@ def test_two_processes_train_as_one_does(name: str, together: Path, alone: Path)
     found, expected = result_of(together, name), result_of(alone, name)
     assert [entry["epoch"] for entry in found.history] == [entry["epoch"] for entry in expected.history]
     for entry, wanted in zip(found.history, expected.history, strict=True):
-        assert entry == pytest.approx(wanted, rel=tolerance, abs=tolerance / 10)
+        assert entry == pytest.approx(wanted, rel=tolerance, abs=max(tolerance / 10, 2 / QUERIES))
     weights = weights_of(alone, name)
     assert (weights_of(together, name) - weights).norm() < tolerance * weights.norm()
 
