@@ -134,9 +134,10 @@ def _work(
     with _only_one_at_a_time(folder):
         storage = open_storage(folder, sharing.storage, sharing.heartbeat, hand_on)
     cache = folder.parent / "features"
-    total = (trials_to_run(config) + config.protocol.reproductions) * config.protocol.folds
+    folds = config.protocol.folds
+    total = (trials_to_run(config) + config.protocol.reproductions) * folds
     with (
-        RunProgress(console, total) as progress,
+        RunProgress(console, total, min(sharing.fold_processes, folds)) as progress,
         FoldTraining(config, data, cache, progress, sharing.fold_processes) as training,
     ):
         study = run_search(config, training, folder, storage, progress)

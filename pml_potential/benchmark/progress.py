@@ -14,6 +14,7 @@ class RunProgress:
         console: where to write; on a terminal one line is kept up to date, elsewhere each fold gets a
             line of its own.
         total_folds: folds of all trials and reproductions.
+        side_by_side: how many of them are trained at a time. Default 1.
 
     Examples:
         >>> import io
@@ -25,9 +26,9 @@ class RunProgress:
         'trial 1/1, fold 1/2: MAP@R 0.5000 in epoch 3 (10.0 s); left about 0:10\n'
     """
 
-    def __init__(self, console: Console, total_folds: int) -> None:
-        self._console = console
+    def __init__(self, console: Console, total_folds: int, side_by_side: int = 1) -> None:
         self._total = total_folds
+        self._side_by_side = side_by_side
         self._finished = 0
         self._measured: list[float] = []
         self._label = ""
@@ -103,7 +104,8 @@ class RunProgress:
     def _summary(self) -> str:
         parts = [] if self._best is None else [f"best {self._best:.4f}"]
         if self._measured:
-            left = sum(self._measured) / len(self._measured) * (self._total - self._finished)
+            mean = sum(self._measured) / len(self._measured)
+            left = mean * (self._total - self._finished) / self._side_by_side
             minutes, seconds = divmod(round(left), 60)
             parts.append(f"left about {minutes}:{seconds:02d}")
         return ", ".join(parts)

@@ -51,6 +51,13 @@ def test_the_time_left_is_the_mean_of_a_fold_times_those_left(lines: Console) ->
     assert re.findall(r"left about (\S+)", written(lines)) == ["0:40", "1:00"]
 
 
+def test_the_time_left_is_shared_by_folds_that_are_trained_side_by_side(lines: Console) -> None:
+    with RunProgress(lines, total_folds=8, side_by_side=4) as progress:
+        progress.start_fold("trial 1/2", 0, 4)
+        progress.finish_fold(0.5, 1, 20.0, was_done=False)
+    assert re.findall(r"left about (\S+)", written(lines)) == ["0:35"]
+
+
 def test_folds_of_earlier_sessions_and_of_others_are_counted(lines: Console) -> None:
     with RunProgress(lines, total_folds=4) as progress:
         progress.set_ended(2)
