@@ -217,14 +217,12 @@ def _cost(row: dict[str, Any]) -> str:
     return f"{duration}, {row['peak_mib']:.0f} MiB"
 
 
-def _machine() -> str:
+def _machine(environment: dict[str, Any]) -> str:
     """The processor and what torch makes of it."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    processor = next(line.split(": ")[1] for line in lines if line.startswith("model name"))
     gibibytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
-        f"{processor}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {gibibytes:.0f} GiB, "
-        f"torch {torch.__version__}"
+        f"{environment['processor']}, {os.cpu_count()} cores, {environment['threads']} threads, "
+        f"{gibibytes:.0f} GiB, torch {torch.__version__}"
     )
 
 
@@ -235,7 +233,8 @@ def write_documents(results: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    environment = describe_environment() | {"machine": _machine()}
+    environment = describe_environment()
+    environment["machine"] = _machine(environment)
     measured = {name: [measure(case) for case in group] for name, group in cases().items()}
     write_json(RESULTS, {"environment": environment, **measured})
     write_documents(read_json(RESULTS))

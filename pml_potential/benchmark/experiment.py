@@ -73,7 +73,7 @@ def run_experiment(
     with _only_one_at_a_time(folder):
         if not _is_claimed(folder, config):
             write_text(folder / "config.yaml", configuration.to_yaml(config))
-        environment = _remembered_environment(folder)
+        environment = _remembered_environment(folder, sharing.fold_processes)
     return _work(config, data, folder, console, sharing, environment)
 
 
@@ -175,10 +175,10 @@ def _is_claimed(folder: Path, config: Config) -> bool:
     return True
 
 
-def _remembered_environment(folder: Path) -> dict[str, Any]:
+def _remembered_environment(folder: Path, processes: int) -> dict[str, Any]:
     path = folder / "environment.json"
     environment: dict[str, Any] | None = read_json_or_set_aside(path)
     if environment is None:
-        environment = describe_environment()
+        environment = describe_environment(processes)
         write_json(path, environment)
     return environment

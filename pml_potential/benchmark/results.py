@@ -9,6 +9,7 @@ from statistics import mean, stdev
 from typing import Any
 
 import optuna
+import torch
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import TrialState
 from scipy.stats import t as student_t
@@ -70,8 +71,12 @@ def confidence_interval(values: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def describe_environment() -> dict[str, Any]:
-    """Versions, machine and state of the source, as far as they can influence a result."""
+def describe_environment(processes: int = 1) -> dict[str, Any]:
+    """Versions, machine and state of the source, as far as they can influence a result.
+
+    Args:
+        processes: how many train at a time, and share the threads. Default 1.
+    """
     packages = {}
     for package in _PACKAGES:
         try:
@@ -81,10 +86,22 @@ def describe_environment() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "processor": platform.machine(),
+        "processor": _processor(),
+        "threads": max(1, torch.get_num_threads() // processes),
+        "gpus": [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())],
         "packages": packages,
         "commit": _commit(),
     }
+
+
+def _processor() -> str:
+    """Name of the processor, where the system tells it, or else its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def collect_results(

@@ -98,7 +98,21 @@ def test_the_page_tells_how_the_run_was_made(experiment: Experiment, page: Page)
     data, environment = experiment.results["data"], experiment.results["environment"]
     facts = [data["sha256"], environment["platform"], "Seed 5", "startup_trials: 2", "SeedSequence"]
     facts += [f"{package} {version}" for package, version in environment["packages"].items()]
+    facts += [f"{environment['processor']}, {environment['threads']} thread"]
     assert [fact for fact in facts if fact not in page.text] == []
+
+
+def test_the_page_names_the_gpus_where_there_are_some(experiment: Experiment, tmp_path: Path) -> None:
+    results = copy.deepcopy(experiment.results)
+    results["environment"]["gpus"] = ["NVIDIA H100", "NVIDIA H100"]
+    assert "NVIDIA H100, NVIDIA H100" in write_report(results, tmp_path).read_text(encoding="utf-8")
+
+
+def test_results_without_these_names_are_shown(experiment: Experiment, tmp_path: Path) -> None:
+    results = copy.deepcopy(experiment.results)
+    for key in ("threads", "gpus"):
+        del results["environment"][key]
+    assert results["environment"]["platform"] in write_report(results, tmp_path).read_text("utf-8")
 
 
 def traces_of(html: str, name: str) -> list[dict[str, Any]]:

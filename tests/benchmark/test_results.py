@@ -21,7 +21,7 @@ from pml_potential.benchmark.folds import FoldData
 from pml_potential.benchmark.models import build_models
 from pml_potential.benchmark.models.weights import weights_hash
 from pml_potential.benchmark.records import read_json, record_keeper, set_aside, write_json, write_text
-from pml_potential.benchmark.results import collect_results, read_results
+from pml_potential.benchmark.results import collect_results, describe_environment, read_results
 from pml_potential.benchmark.schema import ConfigError
 from pml_potential.benchmark.search import STUDY
 from pml_potential.benchmark.study_storage import HEARTBEAT, open_storage
@@ -130,6 +130,18 @@ def test_the_environment_is_described(experiment: Experiment) -> None:
     environment = experiment.results["environment"]
     assert environment["packages"]["pml-potential"] == __version__
     assert {"torch", "pytorch-metric-learning", "optuna"} <= environment["packages"].keys()
+    assert environment["threads"] == torch.get_num_threads()
+    assert len(environment["gpus"]) == torch.cuda.device_count()
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="reads the processor's name from Linux")
+def test_the_processor_is_named(experiment: Experiment) -> None:
+    assert f": {experiment.results['environment']['processor']}\n" in Path("/proc/cpuinfo").read_text()
+
+
+def test_processes_that_train_side_by_side_share_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 5)
+    assert [describe_environment(processes)["threads"] for processes in (1, 2, 8)] == [5, 2, 1]
 
 
 def test_cost_is_the_sum_over_the_folds(experiment: Experiment) -> None:
