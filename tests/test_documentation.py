@@ -9,7 +9,8 @@ import pytest
 
 from benchmarks import loss_step, proxy_start, proxy_start_pretrained
 from benchmarks.glyphs_study import page as glyphs_study
-from pml_potential.benchmark.records import read_json
+from pml_potential.benchmark.comparison import compare_runs
+from pml_potential.benchmark.records import read_json, write_json
 from pml_potential.benchmark.report.markdown import result_table
 
 ROOT = Path(__file__).parents[1]
@@ -32,6 +33,20 @@ def test_python_code_on_a_page_runs(code: str) -> None:
 
 def test_readme_shows_the_committed_results() -> None:
     assert result_table(QUICK_RUNS) in (ROOT / "README.md").read_text()
+
+
+def test_readme_says_of_the_runs_what_their_comparison_finds(tmp_path: Path) -> None:
+    for run in QUICK_RUNS:
+        write_json(tmp_path / run["config"]["loss"]["name"] / "report" / "results.json", run)
+    found = compare_runs(sorted(tmp_path.iterdir()))
+    assert found.leaders == ["ProxyAnchorLoss", "ContrastiveLoss"]
+    behind = [each for each in found.differences if each.second == "PotentialFieldLoss"]
+    (p,) = {f"{each.corrected_p:.3f}" for each in behind if each.is_significant}
+    assert f"the other two by more than chance (corrected p {p} for each)" in words_of("README.md")
+
+
+def words_of(page: str) -> str:
+    return " ".join((ROOT / page).read_text().split())
 
 
 def test_committed_runs_differ_in_nothing_but_the_loss() -> None:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from pml_potential.benchmark.cli import app
 from pml_potential.benchmark.config import compose
+from pml_potential.benchmark.records import read_json
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -124,6 +125,17 @@ def test_the_start_page_shows_what_the_report_command_prints(
     table = [line.rstrip() for line in done.output.splitlines() if not line.startswith("Report:")]
     assert len(table) > 6
     assert "\n".join(table) in (DOCS / "index.md").read_text()
+
+
+def test_the_folds_on_the_start_page_are_those_of_the_committed_run() -> None:
+    results = read_json(DOCS / "results" / "quick-potential_field.json")
+    pieces = {"trial": results["trials"], "reproduction": results["reproductions"]}
+    pattern = r"^(\w+) (\d+)/\d+, fold (\d)/4: MAP@R (\S+) in epoch (\d+) "
+    shown = re.findall(pattern, (DOCS / "index.md").read_text(), re.MULTILINE)
+    assert len(shown) == 3
+    for kind, piece, number, score, epoch in shown:
+        fold = pieces[kind][int(piece) - 1]["folds"][int(number) - 1]
+        assert (f"{fold['score']:.4f}", str(fold["best_epoch"])) == (score, epoch)
 
 
 def test_a_loss_and_a_network_of_ones_own_are_judged(tmp_path: Path) -> None:

@@ -73,10 +73,12 @@ class Comparison:
     def cautions(self) -> list[str]:
         """In what else the runs differ, which does not forbid the comparison."""
         found = []
+        environments = [run.results["environment"] for run in self.runs]
         for what, values in (
             ("seeds", [run.results["seed"] for run in self.runs]),
-            ("commits of this package", [run.results["environment"]["commit"] for run in self.runs]),
-            ("versions of packages", [run.results["environment"]["packages"] for run in self.runs]),
+            ("commits of this package", [each["commit"] for each in environments]),
+            ("versions of packages", [each["packages"] for each in environments]),
+            ("processors, threads or GPUs", list(map(_machine, environments))),
         ):
             if any(value != values[0] for value in values):
                 found.append(f"The runs have different {what}.")
@@ -92,6 +94,11 @@ class Comparison:
                 f"{_listed(level)}: no winner."
             )
         return f"{first} is ahead of every other run by more than chance."
+
+
+def _machine(environment: dict[str, Any]) -> list[Any]:
+    """What rounds the sums; runs before these were named lack some of them."""
+    return [environment.get(key) for key in ("processor", "threads", "gpus")]
 
 
 def compare_runs(folders: Sequence[Path]) -> Comparison:

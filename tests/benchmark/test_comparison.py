@@ -118,6 +118,19 @@ def test_another_seed_or_commit_is_said(experiment: Experiment, tmp_path: Path) 
     ]
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("processor", "another"), ("threads", 99), ("gpus", ["one"])]
+)
+def test_another_machine_is_said(
+    key: str, value: object, experiment: Experiment, tmp_path: Path
+) -> None:
+    folders = write_runs(experiment, tmp_path, CLOSE)
+    other = write_run(experiment.results, folders[0], [0.1, 0.2])
+    other["environment"][key] = value
+    rewrite(folders[0], other)
+    assert compare_runs(folders).cautions == ["The runs have different processors, threads or GPUs."]
+
+
 def test_two_runs_of_one_loss_are_named_by_their_folders(experiment: Experiment, tmp_path: Path) -> None:
     for name in ("first", "second"):
         write_run(experiment.results, tmp_path / name, [0.5, 0.6])
