@@ -46,7 +46,7 @@ def _section(name: str, call: Callable[..., Any]) -> str:
     lines = [
         f"## {name}\n",
         f"{inspect.getdoc(call)}\n",
-        f"    {' '.join([name, *arguments, *options])}\n",
+        f"```text\n{' '.join([name, *arguments, *options])}\n```\n",
     ]
     if rows:
         lines += ["| argument or option | default | what it is |", "|---|---|---|"]

@@ -2,7 +2,6 @@
 
 import csv
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,60 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from pml_potential.benchmark.cli import app
-from pml_potential.benchmark.config import compose
 from pml_potential.benchmark.records import read_json
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-WITH_COMMANDS = [
-    DOCS / "index.md",
-    *sorted(DOCS.glob("guides/*.md")),
-    *sorted(DOCS.glob("how_it_works/*.md")),
-]
 PUBLISHED = ROOT / "pml_potential" / "benchmark" / "published"
-
-
-def files_of(page: str) -> dict[str, str]:
-    """The YAML files that a page has its reader write: each is named in the paragraph before it."""
-    return dict(
-        re.findall(r"`(\w+\.yaml)`[^`]*(?:\n[^\n`]+)*:?[^`]*\n\n```yaml\n(.*?)```", page, re.DOTALL)
-    )
-
-
-def commands_of(page: str) -> list[list[str]]:
-    return [
-        shlex.split(line)[1:]
-        for line in re.findall(r"^pml-potential .+$", page, re.MULTILINE)
-        if re.match(r"pml-potential (run|train|profile)\b", line)
-    ]
-
-
-COMMANDS = [
-    pytest.param(path, command, id=f"{path.stem}-{number}")
-    for path in WITH_COMMANDS
-    for number, command in enumerate(commands_of(path.read_text()))
-]
-
-
-@pytest.mark.parametrize(("path", "command"), COMMANDS)
-def test_a_command_on_a_page_makes_a_configuration(
-    path: Path, command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name, text in files_of(path.read_text()).items():
-        Path(name).write_text(text)
-    _, protocol, *rest = command
-    options = list(zip(rest[::2], rest[1::2], strict=True))
-    presets = {
-        "protocol": protocol,
-        "dataset": "glyphs",
-        "model": "small_cnn",
-        "loss": "potential_field",
-    }
-    presets |= {name[2:]: value for name, value in options if name[2:] in presets}
-    others = {name for name, _ in options} - {"--dataset", "--model", "--loss", "--set"}
-    assert others <= {"--folder", "--fold-processes"}
-    compose(presets, [value for name, value in options if name == "--set"])
 
 
 def rows_of(page: Path) -> list[list[str]]:
