@@ -63,7 +63,6 @@ class _Reader(HTMLParser):
             self.found.links.append(given["href"])
         elif tag == "link" and given.get("rel") not in {"canonical", "prev", "next"}:
             self.found.loaded.append(given["href"])
-        if "src" in given:
-            self.found.loaded.append(given["src"])
+        self.found.loaded += [given[key] for key in ("src", "srcset") if key in given]
         if tag == "img" and not given.get("alt", "").strip():
             self.found.images_without_text.append(given["src"])
