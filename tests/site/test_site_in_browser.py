@@ -89,7 +89,15 @@ def tab(browser: Browser, address: str) -> Iterator[Opened]:
         lambda said: found.complaints.append(said.text) if said.type in {"error", "warning"} else None,
     )
     found.page.on("pageerror", lambda error: found.complaints.append(str(error)))
-    found.page.on("requestfailed", lambda asked: found.complaints.append(asked.url))
+    # A page that is left while it loads aborts what it has asked for.
+    found.page.on(
+        "requestfailed",
+        lambda asked: (
+            None
+            if asked.failure == "net::ERR_ABORTED"
+            else found.complaints.append(f"{asked.url}: {asked.failure}")
+        ),
+    )
     yield found
     context.close()
     assert found.strangers == []
