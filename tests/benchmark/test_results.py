@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import mean
@@ -134,9 +135,11 @@ def test_the_environment_is_described(experiment: Experiment) -> None:
     assert len(environment["gpus"]) == torch.cuda.device_count()
 
 
-@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="reads the processor's name from Linux")
-def test_the_processor_is_named(experiment: Experiment) -> None:
-    assert f": {experiment.results['environment']['processor']}\n" in Path("/proc/cpuinfo").read_text()
+def test_the_processor_is_named_where_linux_names_it(experiment: Experiment) -> None:
+    told = Path("/proc/cpuinfo").read_text() if sys.platform == "linux" else ""
+    if "model name" not in told:
+        pytest.skip("nothing names the processor")
+    assert f": {experiment.results['environment']['processor']}\n" in told
 
 
 def test_processes_that_train_side_by_side_share_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
