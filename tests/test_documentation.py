@@ -64,12 +64,21 @@ def test_page_on_the_papers_claims_is_made_from_its_results() -> None:
 
 
 def test_page_on_speed_is_made_from_its_results() -> None:
-    assert loss_step.page(read_json(loss_step.RESULTS)) == loss_step.PAGE.read_text()
+    measured = read_json(loss_step.RESULTS), read_json(loss_step.ELSEWHERE)
+    assert loss_step.page(*measured) == loss_step.PAGE.read_text()
 
 
 @pytest.mark.parametrize("goal", loss_step.goals(), ids=lambda goal: f"{goal.title}, {goal.text()}")
 def test_committed_measurements_reach_the_goals(goal: loss_step.Goal) -> None:
     assert goal.measured(read_json(loss_step.RESULTS)["table"]) <= goal.most
+
+
+def test_what_another_processor_misses_is_what_the_page_says() -> None:
+    missed = loss_step.missed(read_json(loss_step.ELSEWHERE))
+    product = "at most 0.8 x the time of `X @ X.T`"
+    assert missed == [f"CUB-like, random: {product}", f"CUB-like, clustered: {product}"]
+    assert loss_step.missed(read_json(loss_step.RESULTS)) == []
+    assert loss_step.PAGE.read_text().count(", missed**") == len(missed)
 
 
 def test_readme_has_the_lines_that_set_up_a_fresh_machine() -> None:
