@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -44,6 +45,8 @@ def process_group() -> Iterator[None]:
                 f"torchrun started {here} processes on a machine with {gpus} GPUs; each needs its own"
             )
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    # Its functions would have the group of all processes for a default, and keep it after the end.
+    import_module("torch.distributed.nn.functional")
     distributed.init_process_group("nccl" if on_gpus else "gloo", timeout=_LONGEST_STEP)
     global _messages
     # Of their own, for the pauses, and since what they say is read on the processor.
@@ -52,6 +55,8 @@ def process_group() -> Iterator[None]:
     # After an error nobody would listen: torchrun ends the others.
     tell_followers(None)
     distributed.destroy_process_group()
+    # With its last reference a group ends its threads, which crash where the interpreter ends before them.
+    _messages = None
 
 
 def _new_group(timeout: timedelta) -> distributed.ProcessGroup:

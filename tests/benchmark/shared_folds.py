@@ -139,6 +139,11 @@ def lead(folder: Path) -> None:
     write_json(folder / "found.json", found)
 
 
+def threads() -> list[str]:
+    """Names of the threads of this process, those included that Python does not know."""
+    return [name.read_text().strip() for name in Path("/proc/self/task").glob("*/comm")]
+
+
 def main(work: str, folder: Path) -> None:
     torch.set_num_threads(1)
     with process_group():
@@ -151,6 +156,9 @@ def main(work: str, folder: Path) -> None:
             lead(folder)
         else:
             Folds(folder).train(work)
+        number = rank()
+        write_json(folder / f"threads_within_{number}.json", threads())
+    write_json(folder / f"threads_after_{number}.json", threads())
 
 
 if __name__ == "__main__":

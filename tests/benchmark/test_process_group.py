@@ -125,6 +125,14 @@ def test_what_cannot_be_shared_is_refused(together: Path) -> None:
     assert "--fold-processes is 2 and torchrun started 2 processes" in folds
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux names the threads of a process")
+@pytest.mark.parametrize("rank", [0, 1])
+def test_no_thread_of_a_group_outlives_it(rank: int, together: Path) -> None:
+    within, after = (read_json(together / f"threads_{when}_{rank}.json") for when in ("within", "after"))
+    assert any("gloo" in name for name in within)
+    assert not any("gloo" in name for name in after)
+
+
 def test_a_run_of_two_processes_gives_the_report_of_one(tmp_path: Path) -> None:
     settings = ("model.freeze_trunk=true", "protocol.study={trials: 1, startup_trials: 1}")
     words = [f"--{kind}={name}" for kind, name in PRESETS.items()]
