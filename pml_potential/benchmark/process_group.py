@@ -55,7 +55,7 @@ def process_group() -> Iterator[None]:
     # After an error nobody would listen: torchrun ends the others.
     tell_followers(None)
     distributed.destroy_process_group()
-    # With its last reference a group ends its threads, which crash where the interpreter ends before them.
+    # A group ends its threads with its last reference; if Python ends before them, they crash.
     _messages = None
 
 
