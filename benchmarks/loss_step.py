@@ -156,12 +156,6 @@ def _row_of(rows: list[dict[str, Any]], case: Case) -> dict[str, Any]:
     return found
 
 
-def missed(results: dict[str, Any]) -> list[str]:
-    """The goals that results do not reach."""
-    rows = results["table"]
-    return [f"{goal.title}: {goal.text()}" for goal in goals() if goal.measured(rows) > goal.most]
-
-
 def page(results: dict[str, Any], elsewhere: dict[str, Any]) -> str:
     """Write the documentation's page from the results of two machines; the tables are the first's."""
     template = Template(TEMPLATE.read_text(), undefined=StrictUndefined, keep_trailing_newline=True)
