@@ -41,11 +41,11 @@ def numbers_in(value: Any) -> Iterator[float]:
 
 
 def modification_times(folder: Path) -> dict[str, int]:
-    """When files that hold something were written; some versions of filelock touch the empty ones."""
+    """When files were written; 0 for empty ones, which some versions of filelock touch."""
     return {
-        str(path): path.stat().st_mtime_ns
+        str(path): path.stat().st_mtime_ns if path.stat().st_size else 0
         for path in folder.rglob("*")
-        if path.is_file() and path.stat().st_size and "report" not in path.parts
+        if path.is_file() and "report" not in path.parts
     }
 
 
