@@ -17,8 +17,8 @@ import torch
 from jinja2 import StrictUndefined, Template
 
 from benchmarks.loss_step_case import PROXY_LEARNING_RATE, TRAINING_STEPS, Case
-from pml_potential.benchmark.records import read_json, write_json, write_text
-from pml_potential.benchmark.results import describe_environment
+from pml_potential.benchmark.files import read_json, write_json, write_text
+from pml_potential.benchmark.report.environment import describe_environment
 
 DOCS = Path(__file__).parents[1] / "docs"
 RESULTS = DOCS / "results" / "loss_step.json"

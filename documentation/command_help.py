@@ -9,7 +9,7 @@ import typer
 from typer.models import ArgumentInfo, OptionInfo
 from typer.utils import get_params_from_function
 
-from pml_potential.benchmark.cli import app
+from pml_potential.benchmark.commands.app import app
 
 _HEADER = """\
 # Commands

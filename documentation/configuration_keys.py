@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from pml_potential.benchmark.schema import Config
+from pml_potential.benchmark.config.schema import Config
 
 _HEADER = """\
 # Configuration keys

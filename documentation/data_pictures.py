@@ -4,10 +4,10 @@ from pathlib import Path
 
 import torch
 
+from documentation.contact_sheet import contact_sheet
 from documentation.small_picture import shrink
 from pml_potential.analysis import retrieval_sheet
-from pml_potential.benchmark.datasets import load_glyphs
-from pml_potential.benchmark.datasets.contact_sheet import contact_sheet
+from pml_potential.benchmark.data.datasets import load_glyphs
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 

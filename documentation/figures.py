@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pml_potential.benchmark.records import read_json, write_json
+from pml_potential.benchmark.files import read_json, write_json
 
 ROOT = Path(__file__).parents[1]
 IMAGES = Path("docs") / "images"

@@ -7,9 +7,9 @@ from pathlib import Path
 from playwright.sync_api import ViewportSize, sync_playwright
 
 from documentation.small_picture import shrink
-from pml_potential.benchmark.comparison import compare_runs
-from pml_potential.benchmark.records import read_json
+from pml_potential.benchmark.files import read_json
 from pml_potential.benchmark.report import write_comparison, write_report
+from pml_potential.benchmark.report.comparison import compare_runs
 
 DOCS = Path(__file__).parents[1] / "docs"
 LOSSES = ("potential_field", "contrastive", "proxy_anchor")

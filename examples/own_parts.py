@@ -9,8 +9,8 @@ from pytorch_metric_learning.losses import BaseMetricLossFunction
 from rich.console import Console
 from torch import nn
 
-from pml_potential.benchmark.config import compose
-from pml_potential.benchmark.experiment import run_experiment
+from pml_potential.benchmark.config.composing import compose
+from pml_potential.benchmark.experiments.experiment import run_experiment
 
 
 class CompactClassLoss(BaseMetricLossFunction):

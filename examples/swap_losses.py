@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 import pml_potential
-from pml_potential.benchmark.datasets import load_glyphs
+from pml_potential.benchmark.data.datasets import load_glyphs
 
 torch.manual_seed(0)
 

@@ -6,7 +6,7 @@ import sys
 def main() -> None:
     """Run the command line, or say which extra it needs."""
     try:
-        from pml_potential.benchmark.cli import app
+        from pml_potential.benchmark.commands.app import app
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "pml_potential":
             raise

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from benchmarks.glyphs_study.settings import CONVERGENCE
 from pml_potential.analysis.figure import new_figure
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC
-from pml_potential.benchmark.studies import Study
+from pml_potential.benchmark.experiments.studies import Study
 
 # Paul Tol's muted colours: ten that readers with weak colour vision tell apart.
 _COLOURS = (

@@ -18,18 +18,20 @@ from benchmarks.glyphs_study.settings import (
     searched_config,
 )
 from pml_potential.analysis import embedding_health, epochs_to_reach
-from pml_potential.benchmark.comparison import compare_runs
-from pml_potential.benchmark.config import with_values
+from pml_potential.benchmark.config.composing import with_values
+from pml_potential.benchmark.config.schema import Config
+from pml_potential.benchmark.data.folds import load_fold_data
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC, embed
-from pml_potential.benchmark.experiment import run_experiment
-from pml_potential.benchmark.folds import load_fold_data
-from pml_potential.benchmark.records import read_json_or_set_aside
+from pml_potential.benchmark.experiments.experiment import run_experiment
+from pml_potential.benchmark.experiments.studies import Study, run_ablation, run_label_noise
+from pml_potential.benchmark.files import read_json_or_set_aside
 from pml_potential.benchmark.report import comparison_in_markdown
-from pml_potential.benchmark.results import confidence_interval, describe_environment, read_results
-from pml_potential.benchmark.run_analysis import analyze_run
-from pml_potential.benchmark.schema import Config
-from pml_potential.benchmark.studies import Study, run_ablation, run_label_noise
-from pml_potential.benchmark.training import untrained_models
+from pml_potential.benchmark.report.comparison import compare_runs
+from pml_potential.benchmark.report.environment import describe_environment
+from pml_potential.benchmark.report.intervals import confidence_interval
+from pml_potential.benchmark.report.results import read_results
+from pml_potential.benchmark.report.run_analysis import analyze_run
+from pml_potential.benchmark.training.fold_models import untrained_models
 
 _CONSOLE = Console()
 
@@ -155,7 +157,7 @@ def _scale_at_start(config: Config) -> dict[str, Any]:
     data = load_fold_data(config, RUNS / "noise" / "features")
     distances = []
     for fold in range(config.protocol.folds):
-        train, _ = data.fold(fold)
+        train, _ = data.fold(config, fold)
         embeddings = embed(untrained_models(config, train, seed=fold), train, torch.device("cpu"))
         distances.append(embedding_health(embeddings, torch.from_numpy(train.labels)).intra)
     return confidence_interval(distances)

@@ -9,11 +9,11 @@ from benchmarks.glyphs_study.figures import ITERATIONS, draw_figures
 from benchmarks.glyphs_study.settings import GRIDS, RUNS
 from documentation.small_picture import shrink
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC
-from pml_potential.benchmark.records import read_json, write_text
+from pml_potential.benchmark.experiments.studies import Point, Study
+from pml_potential.benchmark.files import read_json, write_text
 from pml_potential.benchmark.report.formatting import interval, number
+from pml_potential.benchmark.report.run_analysis import MEASURES
 from pml_potential.benchmark.report.text_table import TextTable
-from pml_potential.benchmark.run_analysis import MEASURES
-from pml_potential.benchmark.studies import Point, Study
 
 DOCS = Path(__file__).parents[2] / "docs"
 RESULTS = DOCS / "results" / "glyphs_study.json"

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pml_potential.benchmark.config import compose, with_values
-from pml_potential.benchmark.schema import Config
+from pml_potential.benchmark.config.composing import compose, with_values
+from pml_potential.benchmark.config.schema import Config
 
 RUNS = Path("runs") / "glyphs_study"
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pml_potential.benchmark.models.export import load_model
+    from pml_potential.benchmark.training.exported_model import load_model
 
 __all__ = ["load_model"]
 
@@ -11,7 +11,7 @@ __all__ = ["load_model"]
 def __getattr__(name: str) -> Any:
     """Import ``load_model`` when somebody asks for it, for it takes seconds."""
     if name in __all__:
-        from pml_potential.benchmark.models import export
+        from pml_potential.benchmark.training import exported_model
 
-        return getattr(export, name)
+        return getattr(exported_model, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

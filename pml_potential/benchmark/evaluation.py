@@ -1,25 +1,52 @@
 """Judging embeddings: MAP@R, R-precision, precision@1 and Recall@K, by PML's tester and calculator."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from math import nan
+from statistics import mean
 from typing import Any
 
 import torch
+import tqdm
 from pytorch_metric_learning.distances import LpDistance
 from pytorch_metric_learning.testers import GlobalEmbeddingSpaceTester
 from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 from pytorch_metric_learning.utils.inference import CustomKNN, FaissKNN
 from torch import Tensor, nn
 
-from pml_potential.benchmark.labelled_dataset import LabelledDataset
-from pml_potential.benchmark.schema import Config
-from pml_potential.benchmark.silence import without_progress_bars
+from pml_potential.benchmark.config.schema import Config
+from pml_potential.benchmark.data.labelled_tensors import LabelledTensors
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of every validation and test.
+
+    Attributes:
+        title: its name in print.
+        calculate: computes it, called as PML's calculator calls its own methods; None: PML has it.
+    """
+
+    title: str
+    calculate: Callable[..., float] | None = None
+
 
 PRIMARY_METRIC = "mean_average_precision_at_r"
-METRICS = (PRIMARY_METRIC, "r_precision", "precision_at_1")
-"""Mean average precision at R comes first: it is what searches maximise."""
+"""What searches maximise."""
+
+METRICS: Mapping[str, Metric] = {
+    PRIMARY_METRIC: Metric("MAP@R"),
+    "r_precision": Metric("R-precision"),
+    "precision_at_1": Metric("P@1"),
+}
+"""The metrics by their names in PML and in results, in the order of every table."""
+
+TestScores = dict[str, dict[str, float]]
+"""``separated`` and ``concatenated``, each with every metric."""
 
 _EVALUATION_BATCH = 256
 
@@ -47,12 +74,15 @@ class RetrievalCalculator(AccuracyCalculator):
     """
 
     def __init__(self, device: torch.device, recall_at: Sequence[int] = ()) -> None:
-        for k in recall_at:
-            setattr(self, f"calculate_recall_at_{k}", partial(_recall, k))
         self._recall_at = tuple(recall_at)
+        added = {name: metric.calculate for name, metric in METRICS.items() if metric.calculate}
+        added |= {f"recall_at_{k}": partial(_recall, k) for k in recall_at}
+        for name, calculate in added.items():
+            setattr(self, f"calculate_{name}", calculate)
+        self._added = tuple(added)
         knn = FaissKNN() if find_spec("faiss") else CustomKNN(LpDistance(), batch_size=_EVALUATION_BATCH)
         super().__init__(
-            include=(*METRICS, *self._names_of_recall()),
+            include=tuple(dict.fromkeys((*METRICS, *self._added))),
             k="max_bin_count",
             device=device,
             knn_func=knn,
@@ -62,7 +92,7 @@ class RetrievalCalculator(AccuracyCalculator):
 
     def requires_knn(self) -> list[str]:
         """Metrics that look at neighbours."""
-        return [*super().requires_knn(), *self._names_of_recall()]
+        return [*super().requires_knn(), *self._added]
 
     def determine_k(self, bin_counts: Tensor, num_references: int, ref_includes_query: bool) -> int:
         """Neighbours to look for: as many as the largest class has, or the largest K."""
@@ -112,9 +142,6 @@ class RetrievalCalculator(AccuracyCalculator):
         counted = int((others > 0).sum())
         return {metric: value / counted if counted else nan for metric, value in total.items()}
 
-    def _names_of_recall(self) -> tuple[str, ...]:
-        return tuple(f"recall_at_{k}" for k in self._recall_at)
-
 
 def _recall(
     k: int, knn_labels: Tensor, query_labels: Tensor, not_lone_query_mask: Tensor, **_: Any
@@ -135,7 +162,7 @@ def build_tester(device: torch.device, end_of_testing_hook: Any = None) -> Globa
     )
 
 
-def embed(models: dict[str, nn.Module], dataset: LabelledDataset, device: torch.device) -> Tensor:
+def embed(models: dict[str, nn.Module], dataset: LabelledTensors, device: torch.device) -> Tensor:
     """Embed a data set.
 
     Returns:
@@ -178,3 +205,55 @@ def judge(
     if gallery_labels is not None:
         gallery_labels = gallery_labels.to(embeddings.device)
     return calculator.get_accuracy(embeddings, labels, gallery, gallery_labels)
+
+
+def score_on_test_classes(
+    embeddings: list[Tensor],
+    labels: Tensor,
+    queries: int | None = None,
+    recall_at: Sequence[int] = (),
+) -> TestScores:
+    """Judge the models of a cross-validation together on the test set.
+
+    Args:
+        embeddings: for each model, (n, d), l2-normalised.
+        labels: (n,).
+        queries: so many of the first are queries, which look among the others; None: all among all.
+        recall_at: K of each Recall@K.
+
+    Returns:
+        ``separated``: the mean over the models of each metric; ``concatenated``: each metric of the
+        embeddings of all models side by side.
+
+    Examples:
+        >>> model = torch.eye(4).repeat_interleave(2, 0)
+        >>> scores = score_on_test_classes([model, model], torch.arange(4).repeat_interleave(2))
+        >>> scores["concatenated"]["precision_at_1"]
+        1.0
+    """
+
+    def judged(points: Tensor) -> dict[str, float]:
+        if queries is None:
+            return judge(points, labels, recall_at=recall_at)
+        ends = (points[:queries], labels[:queries], points[queries:], labels[queries:])
+        return judge(*ends, recall_at=recall_at)
+
+    each = [judged(points) for points in embeddings]
+    separated = {metric: mean(scores[metric] for scores in each) for metric in each[0]}
+    # One model is its own concatenation; a large test set takes minutes to judge.
+    together = each[0] if len(embeddings) == 1 else judged(torch.cat(embeddings, dim=1))
+    return {"separated": separated, "concatenated": together}
+
+
+@contextmanager
+def without_progress_bars() -> Iterator[None]:
+    """Draw no tqdm bar inside: PML's trainers and testers have no argument that turns theirs off."""
+    original = tqdm.tqdm
+    vars(tqdm)["tqdm"] = partial(original, disable=True)
+    try:
+        with warnings.catch_warnings():
+            # PML formats the loss, a tensor that requires grad, for its bar.
+            warnings.filterwarnings("ignore", message="Converting a tensor with requires_grad")
+            yield
+    finally:
+        vars(tqdm)["tqdm"] = original

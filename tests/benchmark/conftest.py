@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from tiny import tiny_config
 
-from pml_potential.benchmark.experiment import run_experiment
-from pml_potential.benchmark.folds import FoldData, load_fold_data
-from pml_potential.benchmark.schema import Config
+from pml_potential.benchmark.config.schema import Config
+from pml_potential.benchmark.data.folds import FoldData, load_fold_data
+from pml_potential.benchmark.experiments.experiment import run_experiment
+from tests.benchmark.tiny import tiny_config
 
 TRIALS = "protocol.study={trials: 4, startup_trials: 2}"
 

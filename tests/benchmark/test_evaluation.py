@@ -8,9 +8,8 @@ from scipy import stats
 from torch import Tensor
 
 from pml_potential.benchmark import evaluation
-from pml_potential.benchmark.evaluation import METRICS, judge
-from pml_potential.benchmark.reproduction import score_on_test_classes
-from pml_potential.benchmark.results import confidence_interval
+from pml_potential.benchmark.evaluation import METRICS, judge, score_on_test_classes
+from pml_potential.benchmark.report.intervals import confidence_interval
 
 MAP_AT_R, R_PRECISION, PRECISION_AT_1 = METRICS
 

@@ -1,7 +1,8 @@
 """The quick benchmark at the smallest size that still runs every step."""
 
-from pml_potential.benchmark.config import compose
-from pml_potential.benchmark.schema import Config
+from pml_potential.benchmark.config.composing import compose
+from pml_potential.benchmark.config.schema import Config
+from pml_potential.benchmark.training.names import check_names
 
 PRESETS = {
     "protocol": "quick",
@@ -20,4 +21,4 @@ TINY = (
 
 
 def tiny_config(*assignments: str, loss: str = "potential_field") -> Config:
-    return compose(PRESETS | {"loss": loss}, [*TINY, *assignments])
+    return compose(PRESETS | {"loss": loss}, [*TINY, *assignments], check_names)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pml_potential.benchmark.records import read_json
+from pml_potential.benchmark.files import read_json
 
 COMMAND = [sys.executable, "-m", "pml_potential"]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "160"}

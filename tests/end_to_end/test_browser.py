@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import call, reference_run
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.end_to_end.command import call, reference_run
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]

@@ -5,12 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from command import call, reference_run
 from typer.testing import CliRunner
 
 from pml_potential import __version__
-from pml_potential.benchmark.cli import app
+from pml_potential.benchmark.commands.app import app
 from pml_potential.benchmark.report.formatting import METRIC_NAMES, interval
+from tests.end_to_end.command import call, reference_run
 
 
 def test_help_names_the_commands() -> None:

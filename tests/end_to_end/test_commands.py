@@ -5,17 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command import TINY, call
 from PIL import Image
 
 from pml_potential.benchmark import load_model
-from pml_potential.benchmark.config import read_saved
-from pml_potential.benchmark.datasets import load_glyphs
+from pml_potential.benchmark.config.composing import read_saved
+from pml_potential.benchmark.config.run_folder import RunFolder, fold_folder
+from pml_potential.benchmark.data.datasets import load_glyphs
+from pml_potential.benchmark.data.folds import load_fold_data
 from pml_potential.benchmark.evaluation import embed
-from pml_potential.benchmark.folds import load_fold_data
-from pml_potential.benchmark.records import read_json
-from pml_potential.benchmark.reproduction import reproduction_folder
-from pml_potential.benchmark.training import best_models, device_for_training
+from pml_potential.benchmark.files import read_json
+from pml_potential.benchmark.models.device import training_device
+from pml_potential.benchmark.training.fold_models import best_models
+from tests.end_to_end.command import TINY, call
 
 SETTINGS = [word for part in TINY if "=" in part and "study" not in part for word in ("--set", part)]
 
@@ -48,9 +49,9 @@ def test_an_exported_model_embeds_as_it_did_in_the_run(trained: Path, tmp_path: 
     found = load_model(tmp_path / "model").embed([Image.fromarray(x) for x in glyphs.images[:5]])
     config = read_saved(trained / "config.yaml")
     data = load_fold_data(config, tmp_path / "features")
-    models = best_models(config, data.test, reproduction_folder(trained, 1) / "fold_1")
-    five = data.for_evaluation(np.arange(5))
-    torch.testing.assert_close(found.cpu(), embed(models, five, device_for_training()).cpu())
+    models = best_models(config, 1, fold_folder(RunFolder(trained).reproduction(1), 1))
+    five = data.for_evaluation(config, np.arange(5))
+    torch.testing.assert_close(found.cpu(), embed(models, five, training_device()).cpu())
 
 
 @pytest.mark.parametrize(

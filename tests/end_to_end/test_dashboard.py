@@ -12,7 +12,8 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
-from command import reference_run
+
+from tests.end_to_end.command import reference_run
 
 COMMAND = str(Path(sys.executable).with_name("optuna-dashboard"))
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import Ended, reference_run, run_tiny, start_tiny
-from watch import Watch
 
-from pml_potential.benchmark.records import read_json
+from pml_potential.benchmark.files import read_json
+from tests.end_to_end.command import Ended, reference_run, run_tiny, start_tiny
+from tests.end_to_end.watch import Watch
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from watch import Watch
 
-from pml_potential.benchmark.config import compose
-from pml_potential.benchmark.experiment import run_experiment
-from pml_potential.benchmark.records import read_json
-from pml_potential.benchmark.schema import Config
+from pml_potential.benchmark.config.composing import compose
+from pml_potential.benchmark.config.schema import Config
+from pml_potential.benchmark.experiments.experiment import run_experiment
+from pml_potential.benchmark.files import read_json
+from tests.end_to_end.watch import Watch
 
 KILLS = 20
 TRIALS, REPRODUCTIONS, FOLDS = 4, 2, 2
@@ -61,7 +61,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
     folder = tmp_path_factory.mktemp("killed") / "run"
     context = multiprocessing.get_context("forkserver")
     # A process of its own each time, forked from one that has done the imports.
-    context.set_forkserver_preload(["pml_potential.benchmark.experiment", "torch", "test_kills"])
+    context.set_forkserver_preload(["pml_potential.benchmark.experiments.experiment", "torch", __name__])
     output = folder.parent / "output"
     watch = Watch(folder)
     moments = random.Random(1)

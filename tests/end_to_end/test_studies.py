@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from command import TINY, call
 from typer.testing import CliRunner
 
-from pml_potential.benchmark.cli import app
-from pml_potential.benchmark.records import read_json
+from pml_potential.benchmark.commands.app import app
+from pml_potential.benchmark.files import read_json
+from tests.end_to_end.command import TINY, call
 
 SETTINGS = [word for part in TINY if "=" in part for word in ("--set", part)]
 RANDOM = ["--set", "protocol.study={trials: 1, startup_trials: 1}"]

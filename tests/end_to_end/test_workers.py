@@ -11,13 +11,13 @@ from typing import Any
 
 import optuna
 import pytest
-from command import COMMAND, ENVIRONMENT, Ended, call
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
-from postgres import postgres
-from watch import Watch
 
-from pml_potential.benchmark.records import read_json
+from pml_potential.benchmark.files import read_json
+from tests.end_to_end.command import COMMAND, ENVIRONMENT, Ended, call
+from tests.end_to_end.postgres import postgres
+from tests.end_to_end.watch import Watch
 
 TRIALS, FOLDS, REPRODUCTIONS = 5, 2, 2
 SETTINGS = [

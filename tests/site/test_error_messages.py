@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from error_messages import entries_of, messages_below, messages_in
+
+from tests.site.error_messages import entries_of, messages_below, messages_in
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "troubleshooting.md"

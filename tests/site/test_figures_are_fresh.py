@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from documentation.figures import IMAGES, ROOT, draw, outdated, recorded, unrecorded
-from pml_potential.benchmark.records import write_json
+from pml_potential.benchmark.files import write_json
 
 COMMAND = "python draw.py"
 SOURCE = f"open('{IMAGES.as_posix()}/dot.png', 'w').write('red')"

@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 from documentation.command_help import commands_page
 from documentation.configuration_keys import configuration_page
 from documentation.pages import PAGES
-from pml_potential.benchmark.cli import app
-from pml_potential.benchmark.config import compose
-from pml_potential.benchmark.schema import ConfigError
+from pml_potential.benchmark.commands.app import app
+from pml_potential.benchmark.config.composing import compose
+from pml_potential.benchmark.config.schema import ConfigError
 
 PRESETS = {"protocol": "quick", "dataset": "glyphs", "model": "small_cnn", "loss": "potential_field"}
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from built_site import ROOT, Parsed, pages, parse, site_folder
+
+from tests.site.built_site import ROOT, Parsed, pages, parse, site_folder
 
 ELSEWHERE = {"http", "https", "mailto", "data"}
 SOURCE_FOLDERS = "pml_potential|benchmarks|benchmarker_configs|documentation|docs|examples|tests"

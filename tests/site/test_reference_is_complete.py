@@ -6,17 +6,18 @@ from collections import defaultdict
 from typing import Any
 
 import pytest
-from built_site import pages
+
+from tests.site.built_site import pages
 
 PACKAGES = [
     "pml_potential",
     "pml_potential.losses",
     "pml_potential.analysis",
     "pml_potential.benchmark",
-    "pml_potential.benchmark.datasets",
+    "pml_potential.benchmark.data.datasets",
     "pml_potential.benchmark.models",
     "pml_potential.benchmark.report",
-    "pml_potential.benchmark.studies",
+    "pml_potential.benchmark.experiments.studies",
 ]
 PUBLIC = {
     f"{package}.{name}": getattr(importlib.import_module(package), name)

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from built_site import pages, site_folder
 from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+
+from tests.site.built_site import pages, site_folder
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]

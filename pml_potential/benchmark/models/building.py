@@ -2,8 +2,8 @@
 
 from torch import nn
 
+from pml_potential.benchmark.config.schema import Model
 from pml_potential.benchmark.models.trunks import build_trunk
-from pml_potential.benchmark.schema import Model
 
 
 def build_models(model: Model, channels: int, pretrained: bool = True) -> dict[str, nn.Module]:
@@ -23,7 +23,7 @@ def build_models(model: Model, channels: int, pretrained: bool = True) -> dict[s
             images or the pooling, or its weights cannot be loaded.
 
     Examples:
-        >>> from pml_potential.benchmark.schema import Optimizer
+        >>> from pml_potential.benchmark.config.schema import Optimizer
         >>> adam = Optimizer(name="Adam", lr=1e-3)
         >>> model = Model(
         ...     trunk="small_cnn", embedding_size=8, trunk_optimizer=adam, embedder_optimizer=adam

@@ -4,10 +4,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from pml_potential.benchmark.models.optional_library import import_library
+from pml_potential.benchmark.config.optional_library import import_library
+from pml_potential.benchmark.config.schema import Model
 from pml_potential.benchmark.models.pooling import GlobalPool, Pooling
 from pml_potential.benchmark.models.weights import load_weights
-from pml_potential.benchmark.schema import Model
 
 _NEEDED_BY = "model.trunk: 'efficientnet_lite0'"
 

@@ -2,9 +2,9 @@
 
 from torch import nn
 
+from pml_potential.benchmark.config.schema import ConfigError, Model
 from pml_potential.benchmark.models.pooling import GlobalPool
 from pml_potential.benchmark.models.weights import load_weights
-from pml_potential.benchmark.schema import ConfigError, Model
 
 
 def small_cnn(model: Model, channels: int, pretrained: bool) -> nn.Module:

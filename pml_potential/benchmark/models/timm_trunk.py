@@ -4,10 +4,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from pml_potential.benchmark.models.optional_library import import_library
+from pml_potential.benchmark.config.nearest import did_you_mean
+from pml_potential.benchmark.config.optional_library import import_library
+from pml_potential.benchmark.config.schema import ConfigError, Model
 from pml_potential.benchmark.models.weights import load_weights
-from pml_potential.benchmark.nearest import did_you_mean
-from pml_potential.benchmark.schema import ConfigError, Model
 
 _NAMES_OF_POOLING = {"avg": "avg", "max": "max", "avg_max": "avgmax"}
 _MEANS = {"avg", "fast", "fastavg"}

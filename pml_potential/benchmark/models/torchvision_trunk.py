@@ -4,11 +4,11 @@ from typing import Any
 
 from torch import nn
 
-from pml_potential.benchmark.models.optional_library import import_library
+from pml_potential.benchmark.config.nearest import did_you_mean
+from pml_potential.benchmark.config.optional_library import import_library
+from pml_potential.benchmark.config.schema import ConfigError, Model
 from pml_potential.benchmark.models.pooling import GlobalPool
 from pml_potential.benchmark.models.weights import load_weights
-from pml_potential.benchmark.nearest import did_you_mean
-from pml_potential.benchmark.schema import ConfigError, Model
 
 
 def torchvision_trunk(model: Model, name: str, pretrained: bool) -> nn.Module:

@@ -1,8 +1,13 @@
 """Trunks by name: networks from several libraries behind one function."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
 import torch
 from torch import nn
 
+from pml_potential.benchmark.config.nearest import did_you_mean
+from pml_potential.benchmark.config.schema import ConfigError, Crop, Model
 from pml_potential.benchmark.models.bn_inception import bn_inception
 from pml_potential.benchmark.models.efficientnet_lite import efficientnet_lite0
 from pml_potential.benchmark.models.small_cnn import small_cnn
@@ -11,11 +16,36 @@ from pml_potential.benchmark.models.torchvision_trunk import (
     check_torchvision_name,
     torchvision_trunk,
 )
-from pml_potential.benchmark.nearest import did_you_mean
-from pml_potential.benchmark.schema import ConfigError, Crop, Model
 
-_OWN_NAMES = ("small_cnn", "bn_inception", "efficientnet_lite0")
 _IMAGENET_SIZE = 224
+
+
+@dataclass(frozen=True)
+class OwnTrunk:
+    """A network of this package.
+
+    Attributes:
+        build: builds it from the model's section, the colour channels, and whether to load weights.
+        any_channels: whether it takes images of any number of channels; others take three.
+    """
+
+    build: Callable[[Model, int, bool], nn.Module]
+    any_channels: bool = False
+
+
+OWN_TRUNKS: Mapping[str, OwnTrunk] = {
+    "small_cnn": OwnTrunk(small_cnn, any_channels=True),
+    "bn_inception": OwnTrunk(lambda model, _channels, pretrained: bn_inception(model, pretrained)),
+    "efficientnet_lite0": OwnTrunk(
+        lambda model, _channels, pretrained: efficientnet_lite0(model, pretrained)
+    ),
+}
+"""The networks of this package, by their names in configurations."""
+
+
+def takes_any_channels(name: str) -> bool:
+    """Whether a trunk takes images of any number of channels."""
+    return name in OWN_TRUNKS and OWN_TRUNKS[name].any_channels
 
 
 def build_trunk(model: Model, channels: int, pretrained: bool = True) -> tuple[nn.Module, int]:
@@ -36,7 +66,7 @@ def build_trunk(model: Model, channels: int, pretrained: bool = True) -> tuple[n
     """
     check_trunk_name(model.trunk)
     seen = channels if model.input is None else 3
-    if model.trunk != "small_cnn" and seen != 3:
+    if seen != 3 and not takes_any_channels(model.trunk):
         raise ConfigError(
             f"model.input is null, so that images keep their {channels} channel, and {model.trunk!r} "
             "takes 3; give the mean and std that it was trained with",
@@ -59,8 +89,7 @@ def check_trunk_name(name: str) -> None:
     """Raise unless there is a trunk of this name.
 
     Args:
-        name: ``small_cnn``, ``bn_inception``, ``efficientnet_lite0``, ``timm/NAME`` or
-            ``torchvision/NAME``.
+        name: one of ``OWN_TRUNKS``, ``timm/NAME`` or ``torchvision/NAME``.
 
     Raises:
         ConfigError: There is none, or the library that would have it is not installed.
@@ -69,18 +98,18 @@ def check_trunk_name(name: str) -> None:
         >>> check_trunk_name("smal_cnn")
         Traceback (most recent call last):
         ...
-        pml_potential.benchmark.schema.ConfigError: model.trunk: there is no 'smal_cnn', did you mean
-        'small_cnn'? There are 'small_cnn', 'bn_inception', 'efficientnet_lite0', 'timm/NAME' and
-        'torchvision/NAME'
+        pml_potential.benchmark.config.schema.ConfigError: model.trunk: there is no 'smal_cnn', did
+        you mean 'small_cnn'? There are 'small_cnn', 'bn_inception', 'efficientnet_lite0', 'timm/NAME'
+        and 'torchvision/NAME'
     """
     library, slash, rest = name.partition("/")
     if slash and library == "timm":
         check_timm_name(rest)
     elif slash and library == "torchvision":
         check_torchvision_name(rest)
-    elif name not in _OWN_NAMES:
-        near = did_you_mean(name, [*_OWN_NAMES, f"timm/{rest}", f"torchvision/{rest}"])
-        own = ", ".join(repr(own) for own in _OWN_NAMES)
+    elif name not in OWN_TRUNKS:
+        near = did_you_mean(name, [*OWN_TRUNKS, f"timm/{rest}", f"torchvision/{rest}"])
+        own = ", ".join(repr(own) for own in OWN_TRUNKS)
         raise ConfigError(
             f"model.trunk: there is no {name!r}{near or '.'} There are {own}, 'timm/NAME' and "
             "'torchvision/NAME'",
@@ -117,10 +146,7 @@ def _build(model: Model, channels: int, pretrained: bool) -> tuple[nn.Module, in
         return network, image_size(network)
     if library == "torchvision":
         return torchvision_trunk(model, name, pretrained), _IMAGENET_SIZE
-    if library == "small_cnn":
-        return small_cnn(model, channels, pretrained), _IMAGENET_SIZE
-    build = bn_inception if library == "bn_inception" else efficientnet_lite0
-    return build(model, pretrained), _IMAGENET_SIZE
+    return OWN_TRUNKS[model.trunk].build(model, channels, pretrained), _IMAGENET_SIZE
 
 
 def _count_features(trunk: nn.Module, channels: int, size: int) -> int:

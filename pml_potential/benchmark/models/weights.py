@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pml_potential.benchmark.models.optional_library import import_library
-from pml_potential.benchmark.schema import ConfigError
+from pml_potential.benchmark.config.optional_library import import_library
+from pml_potential.benchmark.config.schema import ConfigError
 
 LOGGER = logging.getLogger(__name__)
 

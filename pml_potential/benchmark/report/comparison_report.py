@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pml_potential.benchmark.comparison import Comparison
-from pml_potential.benchmark.pairwise_tests import Difference
-from pml_potential.benchmark.records import write_text
+from pml_potential.benchmark.files import write_text
 from pml_potential.benchmark.report import figures
+from pml_potential.benchmark.report.comparison import Comparison
 from pml_potential.benchmark.report.formatting import metric_names, p_value, signed_interval
 from pml_potential.benchmark.report.markdown import score_table
 from pml_potential.benchmark.report.page import PageFigure, render_page
+from pml_potential.benchmark.report.pairwise_tests import Difference
+from pml_potential.benchmark.report.results import embedding_kinds
 from pml_potential.benchmark.report.text_table import TextTable
 
 _METHOD = (
@@ -42,6 +43,7 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
         "comparison.html.j2",
         comparison=comparison,
         first=comparison.runs[0].results,
+        shown_kinds=embedding_kinds(comparison.runs[0].results),
         metrics=metric_names(comparison.runs[0].results),
         caption=_caption(comparison),
         figure=PageFigure.of("test-map-at-r", figures.scores_of_runs(comparison)),

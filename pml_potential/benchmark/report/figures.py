@@ -7,9 +7,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from pml_potential.benchmark.comparison import Comparison
+from pml_potential.benchmark.evaluation import PRIMARY_METRIC
+from pml_potential.benchmark.report.comparison import Comparison
+from pml_potential.benchmark.report.results import embedding_kinds
 
-_PRIMARY = "mean_average_precision_at_r"
 _BLUE, _ORANGE, _GREY, _RED = "#2a6fbb", "#d9822b", "#7f8a96", "#d43d3d"
 _FOLD_COLOURS = (_BLUE, _ORANGE, "#3c9d6b", "#b065a3", "#9a8560", "#3f9aa8")
 _LAYOUT = {
@@ -114,7 +115,7 @@ def learning_curves(
     named: set[int] = set()
     for name, folds in pieces:
         for number, fold in enumerate(folds):
-            line = {entry["epoch"]: entry[_PRIMARY] for entry in fold["history"]}
+            line = {entry["epoch"]: entry[PRIMARY_METRIC] for entry in fold["history"]}
             lines.append(line)
             figure.add_scatter(
                 x=list(line),
@@ -152,12 +153,10 @@ def _scored(results: dict[str, Any]) -> list[dict[str, Any]]:
 def scores_of_runs(comparison: Comparison) -> go.Figure:
     """Test MAP@R of each run: every reproduction, and the mean with its 95% interval."""
     runs = comparison.runs[::-1]
-    kinds = ["separated"]
-    if runs[0].results["config"]["protocol"]["folds"] > 1:
-        kinds.append("concatenated")
+    kinds = embedding_kinds(runs[0].results)
     figure = go.Figure(layout=_LAYOUT | {"height": 160 + 70 * len(runs)})
     for kind, colour in zip(kinds, (_BLUE, _ORANGE), strict=False):
-        scores = [run.results["test"]["trained"][kind][_PRIMARY] for run in runs]
+        scores = [run.results["test"]["trained"][kind][PRIMARY_METRIC] for run in runs]
         # Both kinds of a run share its band, the one above the other.
         places = [place + (0.16 if kind == "separated" else -0.16) for place in range(len(runs))]
         figure.add_scatter(

@@ -4,11 +4,9 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-METRIC_NAMES = {
-    "mean_average_precision_at_r": "MAP@R",
-    "r_precision": "R-precision",
-    "precision_at_1": "P@1",
-}
+from pml_potential.benchmark.evaluation import METRICS
+
+METRIC_NAMES = {name: metric.title for name, metric in METRICS.items()}
 """The metrics' names in print, in the order of the columns."""
 
 
@@ -49,7 +47,7 @@ def number(value: Any) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Wall time.
+    """A length of time in words.
 
     Examples:
         >>> duration(61.2), duration(7322)
@@ -58,6 +56,17 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def clock(seconds: float) -> str:
+    """Time that is left, as a clock shows it.
+
+    Examples:
+        >>> clock(9.6), clock(605)
+        ('0:10', '10:05')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"
 
 
 def signed_interval(value: float | None, limits: tuple[float, float] | None, digits: int = 4) -> str:

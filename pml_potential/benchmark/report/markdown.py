@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pml_potential.benchmark.report.formatting import interval, metric_names
+from pml_potential.benchmark.report.results import embedding_kinds
 from pml_potential.benchmark.report.text_table import TextTable
 
 
@@ -27,9 +28,8 @@ def score_table(names: Sequence[str], runs: Sequence[dict[str, Any]]) -> TextTab
     tested = [(name, run["test"]["trained"]) for name, run in zip(names, runs, strict=True)]
     tested.append(("untrained", runs[0]["test"]["untrained"]))
     rows = [
-        [name, kind, *(interval(scores[metric]) for metric in metrics)]
+        [name, kind, *(interval(kinds[kind][metric]) for metric in metrics)]
         for name, kinds in tested
-        for kind, scores in kinds.items()
-        if kind == "separated" or runs[0]["config"]["protocol"]["folds"] > 1
+        for kind in embedding_kinds(runs[0])
     ]
     return TextTable(["loss", "embeddings", *metrics.values()], rows, text_columns=2)

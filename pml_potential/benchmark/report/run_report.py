@@ -5,10 +5,11 @@ from typing import Any
 
 import yaml
 
-from pml_potential.benchmark.records import write_text
+from pml_potential.benchmark.files import write_text
 from pml_potential.benchmark.report import figures
 from pml_potential.benchmark.report.formatting import metric_names
 from pml_potential.benchmark.report.page import PageFigure, render_page
+from pml_potential.benchmark.report.results import embedding_kinds
 
 
 def write_report(results: dict[str, Any], folder: Path) -> Path:
@@ -24,6 +25,7 @@ def write_report(results: dict[str, Any], folder: Path) -> Path:
     page = render_page(
         "report.html.j2",
         results=results,
+        shown_kinds=embedding_kinds(results),
         metrics=metric_names(results),
         configuration=yaml.safe_dump(results["config"], sort_keys=False, allow_unicode=True),
         figures=_figures(results),

@@ -9,8 +9,8 @@ from pytorch_metric_learning.trainers import MetricLossOnly
 from torch import nn
 from torch.utils.data import TensorDataset
 
+from pml_potential.benchmark.config.schema import Input, Model, Optimizer
 from pml_potential.benchmark.models import build_models
-from pml_potential.benchmark.schema import Input, Model, Optimizer
 
 ADAM = Optimizer(name="Adam", lr=1e-2)
 TRUNKS = [

@@ -6,13 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pml_potential.benchmark.config import compose, preset_names
-from pml_potential.benchmark.datasets import LabelledImages, load_glyphs
+from pml_potential.benchmark.config.composing import compose
+from pml_potential.benchmark.config.presets import preset_names
+from pml_potential.benchmark.config.schema import Config
+from pml_potential.benchmark.data.datasets import load_glyphs
+from pml_potential.benchmark.data.folds import divide
+from pml_potential.benchmark.data.images import ImageArrays
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC
-from pml_potential.benchmark.folds import divide
 from pml_potential.benchmark.models import build_models, check_image_size
-from pml_potential.benchmark.schema import Config
-from pml_potential.benchmark.training import train_fold
+from pml_potential.benchmark.training.fold import train_fold
 
 
 def composed(model: str, protocol: str = "quick", *assignments: str) -> Config:
@@ -71,7 +73,7 @@ def test_every_preset_trains_a_step_and_is_judged(model: str, tmp_path: Path) ->
     )
     glyphs = load_glyphs()
     chosen = np.flatnonzero((glyphs.labels < 8) & (np.arange(len(glyphs.labels)) % 32 < 4))
-    few = LabelledImages("few", glyphs.images[chosen], glyphs.labels[chosen], glyphs.class_names[:8])
+    few = ImageArrays("few", glyphs.images[chosen], glyphs.labels[chosen], glyphs.class_names[:8])
     data = divide(config, few, tmp_path / "features")
-    result = train_fold(config, *data.fold(0), tmp_path / "fold", 0, lambda *_: None)
+    result = train_fold(config, *data.fold(config, 0), tmp_path / "fold", 0, lambda *_: None)
     assert 0 < result.history[0][PRIMARY_METRIC] <= 1

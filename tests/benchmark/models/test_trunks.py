@@ -11,17 +11,12 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from pml_potential.benchmark.datasets import load_glyphs
+from pml_potential.benchmark.config.schema import ConfigError, Crop, Input, Model, Optimizer
+from pml_potential.benchmark.data.datasets import load_glyphs
+from pml_potential.benchmark.data.transforms import evaluation_transform
 from pml_potential.benchmark.evaluation import judge
-from pml_potential.benchmark.models import (
-    build_models,
-    build_trunk,
-    check_image_size,
-    check_trunk_name,
-)
+from pml_potential.benchmark.models import build_models, build_trunk, check_image_size, check_trunk_name
 from pml_potential.benchmark.models.weights import weights_hash
-from pml_potential.benchmark.schema import ConfigError, Crop, Input, Model, Optimizer
-from pml_potential.benchmark.transforms import evaluation_transform
 
 ADAM = Optimizer(name="Adam", lr=1e-3)
 IMAGENET = Input(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))

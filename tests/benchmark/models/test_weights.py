@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from pml_potential.benchmark.config.schema import Input, Model, Optimizer
 from pml_potential.benchmark.models import build_trunk
 from pml_potential.benchmark.models.weights import WeightsError, load_weights, weights_hash
-from pml_potential.benchmark.schema import Input, Model, Optimizer
 
 ADAM = Optimizer(name="Adam", lr=1e-3)
 

@@ -1,0 +1,68 @@
+"""The options that several commands share."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pml_potential.benchmark.commands.errors import fail
+from pml_potential.benchmark.config.composing import compose
+from pml_potential.benchmark.config.schema import Config
+from pml_potential.benchmark.training.names import check_names
+
+Preset = Annotated[str | None, typer.Argument(metavar="[PROTOCOL]", help="Short for --protocol.")]
+ProtocolName = Annotated[str | None, typer.Option(help="How losses are judged.")]
+DatasetName = Annotated[str, typer.Option(help="The images.")]
+ModelName = Annotated[str, typer.Option(help="The network.")]
+LossName = Annotated[str, typer.Option(help="The loss, with its search.")]
+LossNames = Annotated[
+    list[str] | None, typer.Option("--loss", help="A loss; give the option once for each of several.")
+]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Any value of the configuration."),
+]
+Folder = Annotated[
+    Path | None, typer.Option(help="Folder of the run. Default: runs/ and the presets' names.")
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Database that Optuna keeps the studies in, such as postgresql+psycopg://user@host/name, "
+        "or path of a journal file. Default: a SQLite file in the folder of the run.",
+    ),
+]
+FoldProcesses = Annotated[
+    int,
+    typer.Option(min=1, help="Folds to train at a time, each in a process, with the next of the GPUs."),
+]
+Heartbeat = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help="Seconds between signs of life; a trial without one for three times as long is handed on.",
+    ),
+]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
+
+
+def presets_of(
+    preset: str | None, protocol: str | None, dataset: str, model: str, loss: str
+) -> dict[str, str]:
+    """Names of presets, by kind."""
+    if preset is not None and protocol is not None and preset != protocol:
+        fail(f"the protocol is given twice, as {preset!r} and as --protocol {protocol!r}")
+    chosen = protocol or preset or "quick"
+    return {"protocol": chosen, "dataset": dataset, "model": model, "loss": loss}
+
+
+def default_folder(presets: dict[str, str]) -> Path:
+    """Where the run of these presets goes."""
+    return Path("runs") / "-".join(Path(name).stem for name in presets.values())
+
+
+def composed(presets: dict[str, str], assignments: Sequence[str] | None) -> Config:
+    """The configuration of these presets and values, with every name looked up."""
+    return compose(presets, assignments or [], check_names)

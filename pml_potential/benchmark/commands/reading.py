@@ -1,0 +1,83 @@
+"""The commands about runs that have ended: export, report, analyze and compare."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from pml_potential.benchmark.commands.errors import errors_in_words, stoppable
+from pml_potential.benchmark.commands.tables import result_table
+from pml_potential.benchmark.config.run_folder import RunFolder
+from pml_potential.benchmark.report import comparison_in_markdown, write_comparison, write_report
+from pml_potential.benchmark.report.comparison import compare_runs
+from pml_potential.benchmark.report.formatting import interval
+from pml_potential.benchmark.report.results import best_config, read_results
+from pml_potential.benchmark.report.run_analysis import MEASURES, analyze_run
+from pml_potential.benchmark.training.exporting import export_from_run
+
+
+def export(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run that has ended.")],
+    target: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the model goes.")],
+    reproduction: Annotated[int, typer.Option(min=1, help="Which reproduction.")] = 1,
+    fold: Annotated[int, typer.Option(min=1, help="Which of its models.")] = 1,
+) -> None:
+    """Write a trained model, ready for pml_potential.benchmark.load_model."""
+    with errors_in_words():
+        config = best_config(run_folder, read_results(run_folder))
+        export_from_run(RunFolder(run_folder), config, reproduction - 1, fold - 1, target)
+    Console().print(f"Model: {target}", highlight=False, soft_wrap=True)
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder of a run that has ended.")],
+) -> None:
+    """Write the report of a run again from its results.json."""
+    with errors_in_words():
+        results = read_results(folder)
+        page = write_report(results, RunFolder(folder).report)
+    console = Console()
+    console.print(result_table(results))
+    console.print(f"Report: {page}", highlight=False, soft_wrap=True)
+
+
+def analyze(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs that ended.")],
+) -> None:
+    """Measure trained models: proxies, convergence, health of the embedding; and draw them.
+
+    Every number is the mean and the 95% interval over the reproductions. Each run gets a folder
+    analysis, with analysis.json, a retrieval sheet and, for a field loss, a map of its field.
+    """
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
+    table.add_column("measure", no_wrap=True)
+    rows: dict[str, list[str]] = {name: [] for name in MEASURES}
+    console = Console()
+    for folder in runs:
+        with stoppable(console, folder):
+            found = analyze_run(folder)
+        table.add_column(f"{found['loss']}\n{folder.name}", justify="right", no_wrap=True)
+        for name, cells in rows.items():
+            value = found["measures"][name]
+            cells.append("–" if value is None else interval(value))
+    for name, cells in rows.items():
+        table.add_row(MEASURES[name], *cells)
+    console.print(table)
+    for folder in runs:
+        console.print(f"Analysis: {RunFolder(folder).analysis}", highlight=False, soft_wrap=True)
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs that ended.")],
+    folder: Annotated[Path, typer.Option(help="Where the comparison goes.")] = Path("comparison"),
+) -> None:
+    """Compare losses: a leaderboard, and which differences are more than chance."""
+    with errors_in_words():
+        comparison = compare_runs(runs)
+        page = write_comparison(comparison, folder)
+    console = Console()
+    console.print(comparison_in_markdown(comparison), highlight=False, markup=False, soft_wrap=True)
+    console.print(f"\nComparison: {page}", highlight=False, soft_wrap=True)

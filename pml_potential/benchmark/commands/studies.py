@@ -1,0 +1,126 @@
+"""The commands about studies: each parses what a person typed and calls one function."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+from rich.console import Console
+
+from pml_potential.benchmark.commands.errors import errors_in_words, fail, stoppable
+from pml_potential.benchmark.commands.options import (
+    Assignments,
+    DatasetName,
+    FoldProcesses,
+    LossName,
+    LossNames,
+    ModelName,
+    composed,
+    presets_of,
+)
+from pml_potential.benchmark.config.schema import ConfigError
+from pml_potential.benchmark.experiments.experiment import Sharing
+from pml_potential.benchmark.experiments.studies.ablation import GRIDS, run_ablation
+from pml_potential.benchmark.experiments.studies.label_noise import LEVELS, run_label_noise
+from pml_potential.benchmark.experiments.studies.study import JUDGED_ON, Study, write_study
+
+study_app = typer.Typer(
+    help="Run many settings that differ in one value, and plot the scores along it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+ProtocolName = Annotated[str, typer.Option(help="How losses are judged.")]
+Folder = Annotated[Path | None, typer.Option(help="Folder of the study. Default: in runs/.")]
+
+
+@study_app.command("noise")
+def noise(
+    losses: LossNames = None,
+    levels: Annotated[
+        str, typer.Option(metavar="SHARES", help="Shares of wrong training labels.")
+    ] = ", ".join(f"{level:g}" for level in LEVELS),
+    protocol: ProtocolName = "quick",
+    dataset: DatasetName = "glyphs",
+    model: ModelName = "small_cnn",
+    assignments: Assignments = None,
+    folder: Folder = None,
+    fold_processes: FoldProcesses = 1,
+) -> None:
+    """Show how losses fall under label noise; the same command goes on with what was interrupted.
+
+    Each loss is searched on clean labels, and trained at the other levels with the best of these
+    hyperparameters.
+    """
+    folder = folder or Path("runs") / f"noise-{protocol}-{dataset}-{model}"
+    with errors_in_words():
+        configs = {
+            Path(loss).stem: composed(presets_of(None, protocol, dataset, model, loss), assignments)
+            for loss in losses or ["potential_field", "contrastive"]
+        }
+        shares = _values(levels)
+    console = Console()
+
+    def run(write: Callable[[Study], None]) -> Study:
+        sharing = Sharing(fold_processes=fold_processes)
+        return run_label_noise(configs, folder, console, shares, sharing, write)
+
+    _show(run, folder, console)
+
+
+@study_app.command("ablation")
+def ablation(
+    path: Annotated[str, typer.Argument(metavar="PATH", help="Dotted path of the value to vary.")],
+    values: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VALUES",
+            help=f"What to put there, such as '1, 2, 5'. Default: the papers' grids of "
+            f"{', '.join(GRIDS)}.",
+        ),
+    ] = None,
+    protocol: ProtocolName = "quick",
+    dataset: DatasetName = "glyphs",
+    model: ModelName = "small_cnn",
+    loss: LossName = "potential_field",
+    assignments: Assignments = None,
+    folder: Folder = None,
+    fold_processes: FoldProcesses = 1,
+) -> None:
+    """Show what one value does, all others fixed; the same command goes on with what was interrupted.
+
+    Nothing is searched: the other values are those of the presets and of --set.
+    """
+    if values is None and path not in GRIDS:
+        fail(f"--values is missing: there is no published grid for {path!r}")
+    folder = folder or Path("runs") / f"ablation-{path}-{protocol}-{dataset}-{model}-{Path(loss).stem}"
+    with errors_in_words():
+        config = composed(presets_of(None, protocol, dataset, model, loss), assignments)
+        chosen = list(GRIDS[path]) if values is None else _values(values)
+    console = Console()
+
+    def run(write: Callable[[Study], None]) -> Study:
+        sharing = Sharing(fold_processes=fold_processes)
+        return run_ablation(config, path, chosen, folder, console, sharing, after_each=write)
+
+    _show(run, folder, console)
+
+
+def _values(text: str) -> list[Any]:
+    try:
+        found = yaml.safe_load(f"[{text}]")
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{text!r} is no list of values, such as '1, 2, 5': {error}") from error
+    return list(found)
+
+
+def _show(run: Callable[[Callable[[Study], None]], Study], folder: Path, console: Console) -> None:
+    with stoppable(console, folder):
+        study = run(lambda so_far: write_study(so_far, folder))
+    for judged_on, title in JUDGED_ON.items():
+        console.print(f"\nMAP@R, {title}: mean and 95% interval over the reproductions\n")
+        console.print(
+            study.table(judged_on).to_markdown(), markup=False, highlight=False, soft_wrap=True
+        )
+    console.print(f"\nStudy: {folder / 'study.png'}", highlight=False, soft_wrap=True)

@@ -1,0 +1,324 @@
+"""What a configuration may say: every key, its type and its range."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run; the message says where and what would be right.
+
+    Attributes:
+        keys: path of the value that is wrong, where it is a single one.
+    """
+
+    def __init__(self, message: str, keys: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.keys = keys
+
+
+Positive = Annotated[int, Field(ge=1)]
+PositiveNumber = Annotated[float, Field(gt=0)]
+Range = Annotated[tuple[PositiveNumber, PositiveNumber], Field(strict=False)]
+Colour = Annotated[tuple[float, float, float], Field(strict=False)]
+"""Tuples that may be written as YAML's lists; their numbers are as strict as all others."""
+
+Number = bool | int | float | None
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys and text in place of numbers are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Component(Section):
+    """A class by its name, with arguments."""
+
+    name: str = Field(description="The class.")
+    params: dict[str, Number] = Field(default={}, description="Its arguments.")
+
+
+class SearchSettings(Section):
+    """The hyperparameter search."""
+
+    trials: Positive = Field(description="Settings of the hyperparameters to try.")
+    startup_trials: Positive = Field(
+        description="How many of them are random, before the model; a search in which all of these fail "
+        "stops."
+    )
+    sampler: Literal["gp", "tpe", "random"] = Field(
+        default="gp",
+        description="Optuna's sampler: Bayesian optimisation by a Gaussian process, tree-structured "
+        "Parzen estimators, or chance.",
+    )
+    pruner: Component | None = Field(
+        default=None,
+        description="A class of optuna.pruners that ends hopeless trials early, by the running mean "
+        "over their folds; a fold is a step. null: never, as in the published protocol.",
+    )
+
+
+class Crop(Section):
+    """What part of an image the network sees, for networks that take pictures."""
+
+    resize: Positive = Field(default=256, description="Shorter side, in pixels, before a crop.")
+    size: Positive = Field(description="Side of the crop, in pixels.")
+    scale: Range = Field(
+        default=(0.16, 1.0), description="Share of the area that a random crop for training takes."
+    )
+    ratio: Range = Field(default=(0.75, 4 / 3), description="Width over height of a random crop.")
+    flip: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.5, description="Probability of a mirror image in training."
+    )
+    augment: bool = Field(
+        default=True, description="Random crops and mirror images in training; false: as in evaluation."
+    )
+
+
+class Protocol(Section):
+    """How every loss is judged."""
+
+    name: str = Field(description="Its name in reports; runs of different protocols are not compared.")
+    folds: Positive = Field(
+        description="Blocks of classes to validate on, of the first half of the classes. 1: train on "
+        "all of that half, and select on the test set, as the traditional protocol does."
+    )
+    batch_size: Annotated[int, Field(ge=2)] = Field(description="Images in a training batch.")
+    iterations_per_epoch: Positive = Field(description="Training steps that make an epoch.")
+    max_epochs: Positive = Field(description="Epochs at the most.")
+    validation_interval: Positive = Field(description="Epochs from one validation to the next.")
+    patience: Annotated[int, Field(ge=0)] = Field(
+        description="Stop when the best MAP@R is more epochs old than this."
+    )
+    study: SearchSettings | None = Field(
+        description="null: no search, the hyperparameters are those of the configuration."
+    )
+    reproductions: Annotated[int, Field(ge=2)] = Field(
+        description="Repetitions of the best trial, with new seeds, judged on the test classes."
+    )
+    recall_at: Annotated[tuple[Positive, ...], Field(strict=False)] = Field(
+        default=(), description="K of the Recall@K to report."
+    )
+    proxy_alignment: bool = Field(
+        default=False,
+        description="Measure with each validation how far the proxies are from the training "
+        "embeddings (W2); it costs a pass over the training images.",
+    )
+    crop: Crop = Field(
+        default=Crop(size=227), description="For models with an input; others see whole images."
+    )
+
+
+class Columns(Section):
+    """Names of the columns of a table of images."""
+
+    path: str = Field(default="path", description="Path of the image, relative to the table's folder.")
+    label: str = Field(default="label", description="Its class.")
+    split: str | None = Field(
+        default=None,
+        description="train, test, query or gallery. Cross-validation then divides the training classes "
+        "alone, and judges on the others.",
+    )
+    parent: None = Field(
+        default=None, description="Must be null: no protocol uses a second, coarser level of classes."
+    )
+
+    @field_validator("parent", mode="before")
+    @classmethod
+    def _refuse_parent(cls, value: Any) -> Any:
+        if value is not None:
+            raise ValueError("no protocol uses a second, coarser level of classes; leave it out")
+        return value
+
+
+class Dataset(Section):
+    """The images."""
+
+    name: str = Field(description="Built in, published, or your own.")
+    root: str | None = Field(
+        default=None, description="Folder of the files. Default: data/NAME in the working folder."
+    )
+    file: str | None = Field(default=None, description="For table: the CSV or Parquet file.")
+    columns: Columns = Field(default=Columns(), description="For table: its columns.")
+    label_noise: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.0,
+        description="Share of the training images that get the label of another training class, the "
+        "same ones for the whole run; validation and test labels stay clean.",
+    )
+
+
+class Optimizer(BaseModel):
+    """An optimizer of ``torch.optim`` by name; further keys are its arguments."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
+    __pydantic_extra__: dict[str, Number] = Field(init=False)
+
+    name: str = Field(description="The class in torch.optim.")
+    lr: Annotated[float, Field(gt=0)] = Field(description="Learning rate.")
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """All that goes to the constructor besides the parameters."""
+        return {"lr": self.lr, **self.__pydantic_extra__}
+
+
+class Input(Section):
+    """How the pixels of a picture become the numbers that a pretrained network was trained on."""
+
+    mean: Colour = Field(description="Subtracted, channel by channel.")
+    std: Colour = Field(description="Divided by.")
+    channels: Literal["RGB", "BGR"] = Field(default="RGB", description="Their order.")
+    white: PositiveNumber = Field(default=1.0, description="The number of a white pixel, 1 or 255.")
+
+
+class Model(Section):
+    """The network: a trunk, and a linear embedder on top of it."""
+
+    trunk: str = Field(description="A network of this package, timm/NAME or torchvision/NAME.")
+    weights: str | None = Field(
+        default=None,
+        description="Pretrained weights: 'download' from where the trunk's library has them, or a local "
+        "file (safetensors or a state dict). null: none.",
+    )
+    pooling: Literal["avg", "max", "avg_max"] = Field(
+        default="avg", description="How the trunk's feature map becomes a vector, if it has one."
+    )
+    input: Input | None = Field(
+        default=None, description="null: whole images as they are, with pixels in [-1, 1]."
+    )
+    embedding_size: Positive = Field(description="Width of the embedding, d.")
+    trunk_optimizer: Optimizer
+    embedder_optimizer: Optimizer
+    freeze_trunk: bool = Field(
+        default=False, description="Train the embedder alone, on features that are computed once."
+    )
+    freeze_batchnorm: bool = Field(
+        default=False, description="Keep the trunk's BatchNorm in evaluation mode."
+    )
+    warm_up_epochs: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="First epochs in which the trunk stays as it is."
+    )
+    amp: Literal["float16", "bfloat16"] | None = Field(
+        default=None, description="Mixed precision of the network; the loss stays in float32."
+    )
+    channels_last: bool = Field(default=False, description="Memory format of images.")
+    compile: bool = Field(default=False, description="torch.compile of the trunk.")
+
+
+class Loss(Section):
+    """The loss, from ``pml_potential`` or ``pytorch_metric_learning.losses``."""
+
+    name: str = Field(description="The class of the loss.")
+    params: dict[str, Number] = Field(
+        default={}, description="Its arguments; num_classes and embedding_size are filled in."
+    )
+    optimizer: Optimizer | None = Field(
+        default=None, description="For a loss with parameters; it needs one."
+    )
+    weight_regularizer: Component | None = Field(
+        default=None, description="Of the loss's parameters; weighed by params.weight_reg_weight."
+    )
+    embedding_regularizer: Component | None = Field(
+        default=None, description="Of the embeddings; weighed by params.embedding_reg_weight."
+    )
+    miner: Component | None = Field(default=None, description="Chooses pairs or triplets of each batch.")
+    initialize_proxies_after_epoch: Annotated[int, Field(ge=0)] | None = Field(
+        default=None,
+        description="Start the proxies in the training set's embeddings after so many epochs; 0 is "
+        "before the first step, null is never.",
+    )
+
+
+class BatchSampling(Section):
+    """How a training batch is drawn."""
+
+    m: Positive = Field(description="Images of a class in a batch.")
+
+
+class Training(Section):
+    """How learning rates and gradients are treated, for all optimizers alike."""
+
+    schedule: Component | None = Field(
+        default=None, description="A class of torch.optim.lr_scheduler, stepped after each epoch."
+    )
+    clip_value: PositiveNumber | None = Field(default=None, description="Largest gradient, each.")
+    clip_norm: PositiveNumber | None = Field(default=None, description="Largest norm of gradients.")
+
+
+class SearchRange(Section):
+    """Where a hyperparameter is searched: between two integers, or between two numbers."""
+
+    low: int | float = Field(description="Lower end.")
+    high: int | float = Field(description="Upper end.")
+    log: bool = Field(default=False, description="Search the logarithm.")
+
+    @model_validator(mode="after")
+    def _check_order(self) -> "SearchRange":
+        if not self.low < self.high:
+            raise ValueError(f"low is {self.low} and high is {self.high}; low must be below high")
+        if self.log and self.low <= 0:
+            raise ValueError(f"low is {self.low}; a logarithmic range must lie above 0")
+        return self
+
+
+class Config(Section):
+    """One experiment."""
+
+    protocol: Protocol
+    dataset: Dataset
+    model: Model
+    loss: Loss
+    sampler: BatchSampling
+    training: Training = Training()
+    search: dict[str, SearchRange] = Field(
+        description="Dotted paths of this configuration, each with its range."
+    )
+    seed: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="Every seed of the run is derived from it."
+    )
+
+    @model_validator(mode="after")
+    def _check_epochs(self) -> "Config":
+        last = self.protocol.max_epochs
+        if self.protocol.validation_interval > last:
+            raise ValueError(
+                f"protocol.validation_interval is {self.protocol.validation_interval} and "
+                f"protocol.max_epochs is {last}; training would end before the first validation"
+            )
+        start = self.loss.initialize_proxies_after_epoch
+        if start is not None and start >= last:
+            raise ValueError(
+                f"loss.initialize_proxies_after_epoch is {start} and protocol.max_epochs is {last}; "
+                "the proxies would never be trained from there"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_search(self) -> "Config":
+        if self.protocol.folds == 1 and self.protocol.study is not None:
+            raise ValueError(
+                "protocol.folds is 1, which selects on the test set; a search that sees the test "
+                "classes proves nothing, set protocol.study to null"
+            )
+        if self.protocol.study is None and self.search:
+            raise ValueError(
+                f"search: {', '.join(self.search)} cannot be searched where protocol.study is null"
+            )
+        for path in self.search:
+            section = path.partition(".")[0]
+            if section not in {"loss", "model", "sampler"}:
+                raise ValueError(
+                    f"search.{path}: nothing of {section!r} can be searched, only values of loss, "
+                    "model and sampler; the rest is what makes trials comparable"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _check_sizes(self) -> "Config":
+        if self.protocol.batch_size % self.sampler.m:
+            raise ValueError(
+                f"protocol.batch_size is {self.protocol.batch_size} and sampler.m is "
+                f"{self.sampler.m}; a batch must hold a whole number of classes"
+            )
+        return self

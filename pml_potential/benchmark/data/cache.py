@@ -1,0 +1,58 @@
+"""Large files kept under the hash of what they were made from, and read for damage once."""
+
+import hashlib
+import warnings
+from pathlib import Path
+from typing import Any
+
+from pml_potential.benchmark.files import is_whole, set_aside
+
+Stamp = tuple[str, int, int]
+"""Path, size and time of the last change: a file with the same stamp needs no second check."""
+
+_checked: set[Stamp] = set()
+
+
+def cache_path(folder: Path, made_from: tuple[Any, ...], suffix: str) -> Path:
+    """Path of a cached file.
+
+    Args:
+        folder: of the cache.
+        made_from: all that the content depends on, each with a ``repr`` that is the same everywhere.
+        suffix: of the file, such as ``.npy``.
+    """
+    key = hashlib.sha256(repr(made_from).encode()).hexdigest()[:32]
+    return folder / f"{key}{suffix}"
+
+
+def is_cached(path: Path) -> bool:
+    """Whether a file that ``sealed_file`` wrote is there and whole.
+
+    A damaged file is set aside with a warning. The whole file is read for its checksum once in a
+    process; again only if its size or time of change differ.
+    """
+    if not path.is_file():
+        return False
+    if _stamp(path) in _checked:
+        return True
+    if is_whole(path):
+        _checked.add(_stamp(path))
+        return True
+    aside = set_aside(path, "damaged")
+    warnings.warn(f"{path} is damaged; set aside as {aside.name}, and made anew", stacklevel=2)
+    return False
+
+
+def checked_files() -> frozenset[Stamp]:
+    """Files that this process has checked, to hand to a process that it starts."""
+    return frozenset(_checked)
+
+
+def trust(stamps: frozenset[Stamp]) -> None:
+    """Take files as checked that another process has checked just now."""
+    _checked.update(stamps)
+
+
+def _stamp(path: Path) -> Stamp:
+    found = path.stat()
+    return str(path.resolve()), found.st_size, found.st_mtime_ns

@@ -1,0 +1,215 @@
+"""Looking a data set through before days of training depend on it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+
+from pml_potential.benchmark.config.schema import Dataset
+from pml_potential.benchmark.data.datasets.catalogue import entry_of, load_images
+from pml_potential.benchmark.data.datasets.entry import DatasetEntry, root_of
+from pml_potential.benchmark.data.datasets.layout import LayoutError
+from pml_potential.benchmark.data.image_files import ImageFiles
+from pml_potential.benchmark.data.image_reading import UnreadableImageError, is_image_name
+from pml_potential.benchmark.data.images import Images
+
+SHOWN = 20
+"""How many files of a kind a report names in its text."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found.
+
+    Attributes:
+        name: Of the data set.
+        images: How many images it has.
+        classes: How many classes.
+        division: For each of train, test, query and gallery, how many images and classes.
+        sha256: The hash of the data set, if no file is missing.
+        layout: What is wrong with its lists or folders, so that it cannot be loaded at all.
+        counts: Each difference from the published counts, in words.
+        missing: Files that are listed but not there.
+        unreadable: Files that are no image or damaged, each with the reason, in words.
+        strangers: Files that do not belong to the data set. They do no harm, since nothing reads them.
+    """
+
+    name: str
+    images: int = 0
+    classes: int = 0
+    division: dict[str, tuple[int, int]] = field(default_factory=dict)
+    sha256: str | None = None
+    layout: str | None = None
+    counts: tuple[str, ...] = ()
+    missing: tuple[Path, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    strangers: tuple[Path, ...] = ()
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing is wrong."""
+        return self.layout is None and not (self.counts or self.missing or self.unreadable)
+
+    def lines(self) -> list[str]:
+        """Puts the findings into words.
+
+        Returns:
+            Lines of text: what there is, what is wrong, and what to do.
+
+        Examples:
+            >>> Report("digits", images=1797, classes=10).lines()
+            ['digits: 1797 images of 10 classes', 'Nothing is wrong.']
+        """
+        if self.layout is not None:
+            return [f"{self.name} cannot be loaded: {self.layout}"]
+        lines = [f"{self.name}: {_counted(self.images, self.classes)}"]
+        lines += [f"  {split}: {_counted(*counts)}" for split, counts in self.division.items()]
+        if self.sha256 is not None:
+            lines.append(f"  sha256: {self.sha256}")
+        lines += self.counts
+        lines += _listing("missing", [str(path) for path in self.missing])
+        lines += _listing("unreadable", self.unreadable)
+        lines += _listing("not part of the data set, so never read", [str(x) for x in self.strangers])
+        lines.append(self._advice())
+        return lines
+
+    def _advice(self) -> str:
+        if self.good:
+            return "Nothing is wrong."
+        if entry_of(self.name).source == "your own":
+            return "Bring the files back or mend them, or take them off the folder or table."
+        return (
+            "Scores on these files cannot be compared with published ones. Get the data set again: move "
+            "this folder away, and download it or ask for it anew."
+        )
+
+
+def check(dataset: Dataset, console: Console | None = None) -> Report:
+    """Counts the images of a data set, and opens and decodes every one.
+
+    Args:
+        dataset: Which one and where, as in a configuration.
+        console: Where progress is shown; None shows nothing.
+
+    Returns:
+        What was found.
+
+    Raises:
+        ConfigError: If a key does not go with the data set, so that there is nothing to look at. A
+            folder that is missing or of another layout is a finding.
+
+    Examples:
+        >>> check(Dataset(name="digits")).good
+        True
+    """
+    try:
+        images = load_images(dataset)
+    except LayoutError as error:
+        return Report(dataset.name, layout=str(error))
+    division = _count_division(images)
+    missing: tuple[Path, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    strangers: tuple[Path, ...] = ()
+    if isinstance(images, ImageFiles):
+        missing, unreadable = _read_all(images, console)
+        if "root" in entry_of(dataset.name).takes:
+            strangers = tuple(_strangers(images, root_of(dataset), anything=dataset.name == "folder"))
+    return Report(
+        name=dataset.name,
+        images=len(images.labels),
+        classes=len(images.class_names),
+        division=division,
+        sha256=None if missing else images.sha256,
+        counts=tuple(_differences(images, division, entry_of(dataset.name))),
+        missing=missing,
+        unreadable=unreadable,
+        strangers=strangers,
+    )
+
+
+def _count_division(images: Images) -> dict[str, tuple[int, int]]:
+    if images.division is None:
+        return {}
+    counts = {}
+    for split in dict.fromkeys(images.division.tolist()):
+        labels = images.labels[images.division == split]
+        counts[split] = (len(labels), len(np.unique(labels)))
+    return counts
+
+
+def _differences(
+    images: Images, division: dict[str, tuple[int, int]], published: DatasetEntry
+) -> Iterator[str]:
+    if published.images is None or published.classes is None:
+        return
+    found, wanted = (len(images.labels), len(images.class_names)), (published.images, published.classes)
+    if found != wanted:
+        yield f"{_counted(*found)}, but {_counted(*wanted)} were published"
+    for split, counts in published.division.items():
+        there = division.get(split, (0, 0))
+        if there != counts:
+            yield f"{split}: {_counted(*there)}, but {_counted(*counts)} were published"
+
+
+def _read_all(images: ImageFiles, console: Console | None) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    missing: list[Path] = []
+    unreadable: list[str] = []
+
+    def reason(index: int) -> str | None:
+        try:
+            images.image(index)
+        except UnreadableImageError as error:
+            return str(error)
+        return None
+
+    progress = Progress(console=console, disable=console is None, transient=True)
+    # Pillow decodes without the interpreter's lock, so threads do use all processors.
+    with progress, ThreadPoolExecutor(os.cpu_count()) as pool:
+        reasons = pool.map(reason, range(len(images.paths)))
+        try:
+            watched = progress.track(reasons, len(images.paths), description="reading")
+            for path, why in zip(images.paths, watched, strict=True):
+                if why is not None and path.exists():
+                    unreadable.append(why)
+                elif why is not None:
+                    missing.append(path)
+        except KeyboardInterrupt:
+            # Or the pool would first read all that is left.
+            pool.shutdown(cancel_futures=True)
+            raise
+    return tuple(missing), tuple(unreadable)
+
+
+def _strangers(images: ImageFiles, root: Path, anything: bool) -> Iterator[Path]:
+    """Finds files below the root that the data set does not list.
+
+    Published data sets bring many texts along, so only their images count, unless `anything` does.
+    """
+    listed = {os.path.abspath(path) for path in images.paths}
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            path = Path(folder, name)
+            wanted = anything or is_image_name(path)
+            if wanted and not name.startswith(".") and os.path.abspath(path) not in listed:
+                yield path
+
+
+def _counted(images: int, classes: int) -> str:
+    return f"{images} images of {classes} classes"
+
+
+def _listing(title: str, items: Sequence[str]) -> list[str]:
+    if not items:
+        return []
+    lines = [f"{len(items)} {title}:", *(f"  {item}" for item in items[:SHOWN])]
+    if len(items) > SHOWN:
+        lines.append(f"  and {len(items) - SHOWN} more")
+    return lines

@@ -1,0 +1,85 @@
+"""Errors for folders that are not laid out as their data set is published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pml_potential.benchmark.config.schema import ConfigError
+
+
+class LayoutError(ConfigError):
+    """Files that are missing, or not as the layout of the data set wants them."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, ("dataset", "root"))
+
+
+def require_files(root: Path, files: Sequence[str], title: str, advice: str) -> None:
+    """Checks that a folder has the files by which a data set is known.
+
+    Args:
+        root: The folder.
+        files: Paths below it, of files or folders.
+        title: What the data set is called.
+        advice: How to get the data set.
+
+    Raises:
+        LayoutError: If the folder or a file is missing; the message names it.
+
+    Examples:
+        >>> require_files(Path("nowhere"), ["images.txt"], "Some Birds", "ask the author")
+        Traceback (most recent call last):
+        ...
+        pml_potential.benchmark.data.datasets.layout.LayoutError: the folder nowhere of Some Birds does
+        not exist; ask the author
+    """
+    if not root.is_dir():
+        raise LayoutError(f"the folder {root} of {title} does not exist; {advice}")
+    missing = [file for file in files if not (root / file).exists()]
+    if missing:
+        raise LayoutError(
+            f"{root} does not hold {title}: {', '.join(missing)} is missing below it; {advice}"
+        )
+
+
+@contextmanager
+def reading(root: Path, title: str) -> Iterator[None]:
+    """Turns whatever goes wrong in reading a data set's lists into one kind of error.
+
+    Args:
+        root: The folder.
+        title: What the data set is called.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        LayoutError: If a file cannot be opened, or holds something unexpected.
+    """
+    try:
+        yield
+    except LayoutError:
+        raise
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, NotImplementedError) as error:
+        raise LayoutError(
+            f"the lists of {title} in {root} are not as published ({type(error).__name__}: {error}); "
+            "get them again"
+        ) from error
+
+
+def download_advice(name: str, root: Path) -> str:
+    """Says how to get a data set that can be downloaded.
+
+    Args:
+        name: Of the data set.
+        root: Where it should be.
+
+    Returns:
+        A clause for the end of an error message.
+    """
+    return (
+        f"`pml-potential datasets download {name} --root {root}` fetches it, or give the folder where "
+        "you have it, in the original layout, as dataset.root"
+    )

@@ -1,0 +1,205 @@
+"""A data set of one's own: a table with a row for each image."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pml_potential.benchmark.config.schema import Columns, ConfigError, Dataset
+from pml_potential.benchmark.data.datasets.entry import DatasetEntry
+from pml_potential.benchmark.data.datasets.layout import LayoutError
+from pml_potential.benchmark.data.image_files import ImageFiles
+from pml_potential.benchmark.data.labelling import DIVISION, number_classes
+
+CSV_SUFFIXES = (".csv",)
+PARQUET_SUFFIXES = (".parquet", ".pq")
+
+
+def load_table(file: Path, columns: Columns | None = None) -> ImageFiles:
+    """Loads the images that a CSV or Parquet file lists.
+
+    A CSV file is in UTF-8, has commas between its cells, and the names of the columns in its first
+    line. Labels that are all plain integers are sorted by number, all others as text. Paths are
+    relative to the folder of the table, or absolute.
+
+    Args:
+        file: The table, ending in ``.csv``, ``.parquet`` or ``.pq``.
+        columns: Which column is what; by default "path" and "label", with no split.
+
+    Returns:
+        The images, sorted by their paths so that the order of the rows makes no difference.
+
+    Raises:
+        ConfigError: If there is no such file, it is of another kind, or a column is missing.
+        LayoutError: If a row is wrong: a cell is empty, an image is listed twice, or a split is
+            unknown. The message names the row and the column.
+
+    Examples:
+        >>> load_table(Path("images.xlsx"))
+        Traceback (most recent call last):
+        ...
+        pml_potential.benchmark.config.schema.ConfigError: dataset.file is 'images.xlsx'; it must be
+        a CSV or Parquet file that ends in .csv, .parquet, .pq
+    """
+    columns = columns or Columns()
+    wanted = {role: name for role, name in columns.model_dump().items() if name is not None}
+    cells = _read(file, wanted)
+    rows = [_Row(file, place, wanted, row) for place, row in cells]
+    if not rows:
+        raise LayoutError(f"{file} has no row below its columns")
+    _check(rows)
+    rows.sort(key=lambda row: row.path)
+    labels, class_names = number_classes([row.label for row in rows])
+    return ImageFiles(
+        name="table",
+        paths=tuple(file.parent / row.path for row in rows),
+        root=file.parent,
+        labels=labels,
+        class_names=class_names,
+        division=np.array([row.split for row in rows]) if columns.split is not None else None,
+    )
+
+
+class _Row:
+    """The checked cells of a row, and where it stands."""
+
+    def __init__(self, file: Path, place: str, names: dict[str, str], cells: dict[str, Any]) -> None:
+        self.file = file
+        self.place = place
+        self._names = names
+        self.label = self._text("label", cells)
+        self.split = self._text("split", cells) if "split" in names else ""
+        path = cells[names["path"]]
+        if path is not None and not isinstance(path, str):
+            raise self.error("path", f"is {path!r}, of type {type(path).__name__}; it must be text")
+        # So that "a.png" and "./a.png" are seen to be one image.
+        self.path = os.path.normpath(self._text("path", cells))
+        if self.split and self.split not in DIVISION:
+            raise self.error("split", f"is {self.split!r}; it must be one of {', '.join(DIVISION)}")
+
+    def error(self, role: str, what: str) -> LayoutError:
+        """An error that says where it is."""
+        return LayoutError(f"{self.file}, {self.place}, column {self._names[role]!r} {what}")
+
+    def _text(self, role: str, cells: dict[str, Any]) -> str:
+        value = cells[self._names[role]]
+        if value is None or (isinstance(value, float) and value != value):
+            value = ""
+        # bool is an integer to Python, but hardly to the author of a table.
+        if isinstance(value, bool) or not isinstance(value, (str, int)):
+            raise self.error(
+                role, f"is {value!r}, of type {type(value).__name__}; it must be text or an integer"
+            )
+        text = str(value).strip()
+        if not text:
+            raise self.error(role, "is empty; fill it or remove the row")
+        return text
+
+
+def _check(rows: Iterable[_Row]) -> None:
+    places: dict[str, _Row] = {}
+    for row in rows:
+        # An image that is there twice is its own nearest neighbour, and every score too good.
+        first = places.setdefault(row.path, row)
+        if first is not row:
+            raise row.error("path", f"is {row.path!r}, as in {first.place}; list every image once")
+
+
+def _read(file: Path, wanted: dict[str, str]) -> list[tuple[str, dict[str, Any]]]:
+    """Reads the rows of a table, each with what to call it in an error."""
+    suffix = file.suffix.lower()
+    if suffix not in CSV_SUFFIXES + PARQUET_SUFFIXES:
+        raise ConfigError(
+            f"dataset.file is {str(file)!r}; it must be a CSV or Parquet file that ends in "
+            f"{', '.join(CSV_SUFFIXES + PARQUET_SUFFIXES)}",
+            ("dataset", "file"),
+        )
+    if not file.is_file():
+        raise ConfigError(f"dataset.file is {str(file)!r}; there is no such file", ("dataset", "file"))
+    return _read_csv(file, wanted) if suffix in CSV_SUFFIXES else _read_parquet(file, wanted)
+
+
+def _read_csv(file: Path, wanted: dict[str, str]) -> list[tuple[str, dict[str, Any]]]:
+    # Not by pandas: it guesses the types of cells ("NA" is a country), and shifts the columns of
+    # rows that have too many.
+    rows: list[tuple[str, dict[str, Any]]] = []
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            reader = csv.reader(lines, strict=True)
+            header = [name.strip() for name in next(reader, [])]
+            _check_columns(file, header, wanted)
+            for cells in reader:
+                if not cells:
+                    continue
+                if len(cells) != len(header):
+                    raise LayoutError(
+                        f"{file}, line {reader.line_num} has {len(cells)} cells, but the first line "
+                        f"{len(header)}; put text that holds a comma in double quotes"
+                    )
+                place = f"line {reader.line_num}"
+                rows.append((place, dict(zip(header, cells, strict=True))))
+    except UnicodeDecodeError as error:
+        raise LayoutError(f"{file} is not in UTF-8 ({error}); save it so") from error
+    except csv.Error as error:
+        raise LayoutError(f"{file} is not a well-formed CSV file ({error})") from error
+    return rows
+
+
+def _read_parquet(file: Path, wanted: dict[str, str]) -> list[tuple[str, dict[str, Any]]]:
+    try:
+        from pyarrow.parquet import ParquetFile
+    except ImportError as error:
+        raise ConfigError(
+            f"dataset.file is {str(file)!r}; Parquet needs pyarrow: `pip install pyarrow`, or save the "
+            "table as CSV",
+            ("dataset", "file"),
+        ) from error
+    names = list(dict.fromkeys(wanted.values()))
+    # pyarrow's errors are OSError and ValueError too.
+    try:
+        with ParquetFile(file) as table:
+            _check_columns(file, table.schema_arrow.names, wanted)
+            columns = [table.read([name]).column(name).to_pylist() for name in names]
+    except ConfigError:
+        raise
+    except (OSError, ValueError, NotImplementedError) as error:
+        raise LayoutError(f"{file} is not a readable Parquet file ({error})") from error
+    return [
+        (f"row {number}", dict(zip(names, cells, strict=True)))
+        for number, cells in enumerate(zip(*columns, strict=True), start=1)
+    ]
+
+
+def _check_columns(file: Path, header: list[str], wanted: dict[str, str]) -> None:
+    for role, name in wanted.items():
+        if header.count(name) != 1:
+            times = "no" if name not in header else "more than one"
+            raise ConfigError(
+                f"dataset.columns.{role}: {file} has {times} column {name!r}; it has "
+                f"{', '.join(header) or 'none'}",
+                ("dataset", "columns", role),
+            )
+
+
+def _load(dataset: Dataset) -> ImageFiles:
+    if dataset.file is None:
+        raise ConfigError(
+            "dataset.file is missing; the data set 'table' needs a CSV or Parquet file",
+            ("dataset", "name"),
+        )
+    return load_table(Path(dataset.file), dataset.columns)
+
+
+ENTRY = DatasetEntry(
+    name="table",
+    title="A CSV or Parquet table of images",
+    source="your own",
+    load=_load,
+    takes=("file", "columns"),
+    advice="it is a table of your own: give it as dataset.file",
+)

@@ -1,0 +1,153 @@
+"""The data of an experiment, divided by its protocol, in the form that a configuration's model takes."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from pml_potential.analysis.label_noise import corrupt_labels
+from pml_potential.benchmark.config.run_folder import image_cache
+from pml_potential.benchmark.config.schema import Config, ConfigError
+from pml_potential.benchmark.config.seeds import derive_seed
+from pml_potential.benchmark.data.datasets.catalogue import entry_of, load_images
+from pml_potential.benchmark.data.features import trunk_features
+from pml_potential.benchmark.data.images import ImageArrays, Images
+from pml_potential.benchmark.data.labelled_tensors import (
+    ArrayTensors,
+    FeatureTensors,
+    ImageTensors,
+    LabelledTensors,
+)
+from pml_potential.benchmark.data.resized_images import resized_images
+from pml_potential.benchmark.data.splits import Splits, class_disjoint_splits, published_splits
+from pml_potential.benchmark.data.transforms import evaluation_transform, training_transform
+from pml_potential.benchmark.models.building import build_models
+from pml_potential.benchmark.models.device import training_device
+
+Reader = Callable[[NDArray[np.int64]], LabelledTensors]
+"""Makes tensors of some of the images."""
+
+
+class FoldData:
+    """Images with their splits, read as a configuration's model takes them.
+
+    The configuration of a trial decides how images are read, as it decides everything else. What takes
+    long, features of a frozen trunk and resized images, is kept in files.
+
+    Args:
+        images: the whole data set.
+        splits: which of them are for what.
+        cache: folder for the features of frozen trunks; resized images go beside it.
+
+    Attributes:
+        images: the whole data set.
+        splits: which of them are for what.
+    """
+
+    def __init__(self, images: Images, splits: Splits, cache: Path) -> None:
+        self.images = images
+        self.splits = splits
+        self._cache = cache
+        self._readers: dict[str, tuple[Reader, Reader]] = {}
+
+    def prepare(self, config: Config) -> None:
+        """Fill the caches that a configuration needs, before other processes look for them."""
+        self._readers_for(config)
+
+    def fold(self, config: Config, number: int) -> tuple[LabelledTensors, LabelledTensors]:
+        """Training and validation images of a fold; label noise is the same each time."""
+        for_training, for_evaluation = self._readers_for(config)
+        fold = self.splits.folds[number]
+        train = for_training(fold.train)
+        seed = derive_seed(config.seed, "label_noise", number)
+        train.labels = corrupt_labels(train.labels, config.dataset.label_noise, seed)
+        return train, for_evaluation(fold.validation)
+
+    def test(self, config: Config) -> LabelledTensors:
+        """The test images; where there is a gallery, the queries and then the gallery."""
+        return self.for_evaluation(config, self.splits.test)
+
+    def for_evaluation(self, config: Config, indices: NDArray[np.int64]) -> LabelledTensors:
+        """Some of the images, as they are judged."""
+        return self._readers_for(config)[1](indices)
+
+    def _readers_for(self, config: Config) -> tuple[Reader, Reader]:
+        network = config.model.model_dump_json(
+            include={"trunk", "weights", "pooling", "input", "freeze_trunk"}
+        )
+        key = f"{network} {config.protocol.crop.model_dump_json()} {config.seed}"
+        if key not in self._readers:
+            self._readers[key] = _readers(config, self.images, self._cache)
+        return self._readers[key]
+
+
+def load_fold_data(config: Config, cache: Path) -> FoldData:
+    """Load the data set of a configuration and divide it.
+
+    Args:
+        config: names the data set and the protocol.
+        cache: folder for the features of a frozen trunk.
+
+    Raises:
+        ConfigError: The data set has too few classes for the folds.
+    """
+    return divide(config, load_images(config.dataset), cache)
+
+
+def divide(config: Config, images: Images, cache: Path) -> FoldData:
+    """Divide images by a protocol; as ``load_fold_data``, for images that are there."""
+    folds = config.protocol.folds
+    division = images.division
+    try:
+        if folds == 1:
+            splits = published_splits(images.labels, division)
+        else:
+            has_halves = entry_of(config.dataset.name).mlrc_halves
+            splits = class_disjoint_splits(images.labels, folds, None if has_halves else division)
+    except ValueError as error:
+        raise ConfigError(f"protocol.folds: {error}") from error
+    return FoldData(images, splits, cache)
+
+
+def uses_features(config: Config) -> bool:
+    """Whether the embedder is trained on features that the trunk computed once."""
+    model = config.model
+    return model.freeze_trunk and (model.input is None or not config.protocol.crop.augment)
+
+
+def frozen_trunk(config: Config, images: Images) -> nn.Module:
+    """The trunk that computes features; without pretrained weights it is random, always the same."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return build_models(config.model, images.channels)["trunk"]
+
+
+def _readers(config: Config, images: Images, cache: Path) -> tuple[Reader, Reader]:
+    """How images are read for training, and how for evaluation."""
+    model, crop = config.model, config.protocol.crop
+    evaluation = evaluation_transform(model.input, crop, images.channels)
+    if uses_features(config):
+        trunk = frozen_trunk(config, images)
+        features = trunk_features(trunk, images, evaluation, cache, training_device())
+
+        def of_features(indices: NDArray[np.int64]) -> LabelledTensors:
+            return FeatureTensors(features, images.labels, indices, images.channels)
+
+        return of_features, of_features
+    if model.input is None and isinstance(images, ImageArrays):
+
+        def of_arrays(indices: NDArray[np.int64]) -> LabelledTensors:
+            return ArrayTensors(images, indices)
+
+        return of_arrays, of_arrays
+    training = training_transform(model.input, crop, images.channels) if crop.augment else evaluation
+    read = images
+    if model.input is not None and not isinstance(images, ImageArrays):
+        read = resized_images(images, crop.resize, image_cache(cache))
+    return (
+        lambda indices: ImageTensors(read, indices, training),
+        lambda indices: ImageTensors(read, indices, evaluation),
+    )

@@ -1,0 +1,127 @@
+"""Labelled images that stay in their files until they are wanted."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pml_potential.benchmark.data.image_reading import UnreadableImageError, read_image
+from pml_potential.benchmark.data.labelling import check_labelling
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFiles:
+    """Image files of any size and kind, each with the number of its class.
+
+    Attributes:
+        name: The data set's name.
+        paths: The file of each image. Whether it exists is not looked at before it is read.
+        root: Folder to which the hash takes the paths relative, where they lie in it.
+        labels: int64 of shape (n,), each from 0 to ``len(class_names) - 1``.
+        class_names: A different name for each class; label k is called ``class_names[k]``.
+        division: "train", "test", "query" or "gallery" for each image, shape (n,), or None.
+
+    Raises:
+        ValueError: If there is no image, or a shape, a data type, a label, a class name or the division
+            is not as above.
+
+    Examples:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "cat.png"
+        ...     Image.new("L", (4, 3)).save(path)
+        ...     data = ImageFiles("tiny", (path,), Path(folder), np.array([0]), ("cat",))
+        ...     data.image(0).mode, data.image(0).size, data.channels
+        ('RGB', (4, 3), 3)
+    """
+
+    name: str
+    paths: tuple[Path, ...]
+    root: Path
+    labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    division: NDArray[np.str_] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError(f"name must not be empty, got {self.name!r}")
+        if not self.paths:
+            raise ValueError("paths must name at least one image, got none")
+        check_labelling(len(self.paths), self.labels, self.class_names, self.division)
+
+    @property
+    def channels(self) -> int:
+        """3: files are read as RGB, even grey ones, since one folder may hold both."""
+        return 3
+
+    def image(self, index: int) -> Image.Image:
+        """Reads one image, as `read_image` does.
+
+        Args:
+            index: Its place among the paths.
+
+        Returns:
+            An image of mode "RGB".
+
+        Raises:
+            IndexError: If there is no such place.
+            UnreadableImageError: If the file is missing, damaged or no image.
+        """
+        return read_image(self.paths[index])
+
+    def relative_path(self, index: int) -> str:
+        """Gives the path of an image relative to the root, with "/" on every system.
+
+        Args:
+            index: Its place among the paths.
+
+        Returns:
+            The relative path, or the whole one of a file outside of the root.
+        """
+        path = self.paths[index]
+        try:
+            return path.relative_to(self.root).as_posix()
+        except ValueError:
+            return path.as_posix()
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of what the data set consists of, in hexadecimal.
+
+        It covers the class names and, for each image in the order of the relative paths, the relative
+        path, the size in bytes, the label and the division. It does not depend on ``name``, on
+        where the root is, or on the order of the images. The contents of the files are not hashed,
+        since that would read gigabytes at every start: ``pml-potential datasets check`` opens each.
+
+        Raises:
+            UnreadableImageError: If a file is missing.
+        """
+        division = [""] * len(self.paths) if self.division is None else self.division.tolist()
+        # The last cell held a coarser class once. It is empty now, so that hashes stay what they were.
+        rows = [
+            (self.relative_path(index), self._size(path), label, split, "")
+            for index, (path, label, split) in enumerate(
+                zip(self.paths, self.labels.tolist(), division, strict=True)
+            )
+        ]
+        digest = hashlib.sha256()
+        # ascii() is repr() with the same text on every version of Python.
+        digest.update(ascii(self.class_names).encode())
+        for row in sorted(rows):
+            digest.update(ascii(row).encode())
+        return digest.hexdigest()
+
+    def _size(self, path: Path) -> int:
+        try:
+            return path.stat().st_size
+        except OSError as error:
+            raise UnreadableImageError(
+                f"cannot read the image {path} of {self.name}: {error.strerror}; "
+                f"`pml-potential datasets check` lists all that are missing"
+            ) from error

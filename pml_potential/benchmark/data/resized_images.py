@@ -1,0 +1,114 @@
+"""Pictures decoded and resized once, so that loading keeps up with training."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pml_potential.benchmark.data.cache import cache_path, is_cached
+from pml_potential.benchmark.data.images import Images
+from pml_potential.benchmark.data.transforms import resized
+from pml_potential.benchmark.files import sealed_file
+
+_MOST_BYTES = 32 * 2**30
+_LARGEST_SHARE_OF_DISK = 0.5
+"""Of the free space: what is larger is read from the original files in every epoch."""
+
+
+class _TooLargeError(Exception):
+    """The pictures take more room than they may."""
+
+
+class ResizedImages:
+    """A data set whose pictures lie in one file, already decoded and resized.
+
+    Args:
+        images: the data set.
+        pixels: path of the pixels of all pictures, one after the other.
+        index: where each picture begins, its height and its width, (n, 3).
+    """
+
+    def __init__(self, images: Images, pixels: Path, index: NDArray[np.int64]) -> None:
+        self.name, self.labels, self.class_names = images.name, images.labels, images.class_names
+        self.division = images.division
+        self.sha256, self.channels = images.sha256, images.channels
+        self._pixels = pixels
+        self._index = index
+        self._mapped: NDArray[np.uint8] | None = None
+
+    def image(self, index: int) -> Image.Image:
+        """One picture, of mode "L" if ``channels`` is 1, else "RGB"."""
+        if self._mapped is None:
+            self._mapped = np.memmap(self._pixels, np.uint8, "r")
+        start, height, width = self._index[index].tolist()
+        shape = (height, width) if self.channels == 1 else (height, width, 3)
+        return Image.fromarray(self._mapped[start : start + int(np.prod(shape))].reshape(shape))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the mapping behind: each process that loads images makes its own."""
+        return vars(self) | {"_mapped": None}
+
+
+def resized_images(images: Images, size: int, cache: Path) -> Images:
+    """Decode and resize every picture, or find the file in which an earlier call has left them.
+
+    A file that is damaged, as a checksum tells, is set aside with a warning.
+
+    Args:
+        images: the data set.
+        size: shorter side of a picture, in pixels.
+        cache: folder of the files.
+
+    Returns:
+        The same data set with its pictures in a file; or ``images``, if they would take more than half
+        of the free disk or 32 GiB.
+
+    Raises:
+        UnreadableImageError: A picture cannot be decoded; the message names the file.
+    """
+    pixels, index = (cache_path(cache, (images.sha256, size), suffix) for suffix in (".pixels", ".npy"))
+    # Both are looked at, and a damaged one is set aside. The index is written last.
+    if not all([is_cached(pixels), is_cached(index)]):
+        cache.mkdir(parents=True, exist_ok=True)
+        most = min(_MOST_BYTES, int(shutil.disk_usage(cache).free * _LARGEST_SHARE_OF_DISK))
+        try:
+            places = _write_pixels(images, size, pixels, most)
+        except _TooLargeError:
+            return images
+        with sealed_file(index) as file:
+            np.save(file, places)
+    return ResizedImages(images, pixels, np.load(index, allow_pickle=False))
+
+
+def _write_pixels(images: Images, size: int, path: Path, most: int) -> NDArray[np.int64]:
+    """Write all pictures, and return where each begins, its height and its width."""
+    places: list[tuple[int, int, int]] = []
+    start = 0
+    with sealed_file(path) as file:
+        for picture in _decoded(images, size):
+            places.append((start, picture.shape[0], picture.shape[1]))
+            start += picture.size
+            if start > most:
+                raise _TooLargeError
+            file.write(picture.tobytes())
+    return np.array(places, dtype=np.int64)
+
+
+def _decoded(images: Images, size: int) -> Iterator[NDArray[np.uint8]]:
+    """Pixels of each picture in order, a few ahead of time in threads."""
+
+    def one(number: int) -> NDArray[np.uint8]:
+        return np.asarray(resized(images.image(number), size), dtype=np.uint8)
+
+    numbers = iter(range(len(images.labels)))
+    threads = os.cpu_count() or 1
+    with ThreadPoolExecutor(threads) as pool:
+        while some := list(islice(numbers, 16 * threads)):
+            yield from pool.map(one, some)

@@ -1,0 +1,177 @@
+"""From a picture to the numbers that a network takes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from PIL.Image import Image
+from torch import Tensor
+
+from pml_potential.benchmark.config.optional_library import import_library
+from pml_potential.benchmark.config.schema import ConfigError, Crop, Input
+
+ImageTransform = Callable[[Image], Tensor]
+"""From a picture of Pillow, grey (mode L) or coloured (mode RGB), to (channels, height, width).
+
+Its ``repr`` names every step with its numbers, and is the same in every process.
+"""
+
+
+def training_transform(model_input: Input | None, crop: Crop, channels: int) -> ImageTransform:
+    """Build what a picture goes through in training: a random crop and perhaps its mirror image.
+
+    The order is that of "A Metric Learning Reality Check": resize, ``RandomResizedCrop``, flip. All
+    resizing is bilinear, with antialiasing. Chance comes from torch's global generator.
+
+    Args:
+        model_input: what the network takes, or null: then a picture is taken whole, without chance, as
+            ``evaluation_transform`` does.
+        crop: the protocol's; with ``augment: false`` this is ``evaluation_transform``.
+        channels: colour channels of the data set, 1 or 3, for networks without an input; with one,
+            three come out, grey pictures as three times the same.
+
+    Returns:
+        The transform. Pictures of another mode than L and RGB are a ``ValueError``.
+
+    Raises:
+        ConfigError: The crop is larger than the resized picture, a range is the wrong way round, or a
+            standard deviation is not above 0.
+    """
+    return _transform(model_input, crop, channels, is_random=crop.augment)
+
+
+def evaluation_transform(model_input: Input | None, crop: Crop, channels: int) -> ImageTransform:
+    """Build what a picture goes through in evaluation: resize and the crop in the middle.
+
+    Numbers go from 0 to ``white``; then channels come into their order, and only then is ``mean``
+    subtracted and ``std`` divided by: both are given in the order of ``model_input.channels``. The
+    (104, 117, 128) of BN-Inception are blue, green, red.
+
+    Args:
+        model_input: what the network takes, or null: then a picture is taken whole, with pixels in
+            [-1, 1].
+        crop: the protocol's.
+        channels: colour channels of the data set, 1 or 3, for networks without an input.
+
+    Returns:
+        The transform. Pictures of another mode than L and RGB are a ``ValueError``.
+
+    Raises:
+        ConfigError: As for ``training_transform``.
+
+    Examples:
+        >>> from PIL import Image
+        >>> evaluation_transform(None, Crop(size=227), channels=1)(Image.new("L", (2, 1), 255))
+        tensor([[[1., 1.]]])
+    """
+    return _transform(model_input, crop, channels, is_random=False)
+
+
+def resized(image: Image, size: int) -> Image:
+    """Resize a picture so that its shorter side has ``size`` pixels, as the transforms do at first."""
+    picture: Image = _resize(size)(image)
+    return picture
+
+
+def _resize(size: int) -> Any:
+    library: Any = import_library("torchvision.transforms.v2", "torchvision", "model.input")
+    return library.Resize(size, interpolation=library.InterpolationMode.BILINEAR, antialias=True)
+
+
+class _WholeImage:
+    """A picture as it is, with pixels in [-1, 1]."""
+
+    def __init__(self, channels: int) -> None:
+        if channels not in {1, 3}:
+            raise ValueError(f"channels is {channels}; a picture has 1 or 3")
+        self._channels = channels
+
+    def __call__(self, image: Image) -> Tensor:
+        if self._channels == 1 and image.mode != "L":
+            raise ValueError(
+                f"a picture has mode {image.mode!r} in a data set of grey ones; convert it: "
+                "image.convert('L')"
+            )
+        pixels = _pixels(image if self._channels == 1 else _coloured(image))
+        return pixels.float() / 127.5 - 1
+
+    def __repr__(self) -> str:
+        return f"whole image, {self._channels} channels, [-1, 1]"
+
+
+class _Picture:
+    """A crop of a picture, normalised as a pretrained network takes it."""
+
+    def __init__(self, model_input: Input, crop: Crop, is_random: bool) -> None:
+        _check(model_input, crop)
+        self._input = model_input
+        self._mean = torch.tensor(model_input.mean).view(3, 1, 1)
+        self._std = torch.tensor(model_input.std).view(3, 1, 1)
+        library: Any = import_library("torchvision.transforms.v2", "torchvision", "model.input")
+        bilinear: Any = {"interpolation": library.InterpolationMode.BILINEAR, "antialias": True}
+        steps = [_resize(crop.resize)]
+        text = [f"bilinear resize {crop.resize}"]
+        if is_random:
+            steps.append(
+                library.RandomResizedCrop(crop.size, scale=crop.scale, ratio=crop.ratio, **bilinear)
+            )
+            steps.append(library.RandomHorizontalFlip(crop.flip))
+            text.append(f"random crop {crop.size}, scale {crop.scale}, ratio {crop.ratio}")
+            text.append(f"flip {crop.flip}")
+        else:
+            steps.append(library.CenterCrop(crop.size))
+            text.append(f"centre crop {crop.size}")
+        self._steps = library.Compose(steps)
+        text.append(f"{model_input.channels}, white {model_input.white}")
+        text.append(f"minus {model_input.mean}, over {model_input.std}")
+        self._text = " > ".join(text)
+
+    def __call__(self, image: Image) -> Tensor:
+        pixels = _pixels(self._steps(_coloured(image)))
+        if self._input.channels == "BGR":
+            pixels = pixels.flip(0)
+        return (pixels.float() * self._input.white / 255 - self._mean) / self._std
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def _transform(model_input: Input | None, crop: Crop, channels: int, is_random: bool) -> ImageTransform:
+    if model_input is None:
+        return _WholeImage(channels)
+    return _Picture(model_input, crop, is_random)
+
+
+def _coloured(image: Image) -> Image:
+    if image.mode not in {"L", "RGB"}:
+        raise ValueError(
+            f"a picture has mode {image.mode!r}; convert it to L or RGB: image.convert('RGB')"
+        )
+    return image.convert("RGB")
+
+
+def _pixels(image: Image) -> Tensor:
+    # Contiguous: a batch of permuted views would come out in another memory format.
+    pixels = torch.from_numpy(np.array(image))
+    return pixels.unsqueeze(0) if pixels.ndim == 2 else pixels.permute(2, 0, 1).contiguous()
+
+
+def _check(model_input: Input, crop: Crop) -> None:
+    if crop.size > crop.resize:
+        raise ConfigError(
+            f"protocol.crop.size is {crop.size} and protocol.crop.resize is {crop.resize}; the crop in "
+            "the middle would have a black border, so size must not be above resize",
+            ("protocol", "crop", "size"),
+        )
+    for name, (low, high) in {"scale": crop.scale, "ratio": crop.ratio}.items():
+        if low > high or (name == "scale" and high > 1):
+            raise ConfigError(
+                f"protocol.crop.{name} is ({low}, {high}); it goes from low to high, and a share of the "
+                "area is at most 1",
+                ("protocol", "crop", name),
+            )
+    if min(model_input.std) <= 0:
+        raise ConfigError(
+            f"model.input.std is {model_input.std}; each must be above 0", ("model", "input", "std")
+        )

@@ -1,0 +1,186 @@
+"""One experiment from configuration to report: search, reproductions, results."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from filelock import FileLock
+from rich.console import Console
+
+from pml_potential.benchmark.config.composing import differences, read_saved, to_yaml
+from pml_potential.benchmark.config.run_folder import RunFolder
+from pml_potential.benchmark.config.schema import Config, ConfigError
+from pml_potential.benchmark.data.folds import FoldData, load_fold_data
+from pml_potential.benchmark.experiments.collecting import collect_results
+from pml_potential.benchmark.experiments.fold_processes import FoldRunner
+from pml_potential.benchmark.experiments.progress import RunProgress
+from pml_potential.benchmark.experiments.reproduction import run_reproductions
+from pml_potential.benchmark.experiments.runnable import check_runnable
+from pml_potential.benchmark.experiments.search import run_search, trials_to_run, with_best_trial
+from pml_potential.benchmark.experiments.trial_storage import HEARTBEAT, open_storage
+from pml_potential.benchmark.experiments.work_queue import hand_on, release
+from pml_potential.benchmark.files import read_json_or_set_aside, write_json, write_text
+from pml_potential.benchmark.report import write_report
+from pml_potential.benchmark.report.environment import describe_environment
+from pml_potential.benchmark.training.batches import check_batches
+from pml_potential.benchmark.training.process_group import check_fold_processes
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """How the work of a run is shared out.
+
+    Attributes:
+        storage: address of the database, or path of the journal file, in which Optuna keeps the studies;
+            None: what the run has used before, or a file in its folder.
+        fold_processes: folds that this worker trains at a time.
+        heartbeat: seconds between its signs of life.
+    """
+
+    storage: str | None = None
+    fold_processes: int = 1
+    heartbeat: int = HEARTBEAT
+
+
+def run_experiment(
+    config: Config, folder: Path, console: Console, sharing: Sharing | None = None
+) -> dict[str, Any]:
+    """Run an experiment, or go on with one that was interrupted, or help with one that others run.
+
+    Finished folds are not trained again. With the same configuration the results are the same, in one
+    session or in many; several workers at once see other scores when they propose, and so try other
+    hyperparameters.
+
+    Args:
+        config: what to run.
+        folder: where everything goes; made if it is not there.
+        console: told how far the run is.
+        sharing: how the work is shared out; default: all of it here.
+
+    Returns:
+        The results, also written to ``report/results.json`` beside ``report/index.html``.
+
+    Raises:
+        ConfigError: The configuration cannot be run, or the folder holds a run of another one.
+        SearchFailedError: The first trials failed, all of them.
+    """
+    sharing = sharing or Sharing()
+    run = RunFolder(folder)
+    check_fold_processes(sharing.fold_processes)
+    check_runnable(config)
+    # Asked before a frozen trunk computes features, and claimed when the data are known to be there.
+    _is_claimed(run, config)
+    data = load_fold_data(config, run.feature_cache)
+    check_batches(config, data)
+    data.prepare(config)
+    with _only_one_at_a_time(run):
+        if not _is_claimed(run, config):
+            write_text(run.configuration, to_yaml(config))
+        environment = _remembered_environment(run, sharing.fold_processes)
+    return _work(config, data, run, console, sharing, environment)
+
+
+def join_experiment(folder: Path, console: Console, sharing: Sharing) -> dict[str, Any]:
+    """Help with a run that somebody has started; as ``run_experiment``, whose results it returns.
+
+    Raises:
+        ConfigError: There is no run in the folder.
+    """
+    return run_experiment(saved_config(RunFolder(folder)), folder, console, sharing)
+
+
+def release_pieces(folder: Path, address: str | None, pieces: Sequence[int], study_name: str) -> None:
+    """Hand on trials or reproductions whose workers are gone without a sign.
+
+    Args:
+        folder: of the run.
+        address: of its storage; None: the one that it has used.
+        pieces: their numbers, from 0.
+        study_name: ``search`` or ``reproductions``.
+
+    Raises:
+        ConfigError: There is no such run, or a piece is not being worked on.
+    """
+    run = RunFolder(folder)
+    saved_config(run)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with _only_one_at_a_time(run):
+        study = open_storage(run, address, HEARTBEAT, hand_on).open(study_name)
+        for piece in pieces:
+            if not release(study, piece):
+                raise ConfigError(
+                    f"number {piece + 1} of the {study_name} of {folder} is not being worked on, so "
+                    "that there is nothing to hand on; pml-potential worker does what is left"
+                )
+
+
+def saved_config(run: RunFolder) -> Config:
+    """Configuration of a run.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    if not run.configuration.is_file():
+        raise ConfigError(f"{run.configuration} does not exist; pml-potential run starts a run")
+    return read_saved(run.configuration)
+
+
+def _work(
+    config: Config,
+    data: FoldData,
+    run: RunFolder,
+    console: Console,
+    sharing: Sharing,
+    environment: dict[str, Any],
+) -> dict[str, Any]:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with _only_one_at_a_time(run):
+        storage = open_storage(run, sharing.storage, sharing.heartbeat, hand_on)
+    folds = config.protocol.folds
+    total = (trials_to_run(config) + config.protocol.reproductions) * folds
+    with (
+        RunProgress(console, total, min(sharing.fold_processes, folds)) as progress,
+        FoldRunner(data, run.feature_cache, progress, sharing.fold_processes) as runner,
+    ):
+        search = run_search(config, runner, run, storage, progress)
+        best = with_best_trial(config, search)
+        run_reproductions(best, data, runner, run, storage, progress)
+    with _only_one_at_a_time(run):
+        results = collect_results(config, data, search, run, environment)
+        write_json(run.results, results)
+        write_report(results, run.report)
+    return results
+
+
+def _only_one_at_a_time(run: RunFolder) -> FileLock:
+    """Held by the one who begins a run, opens its studies or writes its report."""
+    try:
+        run.path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise ConfigError(f"{run.path} is a file; choose a folder with --folder") from None
+    return FileLock(run.claim)
+
+
+def _is_claimed(run: RunFolder, config: Config) -> bool:
+    """Whether the folder holds this run already; one that holds another is an error."""
+    if run.path.exists() and not run.path.is_dir():
+        raise ConfigError(f"{run.path} is a file; choose a folder with --folder")
+    if not run.configuration.is_file():
+        return False
+    if found := differences(read_saved(run.configuration), config):
+        raise ConfigError(
+            f"{run.path} holds a run of another configuration; they differ (there, here) in\n  "
+            + "\n  ".join(found)
+            + "\nchoose another folder with --folder, or go on with the configuration that is there"
+        )
+    return True
+
+
+def _remembered_environment(run: RunFolder, processes: int) -> dict[str, Any]:
+    environment: dict[str, Any] | None = read_json_or_set_aside(run.environment)
+    if environment is None:
+        environment = describe_environment(processes)
+        write_json(run.environment, environment)
+    return environment

@@ -1,0 +1,270 @@
+"""Training the folds of a trial one after the other, or side by side in processes of their own."""
+
+import multiprocessing
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.connection import wait as wait_for_connections
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pml_potential.benchmark.config.run_folder import fold_folder
+from pml_potential.benchmark.config.schema import Config
+from pml_potential.benchmark.data.cache import Stamp, checked_files, trust
+from pml_potential.benchmark.data.folds import FoldData, load_fold_data
+from pml_potential.benchmark.experiments.progress import RunProgress
+from pml_potential.benchmark.experiments.work_queue import PieceFailedError
+from pml_potential.benchmark.models.device import devices_in_turn
+from pml_potential.benchmark.training.fold import (
+    EpochReport,
+    FoldResult,
+    finished_fold,
+    train_fold,
+)
+from pml_potential.benchmark.training.fold_trainer import DivergedError
+from pml_potential.benchmark.training.following import announce_fold
+from pml_potential.benchmark.training.process_group import number_of_processes
+
+
+class _NotWantedError(RuntimeError):
+    """The fold that this process trains is of a trial that was given up."""
+
+
+@dataclass(frozen=True)
+class _FoldTask:
+    """A fold to train.
+
+    Attributes:
+        config: what to train, and how.
+        number: of the fold.
+        folder: where it keeps its files.
+        seed: of the fold.
+        keep_models: keep the models of the best epoch.
+    """
+
+    config: Config
+    number: int
+    folder: Path
+    seed: int
+    keep_models: bool
+
+
+class FoldRunner:
+    """Trains the folds of trials and reproductions; a context that ends its processes.
+
+    Args:
+        data: the images and their splits.
+        cache: folder of the features, from which other processes load them.
+        progress: told of each fold.
+        processes: how many folds are trained at a time; each process has the next of the GPUs.
+    """
+
+    def __init__(self, data: FoldData, cache: Path, progress: RunProgress, processes: int) -> None:
+        self._data = data
+        self._cache = cache
+        self._progress = progress
+        self._processes = processes
+        self._context = multiprocessing.get_context("spawn")
+        # Whose end at the other side the processes see when this one closes it, or is killed.
+        self._sees_end, self._lifeline = self._context.Pipe(duplex=False)
+        self._is_abandoned = self._context.Event()
+        self._pool: ProcessPoolExecutor | None = None
+        self._running: list[tuple[_FoldTask, Future[FoldResult]]] = []
+
+    def __enter__(self) -> "FoldRunner":
+        """Start nothing yet: processes come with the first fold."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """End the processes, after an error in the midst of their work; it is resumed another time."""
+        if kind is not None:
+            self._lifeline.close()
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+        self._lifeline.close()
+
+    def train(
+        self,
+        config: Config,
+        work: str,
+        folder: Path,
+        seeds: Sequence[int],
+        keep_models: bool = False,
+    ) -> Iterator[FoldResult]:
+        """Train all folds of a configuration, and hand over each result, in order.
+
+        Args:
+            config: what to train, and how.
+            work: name of the trial or reproduction.
+            folder: where the folds keep their files.
+            seeds: of each fold.
+            keep_models: keep the models of the best epoch.
+
+        Raises:
+            PieceFailedError: The loss or the embeddings became NaN or infinite, memory ran out, or a
+                process that trains or loads images ended.
+            ConnectionError: One of the processes that train together ended, or could not go on.
+        """
+        tasks = [
+            _FoldTask(config, number, fold_folder(folder, number), seed, keep_models)
+            for number, seed in enumerate(seeds)
+        ]
+        were_done = [finished_fold(task.folder) is not None for task in tasks]
+        results = self._one_by_one(tasks) if self._processes == 1 else self._side_by_side(tasks)
+        for task, was_done in zip(tasks, were_done, strict=True):
+            self._progress.start_fold(work, task.number, len(tasks))
+            try:
+                result = next(results)
+            except (MemoryError, RuntimeError) as error:
+                reason = str(error) or type(error).__name__
+                if number_of_processes() > 1 and not isinstance(error, DivergedError):
+                    # Of one process; the others wait for it, and torchrun ends them all.
+                    raise ConnectionError(
+                        f"the processes do not work together any more: {reason}"
+                    ) from error
+                self._progress.fail(reason)
+                self.abandon()
+                raise PieceFailedError(f"fold {task.number + 1}: {reason}") from error
+            self._progress.finish_fold(result.score, result.best_epoch, result.seconds, was_done)
+            yield result
+
+    def abandon(self) -> None:
+        """Give up the folds whose results have not been taken, as of a trial that is pruned.
+
+        Those that other processes train stop after their epoch, and leave nothing behind: no fold is
+        there that training in turn would not have begun.
+        """
+        running, self._running = self._running, []
+        if not running:
+            return
+        self._is_abandoned.set()
+        for _, future in running:
+            future.cancel()
+        wait([future for _, future in running])
+        self._is_abandoned.clear()
+        for task, _ in running:
+            shutil.rmtree(task.folder, ignore_errors=True)
+
+    def _one_by_one(self, tasks: Sequence[_FoldTask]) -> Iterator[FoldResult]:
+        for task in tasks:
+            if number_of_processes() > 1 and finished_fold(task.folder) is None:
+                # Before the others look for what takes long in the cache.
+                self._data.prepare(task.config)
+                announce_fold(task.config, self._cache, task.number, task.seed)
+            yield _train(self._data, task, self._progress.finish_epoch)
+
+    def _side_by_side(self, tasks: Sequence[_FoldTask]) -> Iterator[FoldResult]:
+        # Before the others look for what takes long in the cache.
+        self._data.prepare(tasks[0].config)
+        if self._pool is None:
+            self._pool = self._start(tasks[0].config)
+        try:
+            with _children_without_interrupts():
+                self._running = [(task, self._pool.submit(_train_here, task)) for task in tasks]
+                # A pool watches the processes that it had when work was last submitted, before it
+                # started one for that work. Without this it would not see the last of them killed.
+                self._pool.submit(int)
+            while self._running:
+                _, future = self._running.pop(0)
+                yield future.result()
+        except BrokenExecutor as error:
+            self._pool = None
+            raise RuntimeError(
+                "a process that trains folds was killed, as a system does that is short of memory; "
+                "lower --fold-processes"
+            ) from error
+
+    def _start(self, config: Config) -> ProcessPoolExecutor:
+        devices = self._context.Queue()
+        for device in devices_in_turn(self._processes, torch.cuda.device_count()):
+            devices.put(device)
+        return ProcessPoolExecutor(
+            self._processes,
+            mp_context=self._context,
+            initializer=_begin,
+            initargs=(
+                config,
+                self._cache,
+                checked_files(),
+                self._processes,
+                devices,
+                self._sees_end,
+                self._is_abandoned,
+            ),
+        )
+
+
+_data: FoldData | None = None
+_is_abandoned: Any = None
+"""In a process that trains folds: its images, and whether its work is still wanted."""
+
+
+@contextmanager
+def _children_without_interrupts() -> Iterator[None]:
+    """Let processes that are started inside ignore Ctrl-C, from their first import on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _begin(
+    config: Config,
+    cache: Path,
+    checked: frozenset[Stamp],
+    processes: int,
+    devices: Any,
+    sees_end: Connection,
+    is_abandoned: Any,
+) -> None:
+    """Make this process ready to train folds, and have it end with the one that started it."""
+    threading.Thread(target=_end_with, args=(sees_end,), daemon=True).start()
+    if (device := devices.get()) is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = device
+    torch.set_num_threads(max(1, torch.get_num_threads() // processes))
+    trust(checked)
+    global _data, _is_abandoned
+    _data = load_fold_data(config, cache)
+    _is_abandoned = is_abandoned
+
+
+def _end_with(lifeline: Connection) -> None:
+    wait_for_connections([lifeline])
+    os._exit(1)
+
+
+def _train_here(task: _FoldTask) -> FoldResult:
+    assert _data is not None
+
+    def stop_if_abandoned(_epoch: int, _score: float | None) -> None:
+        if _is_abandoned.is_set():
+            raise _NotWantedError(str(task.folder))
+
+    stop_if_abandoned(0, None)
+    return _train(_data, task, stop_if_abandoned)
+
+
+def _train(data: FoldData, task: _FoldTask, report: EpochReport) -> FoldResult:
+    """Train a fold here."""
+    return train_fold(
+        task.config,
+        *data.fold(task.config, task.number),
+        task.folder,
+        task.seed,
+        report,
+        keep_models=task.keep_models,
+        queries=data.splits.folds[task.number].queries,
+    )

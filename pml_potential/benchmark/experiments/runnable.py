@@ -1,0 +1,59 @@
+"""Whether a configuration can be run, asked before any work."""
+
+import torch
+
+from pml_potential.analysis import proxies_of
+from pml_potential.benchmark.config.composing import with_values
+from pml_potential.benchmark.config.schema import Config, ConfigError
+from pml_potential.benchmark.experiments.proposing import build_pruner
+from pml_potential.benchmark.models import build_models, check_image_size
+from pml_potential.benchmark.training.losses import build_loss, build_miner
+from pml_potential.benchmark.training.names import check_names
+from pml_potential.benchmark.training.optimizers import build_optimizer, build_schedule
+from pml_potential.benchmark.training.process_group import check_shared
+
+
+def check_runnable(config: Config) -> None:
+    """Find every name, build losses and optimizers at both ends of the search, and use them once.
+
+    Raises:
+        ConfigError: One of them does not exist, or cannot be built or used.
+    """
+    check_names(config)
+    if config.protocol.study is not None:
+        build_pruner(config.protocol.study.pruner)
+    for end in ("low", "high"):
+        values = {path: getattr(found, end) for path, found in config.search.items()}
+        corner = with_values(config, values)
+        try:
+            _build(corner)
+        except (MemoryError, RuntimeError) as error:
+            raise ConfigError(
+                f"{corner.model.trunk} with {corner.model.embedding_size} dimensions and "
+                f"{corner.loss.name} with {corner.loss.params} cannot be built: {error}"
+            ) from error
+
+
+def _build(corner: Config) -> None:
+    models = build_models(corner.model, channels=1, pretrained=False)
+    check_shared(corner, models["trunk"])
+    check_image_size(models["trunk"], corner.model, corner.protocol.crop)
+    optimizer = build_optimizer(corner.model.trunk_optimizer, models["trunk"].parameters())
+    if corner.training.schedule is not None:
+        build_schedule(corner.training.schedule, optimizer)
+    build_miner(corner.loss)
+    build_optimizer(corner.model.embedder_optimizer, models["embedder"].parameters())
+    loss = build_loss(corner.loss, num_classes=2, embedding_size=corner.model.embedding_size)
+    if corner.loss.optimizer is not None:
+        build_optimizer(corner.loss.optimizer, loss.parameters())
+    if corner.protocol.proxy_alignment:
+        try:
+            proxies_of(loss)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"protocol.proxy_alignment is true, but {error}") from error
+    try:
+        loss(torch.randn(4, corner.model.embedding_size), torch.tensor([0, 0, 1, 1]))
+    except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{corner.loss.name} with {corner.loss.params} cannot compute a loss: {error}"
+        ) from error

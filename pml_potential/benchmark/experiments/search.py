@@ -1,0 +1,224 @@
+"""The hyperparameter search: an Optuna study whose value is the mean MAP@R over the folds."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import optuna
+from filelock import FileLock
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from pml_potential.benchmark.config.composing import with_values
+from pml_potential.benchmark.config.run_folder import RunFolder
+from pml_potential.benchmark.config.schema import Config, SearchRange, SearchSettings
+from pml_potential.benchmark.config.seeds import derive_seed
+from pml_potential.benchmark.experiments.fold_processes import FoldRunner
+from pml_potential.benchmark.experiments.progress import RunProgress
+from pml_potential.benchmark.experiments.proposing import build_pruner, build_sampler
+from pml_potential.benchmark.experiments.trial_storage import TrialStorage
+from pml_potential.benchmark.experiments.work_queue import (
+    FAILURE,
+    NUMBER,
+    PieceFailedError,
+    Work,
+    ended_pieces,
+    number_of,
+    work_off,
+)
+from pml_potential.benchmark.files import read_json_or_set_aside, set_aside, write_json
+from pml_potential.benchmark.training.fold import FoldResult, finished_folds
+
+STUDY = "search"
+
+
+class SearchFailedError(RuntimeError):
+    """No trial of the search came to a score."""
+
+
+def trials_to_run(config: Config) -> int:
+    """Trials of a run: none without a study; without anything to search, one is enough."""
+    if config.protocol.study is None:
+        return 0
+    return config.protocol.study.trials if config.search else 1
+
+
+def run_search(
+    config: Config, runner: FoldRunner, run: RunFolder, storage: TrialStorage, progress: RunProgress
+) -> optuna.Study:
+    """Run the trials that are still to be run, together with whoever else works on them.
+
+    A trial depends only on the run's seed, on its place in the run and on the scores before it, so that
+    a search that was interrupted ends as one that was not.
+
+    Args:
+        config: of the run.
+        runner: trains the folds.
+        run: folder of the run.
+        storage: where the trials are.
+        progress: told of each trial.
+
+    Raises:
+        SearchFailedError: The first trials failed, all of them.
+    """
+    study = storage.open(STUDY)
+    settings = config.protocol.study
+    if settings is None:
+        return study
+    study.pruner = build_pruner(settings.pruner)
+    trials = _Trials(config, settings, study, runner, run, storage.patience, progress)
+    work_off(trials, FileLock(run.claim))
+    for trial in ended_pieces(study):
+        if trial.state is TrialState.COMPLETE:
+            trials.mend(trial)
+    return study
+
+
+def best_trial(search: optuna.Study) -> FrozenTrial | None:
+    """The trial with the best score, the first of them; None if there is none."""
+    complete = [trial for trial in ended_pieces(search) if trial.state is TrialState.COMPLETE]
+    return max(complete, key=score_of) if complete else None
+
+
+def with_best_trial(config: Config, search: optuna.Study) -> Config:
+    """The configuration with the hyperparameters of the best trial, or as it is without a search."""
+    best = best_trial(search)
+    return config if best is None else with_values(config, best.params)
+
+
+def failure_of(trial: FrozenTrial) -> str | None:
+    """Why a trial has no score, if it has none."""
+    if trial.state is TrialState.PRUNED:
+        return f"fold {len(trial.intermediate_values)}: pruned"
+    reason: str | None = trial.user_attrs.get(FAILURE)
+    return reason
+
+
+def score_of(trial: FrozenTrial) -> float:
+    """Mean validation MAP@R of a complete trial."""
+    if trial.value is None:
+        raise RuntimeError(f"trial {trial.number} is complete without a score")
+    return trial.value
+
+
+def folds_of(trial: FrozenTrial, config: Config) -> int:
+    """How many folds of a trial count: of one that was pruned, those that it was judged by."""
+    is_pruned = trial.state is TrialState.PRUNED
+    return len(trial.intermediate_values) if is_pruned else config.protocol.folds
+
+
+class _Trials(Work):
+    """The trials of a search, each all folds of the protocol with other hyperparameters."""
+
+    def __init__(
+        self,
+        config: Config,
+        settings: SearchSettings,
+        study: optuna.Study,
+        runner: FoldRunner,
+        run: RunFolder,
+        patience: float | None,
+        progress: RunProgress,
+    ) -> None:
+        super().__init__(study, trials_to_run(config), patience)
+        self._config = config
+        self._settings = settings
+        self._runner = runner
+        self._run = run
+        self._progress = progress
+
+    def folder(self, number: int) -> Path:
+        return self._run.trial(number)
+
+    def sampler(self, number: int) -> BaseSampler:
+        return build_sampler(self._settings, derive_seed(self._config.seed, "sampler", number))
+
+    def draw(self, trial: optuna.Trial) -> None:
+        for path, found in self._config.search.items():
+            if isinstance(found.low, int) and isinstance(found.high, int):
+                trial.suggest_int(path, found.low, found.high, log=found.log)
+            else:
+                trial.suggest_float(path, found.low, found.high, log=found.log)
+
+    def do(self, trial: optuna.Trial, number: int) -> float:
+        record = self._record(number)
+        found = read_json_or_set_aside(record)
+        if found is not None and found["params"] != trial.params:
+            # A study that was lost with this trial in the midst of its work proposed something else.
+            set_aside(self.folder(number))
+        write_json(record, {"params": trial.params})
+        scores: list[float] = []
+        try:
+            for result in self._train(number, trial.params):
+                scores.append(result.score)
+                trial.report(mean(scores), step=len(scores))
+                if len(scores) < self._config.protocol.folds and trial.should_prune():
+                    self._runner.abandon()
+                    raise optuna.TrialPruned
+        except PieceFailedError as error:
+            write_json(record, {"params": trial.params, "failure": str(error)})
+            raise
+        write_json(record, {"params": trial.params, "score": mean(scores)})
+        return mean(scores)
+
+    def recall(self, number: int) -> FrozenTrial | None:
+        found = read_json_or_set_aside(self._record(number))
+        if found is None or not {"score", "failure"} & found.keys():
+            return None
+        reason = found.get("failure")
+        return create_trial(
+            state=TrialState.COMPLETE if reason is None else TrialState.FAIL,
+            value=found.get("score"),
+            params=found["params"],
+            distributions={path: _distribution(each) for path, each in self._config.search.items()},
+            user_attrs={NUMBER: number} if reason is None else {NUMBER: number, FAILURE: reason},
+        )
+
+    def check(self, ended: list[FrozenTrial]) -> None:
+        self._progress.set_ended(len(ended) * self._config.protocol.folds)
+        scores = [score_of(trial) for trial in ended if trial.state is TrialState.COMPLETE]
+        if scores:
+            self._progress.set_best(max(scores))
+        elif len(ended) >= min(self.pieces, self._settings.startup_trials):
+            if all(trial.state is TrialState.PRUNED for trial in ended):
+                raise SearchFailedError(
+                    f"the first {len(ended)} of {self.pieces} trials were all pruned. Choose a "
+                    "protocol.study.pruner that prunes less, or null"
+                )
+            raise SearchFailedError(
+                f"the first {len(ended)} of {self.pieces} trials all failed; trial "
+                f"{number_of(ended[0]) + 1} in {failure_of(ended[0])}. If it diverged, lower the "
+                "learning rates, or the upper ends of the search ranges"
+            )
+
+    def wait_for(self, running: int) -> None:
+        self._progress.say(f"waiting for {running} trials that other workers run")
+
+    def mend(self, trial: FrozenTrial) -> None:
+        """Train those folds of a complete trial again whose results are damaged or gone."""
+        number = number_of(trial)
+        if None in finished_folds(self.folder(number), self._config.protocol.folds):
+            for _ in self._train(number, trial.params):
+                pass
+
+    def _record(self, number: int) -> Path:
+        return self.folder(number) / "trial.json"
+
+    def _train(self, number: int, params: dict[str, Any]) -> Iterator[FoldResult]:
+        return self._runner.train(
+            with_values(self._config, params),
+            f"trial {number + 1}/{self.pieces}",
+            self.folder(number),
+            [
+                derive_seed(self._config.seed, "search", number, fold)
+                for fold in range(self._config.protocol.folds)
+            ],
+        )
+
+
+def _distribution(found: SearchRange) -> BaseDistribution:
+    if isinstance(found.low, int) and isinstance(found.high, int):
+        return IntDistribution(found.low, found.high, log=found.log)
+    return FloatDistribution(found.low, found.high, log=found.log)

@@ -1,0 +1,74 @@
+"""How losses fall when a share of the training labels is wrong."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from pml_potential.benchmark.config.composing import with_values
+from pml_potential.benchmark.config.schema import Config, ConfigError
+from pml_potential.benchmark.experiments.experiment import Sharing, run_experiment
+from pml_potential.benchmark.experiments.studies.study import Point, Study
+
+PATH = "dataset.label_noise"
+LEVELS = (0.0, 0.1, 0.2, 0.4)
+
+
+def run_label_noise(
+    configs: Mapping[str, Config],
+    folder: Path,
+    console: Console,
+    levels: Sequence[float] = LEVELS,
+    sharing: Sharing | None = None,
+    after_each: Callable[[Study], None] = lambda _study: None,
+) -> Study:
+    """Train losses with wrong labels, with the hyperparameters that suit them on right ones.
+
+    Each loss is run on clean labels first, with the search that its configuration asks for. With the
+    best hyperparameters of that search it is then trained at every other level, without a search; the
+    seeds are the same at all levels. Validation and test labels stay clean. Runs that have ended are
+    not run again.
+
+    Args:
+        configs: what to run for each loss, by the name of its folders and its line.
+        folder: where the runs go, ``NAME-LEVEL`` each.
+        console: told how far the runs are.
+        levels: shares of wrong training labels, each in [0, 1]; the clean run is made in any case.
+        sharing: how the work of each run is shared out.
+        after_each: called with what there is after every run.
+
+    Returns:
+        The study: separated MAP@R by level, for each loss.
+
+    Raises:
+        ConfigError: No loss is given, a configuration cannot be run or has noise already, or a folder
+            holds another run.
+        SearchFailedError: The first trials of a search failed, all of them.
+    """
+    if not configs:
+        raise ConfigError("a study of label noise needs at least one loss")
+    for level in levels:
+        if not isinstance(level, int | float):
+            raise ConfigError(f"levels must be numbers, got {level!r}")
+    all_levels = [0.0, *sorted({float(level) for level in levels} - {0.0})]
+    for name, config in configs.items():
+        if config.dataset.label_noise:
+            raise ConfigError(
+                f"{PATH} is {config.dataset.label_noise} for {name}; the study sets it, leave it at 0"
+            )
+        # All of them before the first is trained.
+        for level in all_levels:
+            with_values(config, {PATH: level})
+    series: dict[str, list[Point]] = {name: [] for name in configs}
+    for name, config in configs.items():
+        best = config
+        for level in all_levels:
+            console.rule(f"{name}, {level:.0%} wrong labels", align="left")
+            run = folder / f"{name}-{level:g}"
+            results = run_experiment(with_values(best, {PATH: level}), run, console, sharing)
+            if level == 0:
+                found = Config.model_validate(results["best"]["config"])
+                best = with_values(found, {"protocol.study": None, "search": {}})
+            series[name].append(Point.of_run(level, results))
+            after_each(Study(PATH, {key: points for key, points in series.items() if points}))
+    return Study(PATH, series)

@@ -1,0 +1,193 @@
+"""Where Optuna keeps the trials of a run: a file in its folder, a database server, or a journal file."""
+
+import secrets
+import sqlite3
+import warnings
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from pml_potential.benchmark.config.run_folder import RunFolder
+from pml_potential.benchmark.config.schema import ConfigError
+from pml_potential.benchmark.files import read_json, set_aside, write_json
+
+HEARTBEAT = 60
+"""Seconds between the signs of life of a worker."""
+
+_MISSED_HEARTBEATS = 3
+"""A trial whose worker has missed so many is handed on."""
+
+_PATIENCE_WITH_A_BUSY_FILE = 120
+"""Seconds to wait while other processes write to the same SQLite file."""
+
+OnStaleTrial = Callable[[optuna.Study, FrozenTrial], None]
+
+
+@dataclass(frozen=True)
+class TrialStorage:
+    """The storage of a run.
+
+    Attributes:
+        storage: of Optuna.
+        prefix: of the names of the run's studies, which may share a storage with those of other runs.
+        is_own_file: whether it is the file in the run's folder, which one machine uses.
+        heartbeat: seconds between signs of life of a worker.
+    """
+
+    storage: BaseStorage
+    prefix: str
+    is_own_file: bool
+    heartbeat: int
+
+    @property
+    def patience(self) -> float | None:
+        """Seconds after which a trial that nobody has begun is lost; None: at once."""
+        return None if self.is_own_file else _MISSED_HEARTBEATS * self.heartbeat
+
+    def open(self, name: str) -> optuna.Study:
+        """Open one of the studies, or make it."""
+        return optuna.create_study(
+            storage=self.storage,
+            study_name=f"{self.prefix}{name}",
+            direction="maximize",
+            load_if_exists=True,
+        )
+
+
+def open_storage(
+    run: RunFolder, address: str | None, heartbeat: int, on_stale_trial: OnStaleTrial
+) -> TrialStorage:
+    """Open the storage of a run, or decide on it.
+
+    Without an address it is ``study.db`` in the run's folder, a SQLite file; one that is damaged is set
+    aside. An address is remembered in ``storage.json``, without a password.
+
+    Args:
+        run: folder of the run.
+        address: a database's address as SQLAlchemy takes it, or the path of a journal file; None: what
+            the run has used before.
+        heartbeat: seconds between signs of life of a worker.
+        on_stale_trial: called for a trial whose worker has given none for too long.
+
+    Raises:
+        ConfigError: The address cannot be used, or the run has used another one.
+    """
+    folder = run.path
+    remembered = _Remembered.read(run.storage)
+    own = run.database.resolve()
+    if address is None and remembered is None:
+        return TrialStorage(_own_database(own, heartbeat, on_stale_trial), "", True, heartbeat)
+    if remembered is None:
+        elsewhere = str(own) if own.exists() else None
+        remembered = _Remembered(
+            _without_password(str(address)), f"{folder.resolve().name}-{secrets.token_hex(4)}/"
+        )
+    else:
+        elsewhere = remembered.address
+    if address is not None and elsewhere not in (None, _without_password(address)):
+        raise ConfigError(
+            f"--storage {_without_password(address)}: the studies of {folder} are in {elsewhere}; leave "
+            "--storage out, or choose another folder"
+        )
+    opened = _opened(address or remembered.address, heartbeat, on_stale_trial)
+    # Now that it is known to be right.
+    write_json(run.storage, asdict(remembered))
+    return TrialStorage(opened, remembered.prefix, False, heartbeat)
+
+
+@dataclass(frozen=True)
+class _Remembered:
+    """Where a run has its studies, and what their names begin with."""
+
+    address: str
+    prefix: str
+
+    @classmethod
+    def read(cls, path: Path) -> "_Remembered | None":
+        try:
+            return cls(**read_json(path))
+        except FileNotFoundError:
+            return None
+        except (TypeError, ValueError) as error:
+            raise ConfigError(
+                f"{path} is damaged ({error}); it held the address of the studies and the "
+                "prefix of their names, which Optuna lists"
+            ) from error
+
+
+def _own_database(path: Path, heartbeat: int, on_stale_trial: OnStaleTrial) -> BaseStorage:
+    if "?" in str(path):
+        raise ConfigError(f"{path}: the address of a database ends at a '?'; choose another folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and not _is_sound(path):
+        aside = set_aside(path, "damaged")
+        set_aside(path.with_name(f"{path.name}-journal"), "damaged")
+        warnings.warn(
+            f"{path} is damaged; set aside as {aside.name}, and filled anew from the trials' folders",
+            stacklevel=2,
+        )
+    return _database(f"sqlite:///{path}", heartbeat, on_stale_trial)
+
+
+def _opened(address: str, heartbeat: int, on_stale_trial: OnStaleTrial) -> BaseStorage:
+    if "://" in address:
+        return _database(address, heartbeat, on_stale_trial)
+    return JournalStorage(JournalFileBackend(str(Path(address).resolve())))
+
+
+def _database(address: str, heartbeat: int, on_stale_trial: OnStaleTrial) -> RDBStorage:
+    engine: dict[str, Any] = {"pool_pre_ping": True}
+    if address.startswith("sqlite"):
+        engine = {"connect_args": {"timeout": _PATIENCE_WITH_A_BUSY_FILE}}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            return RDBStorage(
+                address,
+                engine_kwargs=engine,
+                heartbeat_interval=heartbeat,
+                grace_period=_MISSED_HEARTBEATS * heartbeat,
+                heartbeat_stale_trial_callback=on_stale_trial,
+            )
+    except (ImportError, SQLAlchemyError) as error:
+        reason = str(error).splitlines()[0]
+        if isinstance(error, ImportError):
+            reason += "; install the database's driver, for PostgreSQL: pip install 'psycopg[binary]'"
+        raise ConfigError(f"--storage {_without_password(address)}: {reason}") from error
+
+
+def _without_password(address: str) -> str:
+    """The address as it may be written down and shown."""
+    if "://" not in address:
+        return str(Path(address).resolve())
+    try:
+        url = make_url(address)
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise ConfigError(
+            "--storage: an address reads like postgresql+psycopg://user@host/database, or is the path "
+            "of a journal file"
+        ) from error
+    without = URL.create(url.drivername, url.username, None, url.host, url.port, url.database, url.query)
+    return without.render_as_string()
+
+
+def _is_sound(path: Path) -> bool:
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            found: tuple[str] = connection.execute("PRAGMA quick_check").fetchone()
+            return found == ("ok",)
+    except sqlite3.OperationalError:
+        # Locked, or not to be opened: nothing that setting it aside would mend.
+        raise
+    except sqlite3.DatabaseError:
+        return False

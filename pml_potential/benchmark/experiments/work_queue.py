@@ -1,0 +1,303 @@
+"""Sharing out pieces of work: an Optuna study as the queue of any number of processes and machines.
+
+Each piece, a trial of the search or a reproduction, is a trial of an Optuna study. A worker asks the
+study for one, which Optuna gives to nobody else. A piece whose worker died is put there again: by the
+heartbeat, and at once where the worker ran on the same machine, which its lock file tells. The folder of
+a piece is the same for all who work on it, so that finished folds are never trained again.
+
+Pieces are numbered from 0. Optuna's own number of a trial says nothing: a piece that was handed on has
+several trials.
+"""
+
+import os
+import socket
+import time
+import warnings
+from abc import ABC, abstractmethod
+from datetime import datetime
+from pathlib import Path
+
+import optuna
+from filelock import FileLock, Timeout
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler
+from optuna.storages import RetryHeartbeatStaleTrialCallback
+from optuna.trial import FrozenTrial, TrialState
+
+NUMBER, WORKER, FAILURE = "order", "worker", "failure"
+"""What a trial says of itself: the number of its piece, who began it, and why it failed."""
+
+_SECONDS_BETWEEN_LOOKS = 2.0
+_LIVE = (TrialState.WAITING, TrialState.RUNNING)
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", ExperimentalWarning)
+    _RETRY = RetryHeartbeatStaleTrialCallback()
+
+
+class PieceFailedError(RuntimeError):
+    """A piece of work that cannot come to a result; the message is the reason."""
+
+
+class Work(ABC):
+    """Pieces of work, and what is to be done with each.
+
+    Args:
+        study: the Optuna study in which the pieces are trials.
+        pieces: how many there are.
+        patience: seconds after which a trial that nobody has begun is lost; None: no other machine
+            could be about to begin it.
+    """
+
+    def __init__(self, study: optuna.Study, pieces: int, patience: float | None) -> None:
+        self.study = study
+        self.pieces = pieces
+        self.patience = patience
+
+    @abstractmethod
+    def folder(self, number: int) -> Path:
+        """Where a piece keeps its files."""
+
+    @abstractmethod
+    def sampler(self, number: int) -> BaseSampler:
+        """What proposes the hyperparameters of a piece."""
+
+    @abstractmethod
+    def draw(self, trial: optuna.Trial) -> None:
+        """Draw the hyperparameters of a piece."""
+
+    @abstractmethod
+    def do(self, trial: optuna.Trial, number: int) -> float:
+        """Do a piece.
+
+        Returns:
+            Its score.
+
+        Raises:
+            PieceFailedError: It cannot come to one.
+        """
+
+    @abstractmethod
+    def recall(self, number: int) -> FrozenTrial | None:
+        """What the files of a piece say that has ended, if the study has lost it."""
+
+    @abstractmethod
+    def check(self, ended: list[FrozenTrial]) -> None:
+        """Raise if it makes no sense to go on after the pieces that have ended."""
+
+    @abstractmethod
+    def wait_for(self, running: int) -> None:
+        """Be told, once, that all that is left is with other workers."""
+
+
+def work_off(work: Work, claim: FileLock) -> None:
+    """Work on pieces until all have ended, here or elsewhere.
+
+    Args:
+        work: the pieces.
+        claim: held by whoever asks for a piece, until it is clear whose it is.
+    """
+    has_told = False
+    while True:
+        with claim:
+            _hand_on_the_lost(work)
+            missing = _restore(work)
+            live = _live(work)
+            work.check(ended_pieces(work.study))
+            if not missing and not live:
+                return
+            if missing and not any(trial.state is TrialState.WAITING for trial in live):
+                work.study.enqueue_trial({}, user_attrs={NUMBER: missing[0]})
+                live = _live(work)
+            ready = [number_of(trial) for trial in live if trial.state is TrialState.WAITING]
+            if ready:
+                work.study.sampler = work.sampler(ready[0])
+                _work_on_one(work, claim)
+        if not ready:
+            if not has_told:
+                work.wait_for(len(live))
+                has_told = True
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+
+def ended_pieces(study: optuna.Study) -> list[FrozenTrial]:
+    """Trials that have a score, or a reason why they have none, in the order of their pieces."""
+    ended: dict[int, FrozenTrial] = {}
+    for trial in study.get_trials(deepcopy=False):
+        if _has_ended(trial):
+            ended.setdefault(number_of(trial), trial)
+    return [ended[number] for number in sorted(ended)]
+
+
+def number_of(trial: FrozenTrial) -> int:
+    """Number of the piece that a trial is, from 0."""
+    number: int = trial.user_attrs[NUMBER]
+    return number
+
+
+def hand_on(study: optuna.Study, trial: FrozenTrial) -> None:
+    """Put a piece whose worker is gone back into the queue, with its hyperparameters."""
+    if NUMBER not in trial.user_attrs or FAILURE in trial.user_attrs:
+        return
+    if WORKER in trial.user_attrs:
+        _RETRY(study, trial)
+    else:
+        # Nobody knows whether all of its hyperparameters had been drawn.
+        study.enqueue_trial({}, user_attrs={NUMBER: number_of(trial)})
+
+
+def release(study: optuna.Study, number: int) -> bool:
+    """Hand on a piece on the word of somebody who knows that its worker is gone.
+
+    Returns:
+        Whether there was such a piece.
+    """
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        if trial.user_attrs.get(NUMBER) == number:
+            return _give_up(study, trial)
+    return False
+
+
+def _hand_on_the_lost(work: Work) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        optuna.storages.fail_stale_trials(work.study)
+    for trial in work.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        if NUMBER in trial.user_attrs and _is_lost(work, trial):
+            _give_up(work.study, trial)
+
+
+def _give_up(study: optuna.Study, trial: FrozenTrial) -> bool:
+    """Hand a piece on, unless its worker has ended it in this very moment."""
+    ended = study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+    if ended.state is not TrialState.FAIL:
+        return False
+    hand_on(study, ended)
+    return True
+
+
+def _restore(work: Work) -> list[int]:
+    """Put back what the study has lost; return the pieces that nobody has begun."""
+    study = work.study
+    known = {number_of(trial) for trial in (*_live(work), *ended_pieces(study))}
+    left_behind = {
+        number_of(trial): trial
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
+        if NUMBER in trial.user_attrs
+    }
+    missing = []
+    for number in range(work.pieces):
+        if number in known:
+            continue
+        if (recalled := work.recall(number)) is not None:
+            study.add_trial(recalled)
+        elif number in left_behind:
+            hand_on(study, left_behind[number])
+        else:
+            missing.append(number)
+    return missing
+
+
+def _live(work: Work) -> list[FrozenTrial]:
+    """Trials that are waiting or running, of pieces that have not ended."""
+    ended = {number_of(trial) for trial in ended_pieces(work.study)}
+    return [
+        trial
+        for trial in work.study.get_trials(deepcopy=False, states=_LIVE)
+        if NUMBER in trial.user_attrs and number_of(trial) not in ended
+    ]
+
+
+def _is_lost(work: Work, trial: FrozenTrial) -> bool:
+    """Whether a trial's worker is known to be gone; called by the holder of the claim."""
+    worker = trial.user_attrs.get(WORKER)
+    if worker is None:
+        # On this machine nobody else can be about to begin it while the claim is held.
+        started = trial.datetime_start or datetime.now()
+        age = (datetime.now() - started).total_seconds()
+        return work.patience is None or age > work.patience
+    if not worker.startswith(f"{socket.gethostname()}:"):
+        return False
+    lock = _lock(work, number_of(trial))
+    try:
+        with lock.acquire(timeout=0):
+            return True
+    except Timeout:
+        return False
+
+
+def _work_on_one(work: Work, claim: FileLock) -> None:
+    locks: list[FileLock] = []
+    did: list[int] = []
+
+    def begin(trial: optuna.Trial) -> int:
+        number = trial.user_attrs.get(NUMBER)
+        others = work.study.get_trials(deepcopy=False)
+        if number is None or any(
+            (other.state in _LIVE or _has_ended(other))
+            and other.number < trial.number
+            and other.user_attrs.get(NUMBER) == number
+            for other in others
+        ):
+            # Two workers asked for the last piece at once, on machines that do not share locks.
+            raise PieceFailedError("it is no piece of the work")
+        work.draw(trial)
+        lock = _lock(work, number)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            # Somebody was thought to be gone, and is not: wait, and use what they finish.
+            trial.set_user_attr(WORKER, _me())
+            claim.release(force=True)
+            lock.acquire()
+        locks.append(lock)
+        trial.set_user_attr(WORKER, _me())
+        return int(number)
+
+    def objective(trial: optuna.Trial) -> float:
+        try:
+            number = begin(trial)
+        finally:
+            claim.release(force=True)
+        try:
+            score = work.do(trial, number)
+        except PieceFailedError as error:
+            did.append(trial.number)
+            trial.set_user_attr(FAILURE, str(error))
+            raise
+        did.append(trial.number)
+        return score
+
+    try:
+        work.study.optimize(objective, n_trials=1, catch=(PieceFailedError,))
+    except (AssertionError, ValueError):
+        # What Optuna raises when it is told of a trial that has ended: this process slept for so long
+        # that its piece was handed on, and whoever has it finds its folds done.
+        trials = work.study.get_trials(deepcopy=False)
+        if not did or not trials[did[0]].state.is_finished():
+            raise
+    except KeyboardInterrupt:
+        with claim:
+            _restore(work)
+        raise
+    finally:
+        for lock in locks:
+            lock.release()
+
+
+def _has_ended(trial: FrozenTrial) -> bool:
+    if NUMBER not in trial.user_attrs:
+        return False
+    scored = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+    return scored or (trial.state is TrialState.FAIL and FAILURE in trial.user_attrs)
+
+
+def _lock(work: Work, number: int) -> FileLock:
+    # Beside the folder, which may be set aside while its piece is worked on.
+    folder = work.folder(number)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder.with_name(f".{folder.name}.lock"))
+
+
+def _me() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"

@@ -1,0 +1,189 @@
+"""Files that are whole after a kill at any moment, and that tell when they are damaged."""
+
+import hashlib
+import io
+import json
+import os
+import secrets
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+
+_CHUNK = 2**24
+_DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+class DamagedFileError(OSError):
+    """A file does not hold what was written to it."""
+
+
+@contextmanager
+def errors_that_name(path: Path) -> Iterator[None]:
+    """Name a file in errors that name none: a write to a full disk does not know its own."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """Write a file whole or not at all: to a temporary file, flushed, then renamed.
+
+    The temporary file has a random name, so that no two writers share one, whatever machine or
+    container they run in. It is removed if anything fails.
+
+    Args:
+        path: of the file; its folder is made if it is not there.
+
+    Yields:
+        The temporary file, open for writing and reading.
+
+    Raises:
+        OSError: The file cannot be written, as on a full disk; the error names it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        with errors_that_name(path), temporary.open("xb+") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_bytes(path: Path, *parts: bytes | memoryview) -> None:
+    """Write bytes, whole or not at all."""
+    with whole_file(path) as file:
+        for part in parts:
+            file.write(part)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text, whole or not at all, in UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as JSON, whole or not at all; NaN is refused, since JSON has none."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read what ``write_json`` wrote."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def read_json_or_set_aside(path: Path) -> Any:
+    """Read what ``write_json`` wrote; a damaged file is set aside, with a warning.
+
+    Returns:
+        None if there is no such file, or if it was damaged.
+    """
+    try:
+        return read_json(path)
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        aside = set_aside(path, "damaged")
+        warnings.warn(f"{path} is damaged ({error}); set aside as {aside.name}", stacklevel=2)
+        return None
+
+
+def set_aside(path: Path, reason: str = "interrupted") -> Path:
+    """Rename a file or folder that cannot be used, so that its work can start again.
+
+    Nothing is deleted: ``fold_0`` becomes ``fold_0.interrupted_1``, and so on.
+
+    Args:
+        path: a file or a folder; if there is none, nothing happens.
+        reason: why it cannot be used, in a word.
+
+    Returns:
+        The new name.
+    """
+    number = 1
+    while (target := path.with_name(f"{path.name}.{reason}_{number}")).exists():
+        number += 1
+    if path.exists():
+        path.rename(target)
+    return target
+
+
+def write_state(path: Path, state: Any) -> None:
+    """Write what ``torch.load`` reads back, whole or not at all, followed by its SHA-256.
+
+    Args:
+        path: of the file.
+        state: tensors, numbers and text, in dictionaries and lists.
+    """
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    content = buffer.getbuffer()
+    write_bytes(path, content, hashlib.sha256(content).digest())
+
+
+def read_state(path: Path) -> Any:
+    """Read what ``write_state`` wrote, into the processor's memory.
+
+    Raises:
+        DamagedFileError: The file was cut off, or a byte has changed.
+    """
+    written = memoryview(path.read_bytes())
+    content = written[: max(len(written) - _DIGEST_BYTES, 0)]
+    # Torch's reader checks no checksums: a flipped bit in a weight would go unseen.
+    if hashlib.sha256(content).digest() != written[len(content) :]:
+        raise DamagedFileError(f"{path} is damaged: its SHA-256 does not fit")
+    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+
+
+class SealedWriter:
+    """Writes bytes, and keeps their CRC-32."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.checksum = 0
+        self._file = file
+
+    def write(self, content: bytes) -> int:
+        """Write; the number of bytes."""
+        self.checksum = zlib.crc32(content, self.checksum)
+        return self._file.write(content)
+
+
+@contextmanager
+def sealed_file(path: Path) -> Iterator[SealedWriter]:
+    """Write a large file whole or not at all, followed by a CRC-32 for ``is_whole``.
+
+    Raises:
+        OSError: The file cannot be written, as on a full disk; the error names it.
+    """
+    with whole_file(path) as file:
+        writer = SealedWriter(file)
+        yield writer
+        file.write(_seal(writer.checksum))
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file is as ``sealed_file`` left it: read once, some gigabytes a second."""
+    left = path.stat().st_size - len(_seal(0))
+    checksum = 0
+    with path.open("rb") as file:
+        while left > 0 and (chunk := file.read(min(left, _CHUNK))):
+            checksum = zlib.crc32(chunk, checksum)
+            left -= len(chunk)
+        return left == 0 and file.read() == _seal(checksum)
+
+
+def _seal(checksum: int) -> bytes:
+    return checksum.to_bytes(4, "little")

@@ -1,0 +1,191 @@
+"""Runs side by side: which can be compared, how they rank, which differences are more than chance."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from pml_potential.benchmark.config.composing import differences
+from pml_potential.benchmark.config.schema import ConfigError
+from pml_potential.benchmark.evaluation import PRIMARY_METRIC
+from pml_potential.benchmark.report.pairwise_tests import Difference, pairwise_differences
+from pml_potential.benchmark.report.results import best_config, read_results, run_config
+
+_MAY_DIFFER = ("loss.", "sampler.", "search.", "search:", "seed:", "dataset.root:", "dataset.file:")
+"""What the compared may differ in. Where the files of the data lie does not matter, their hash does."""
+
+_HOW_IT_IS_TRAINED = ("model.trunk_optimizer.", "model.embedder_optimizer.", "model.warm_up_epochs:")
+"""What a search may choose for each run anew, with a caution: the network itself stays the same."""
+
+
+@dataclass(frozen=True)
+class ComparedRun:
+    """A run with the name that it has in a comparison.
+
+    Attributes:
+        name: of its loss; with the folder, where another run has the same loss.
+        folder: of the run.
+        results: what its ``results.json`` holds.
+    """
+
+    name: str
+    folder: Path
+    results: dict[str, Any]
+
+    @property
+    def reproductions(self) -> int:
+        """How many reproductions came to a result."""
+        return len(self.scores)
+
+    @property
+    def failures(self) -> list[str]:
+        """Why the others did not."""
+        return [each["failure"] for each in self.results["reproductions"] if "failure" in each]
+
+    @property
+    def scores(self) -> list[float]:
+        """Separated test MAP@R of each reproduction."""
+        values: list[float] = self.results["test"]["trained"]["separated"][PRIMARY_METRIC]["values"]
+        return values
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs that differ in their loss.
+
+    Attributes:
+        runs: two at least, the one with the highest separated test MAP@R first.
+        differences: of that score, for every pair.
+    """
+
+    runs: list[ComparedRun]
+    differences: list[Difference]
+
+    @property
+    def leaders(self) -> list[str]:
+        """Name of the first run, and of those that the test does not tell apart from it."""
+        first = self.runs[0].name
+        return [
+            first,
+            *(d.second for d in self.differences if d.first == first and not d.is_significant),
+        ]
+
+    @property
+    def cautions(self) -> list[str]:
+        """In what else the runs differ, which does not forbid the comparison."""
+        found = []
+        environments = [run.results["environment"] for run in self.runs]
+        for what, values in (
+            ("seeds", [run.results["seed"] for run in self.runs]),
+            ("commits of this package", [each["commit"] for each in environments]),
+            ("versions of packages", [each["packages"] for each in environments]),
+            ("processors, threads or GPUs", list(map(_machine, environments))),
+        ):
+            if any(value != values[0] for value in values):
+                found.append(f"The runs have different {what}.")
+        chosen = {path: None for run in self.runs[1:] for path in _chosen_apart(self.runs[0], run)}
+        if chosen:
+            found.append(f"The searches chose different values of {_listed(list(chosen))}.")
+        return found
+
+    @property
+    def verdict(self) -> str:
+        """What may be said of the first place."""
+        first, *level = self.leaders
+        if level:
+            return (
+                f"{first} has the highest mean, but the test does not tell it apart from "
+                f"{_listed(level)}: no winner."
+            )
+        return f"{first} is ahead of every other run by more than chance."
+
+
+def _chosen_apart(first: ComparedRun, second: ComparedRun) -> list[str]:
+    """Paths of the values in which the best configurations of two comparable runs differ."""
+    one, other = (best_config(run.folder, run.results) for run in (first, second))
+    apart = [line for line in differences(one, other) if not line.startswith(_MAY_DIFFER)]
+    return [line.partition(": ")[0] for line in apart]
+
+
+def _machine(environment: dict[str, Any]) -> list[Any]:
+    """What rounds the sums; runs before these were named lack some of them."""
+    return [environment.get(key) for key in ("processor", "threads", "gpus")]
+
+
+def compare_runs(folders: Sequence[Path]) -> Comparison:
+    """Compare runs on one data set, by one protocol, with one model.
+
+    Args:
+        folders: of runs that have ended, two at least.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        ConfigError: A run has no report, too few of its reproductions came to a result, or the runs
+            differ in more than loss, sampler, search and seed.
+    """
+    distinct = {folder.resolve() for folder in folders}
+    if len(distinct) < len(folders):
+        raise ConfigError("a run is given twice; compare different ones")
+    if len(folders) < 2:
+        raise ConfigError("a comparison takes two runs or more; one alone has its report")
+    read = [read_results(folder) for folder in folders]
+    for folder, results in zip(folders, read, strict=True):
+        _check_reproductions(folder, results)
+        _check_comparable(folders[0], read[0], folder, results)
+    labels = [_loss_name(results) for results in read]
+    counts = Counter(labels)
+    runs = [
+        ComparedRun(label if counts[label] == 1 else f"{label} ({folder})", folder, results)
+        for label, folder, results in zip(labels, folders, read, strict=True)
+    ]
+    runs.sort(key=lambda run: -mean(run.scores))
+    return Comparison(runs, pairwise_differences({run.name: run.scores for run in runs}))
+
+
+def _check_reproductions(folder: Path, results: dict[str, Any]) -> None:
+    failures = [each["failure"] for each in results["reproductions"] if "failure" in each]
+    succeeded = len(results["reproductions"]) - len(failures)
+    if succeeded < 2:
+        reason = f"; the first failure: {failures[0]}" if failures else ""
+        raise ConfigError(
+            f"{folder}: {succeeded} of {len(results['reproductions'])} reproductions came to a result, "
+            f"and a comparison takes two{reason}"
+        )
+
+
+def _check_comparable(
+    first: Path, results: dict[str, Any], second: Path, others: dict[str, Any]
+) -> None:
+    given = differences(run_config(first, results), run_config(second, others))
+    found = [line for line in given if not line.startswith(_MAY_DIFFER)]
+    chosen = differences(best_config(first, results), best_config(second, others))
+    found += [
+        f"{line}, as a search chose"
+        for line in chosen
+        if line not in given and not line.startswith((*_MAY_DIFFER, *_HOW_IT_IS_TRAINED))
+    ]
+    for key, left, right in (
+        ("data.sha256", results["data"]["sha256"], others["data"]["sha256"]),
+        ("weights_sha256", results["weights_sha256"], others["weights_sha256"]),
+    ):
+        if left != right:
+            found.append(f"{key}: {left} and {right}")
+    if found:
+        raise ConfigError(
+            f"{first} and {second} cannot be compared; besides loss, sampler, search and seed they "
+            "differ in\n  " + "\n  ".join(found)
+        )
+
+
+def _loss_name(results: dict[str, Any]) -> str:
+    loss = results["config"]["loss"]
+    name: str = loss["name"]
+    return f"{name}+{loss['miner']['name']}" if loss.get("miner") else name
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,175 @@
+"""The results of a run as its ``results.json`` has them, checked before anybody relies on them."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pml_potential.benchmark.config.run_folder import RunFolder
+from pml_potential.benchmark.config.schema import Config, ConfigError
+from pml_potential.benchmark.files import read_json
+
+FORMAT = 2
+"""Number of the layout of ``results.json``; files before the number was written have the first."""
+
+
+class _Layout(BaseModel):
+    """A part of the file: what is relied on must be there, and more may be."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+
+class _Interval(_Layout):
+    mean: float
+    deviation: float | None
+    half_width: float | None
+    values: list[float]
+
+
+class _Fold(_Layout):
+    score: float
+    best_epoch: int
+    history: list[dict[str, float]]
+    seconds: float
+
+
+class _Trial(_Layout):
+    number: int
+    params: dict[str, Any]
+    validation_map_at_r: float | None
+    failure: str | None
+    folds: list[_Fold]
+
+
+class _Best(_Layout):
+    trial: int | None
+    params: dict[str, Any]
+    config: dict[str, Any]
+    validation_map_at_r: float | None
+
+
+class _Reproduction(_Layout):
+    folds: list[_Fold]
+    failure: str = ""
+
+
+class _Data(_Layout):
+    name: str
+    sha256: str
+    images: int
+    classes: int
+    classes_by_part: dict[str, int]
+
+
+class _Cost(_Layout):
+    pieces: int
+    folds: int
+    epochs: int
+    images: int
+    seconds: float
+
+
+class _Environment(_Layout):
+    python: str
+    platform: str
+    packages: dict[str, str]
+    commit: str | None
+
+
+class _Results(_Layout):
+    config: dict[str, dict[str, Any] | int]
+    seed: int
+    data: _Data
+    weights_sha256: str | None
+    environment: _Environment
+    trials: list[_Trial]
+    best: _Best
+    importance: dict[str, float]
+    reproductions: list[_Reproduction]
+    test: dict[str, dict[str, dict[str, _Interval]]]
+    cost: dict[str, _Cost]
+    published: dict[str, Any] | None
+
+
+def read_results(folder: Path) -> dict[str, Any]:
+    """Read the results of a run.
+
+    Args:
+        folder: folder of the run.
+
+    Returns:
+        What the run gathered at its end.
+
+    Raises:
+        ConfigError: The run has not ended, or the file is damaged or of another version.
+    """
+    path = RunFolder(folder).results
+    if not path.is_file():
+        raise ConfigError(f"{path} does not exist; a run writes it at its end")
+    try:
+        results = read_json(path)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    found = results.get("format", 1) if isinstance(results, dict) else None
+    if isinstance(found, int) and found > FORMAT:
+        raise ConfigError(
+            f"{path} has layout {found}, and this version of pml-potential reads layout {FORMAT}; "
+            "a later version wrote it, so update this one"
+        )
+    if found != FORMAT:
+        raise ConfigError(
+            f"{path} has layout {found}, and this version of pml-potential reads layout {FORMAT}; the "
+            "command that made the run writes it anew, without training again"
+        )
+    try:
+        _Results.model_validate(results)
+    except ValidationError as error:
+        raise ConfigError(
+            f"{path} is damaged: {_first_problem(error)}; the command that made the run writes it anew, "
+            "without training again"
+        ) from error
+    return dict(results)
+
+
+def run_config(folder: Path, results: dict[str, Any]) -> Config:
+    """The configuration that a run was started with.
+
+    Raises:
+        ConfigError: It is none of this version.
+    """
+    return _config(folder, results["config"])
+
+
+def best_config(folder: Path, results: dict[str, Any]) -> Config:
+    """The configuration with the hyperparameters of the best trial, which the reproductions have.
+
+    Raises:
+        ConfigError: It is none of this version.
+    """
+    return _config(folder, results["best"]["config"])
+
+
+def embedding_kinds(results: dict[str, Any]) -> tuple[str, ...]:
+    """Which embeddings the tables of a run show: one model alone is its own concatenation.
+
+    Examples:
+        >>> embedding_kinds({"config": {"protocol": {"folds": 1}}})
+        ('separated',)
+    """
+    folds = results["config"]["protocol"]["folds"]
+    return ("separated", "concatenated") if folds > 1 else ("separated",)
+
+
+def _config(folder: Path, values: dict[str, Any]) -> Config:
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(
+            f"{RunFolder(folder).results} holds no configuration of this version of pml-potential: "
+            f"{_first_problem(error)}"
+        ) from error
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    return f"{'.'.join(str(key) for key in problem['loc'])}: {problem['msg']}"

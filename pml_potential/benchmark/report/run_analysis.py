@@ -1,0 +1,203 @@
+"""The instruments of ``pml_potential.analysis``, on the models that a run has trained."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pml_potential.analysis import (
+    embedding_health,
+    epochs_to_reach,
+    field_map,
+    plane_field,
+    proxies_of,
+    proxy_alignment,
+    retrieval_sheet,
+)
+from pml_potential.benchmark.config.run_folder import RunFolder, fold_folder
+from pml_potential.benchmark.config.schema import Config, ConfigError
+from pml_potential.benchmark.data.folds import FoldData, load_fold_data
+from pml_potential.benchmark.data.labelled_tensors import LabelledTensors
+from pml_potential.benchmark.evaluation import PRIMARY_METRIC, embed
+from pml_potential.benchmark.files import write_json
+from pml_potential.benchmark.models.device import training_device
+from pml_potential.benchmark.report.environment import describe_environment
+from pml_potential.benchmark.report.intervals import confidence_interval
+from pml_potential.benchmark.report.results import best_config, read_results
+from pml_potential.benchmark.training.fold_models import best_loss_state, best_models
+from pml_potential.benchmark.training.losses import build_loss
+from pml_potential.losses.field_loss import FieldLoss
+
+MEASURES = {
+    "proxy_alignment": "proxies to training data, W2",
+    "epochs_to_95_percent": "epochs to 95% of the best",
+    "intra": "distance within classes",
+    "inter": "distance between class means",
+    "ratio": "within / between",
+    "alignment": "alignment",
+    "uniformity": "uniformity",
+    "effective_rank": "effective rank",
+    "spectral_decay": "spectral decay",
+    "hubness": "hubness",
+}
+"""What is measured, with its name in print. All but the first two are of the test embeddings."""
+
+_MOST_IMAGES = 10_000
+"""Test images whose embedding is looked at; pairs of all of a larger set would take hours."""
+
+_MOST_OF_A_CLASS = 1_000
+"""Images of a class that are looked at in a larger set, so that ten classes fit at least."""
+
+_QUERIES = 6
+
+
+@dataclass(frozen=True)
+class _TrainedFold:
+    """One model of a reproduction, with what is known of its training."""
+
+    reproduction: int
+    models: dict[str, nn.Module]
+    loss: nn.Module
+    train: LabelledTensors
+    history: list[dict[str, float]]
+
+
+def analyze_run(folder: Path) -> dict[str, Any]:
+    """Measure every model that the reproductions of a run have left, and draw the first.
+
+    Writes ``analysis/analysis.json``, ``retrieval_sheet.png`` and, for ``PotentialFieldLoss`` and
+    ``CPMLLoss``, ``field.png`` into the folder of the run.
+
+    Args:
+        folder: of a run that has ended, with its models.
+
+    Returns:
+        ``loss``, its name; ``measures``, for each of ``MEASURES`` the mean over the folds with its 95%
+        interval over the reproductions, None where a loss has no proxies or the value is not finite;
+        ``environment``.
+
+    Raises:
+        ConfigError: The run has not ended, or no reproduction came to a result.
+        DamagedFileError: A model is damaged.
+    """
+    run = RunFolder(folder)
+    results = read_results(folder)
+    config = best_config(folder, results)
+    if not results["test"]:
+        raise ConfigError(f"{folder}: no reproduction came to a result, so that there is no model")
+    data = load_fold_data(config, run.feature_cache)
+    measured: dict[int, list[dict[str, float]]] = {}
+    for fold in _trained_folds(run, results, config, data):
+        if not measured:
+            _draw(run.analysis, config, fold, data)
+        measured.setdefault(fold.reproduction, []).append(_measure(config, fold, data))
+    found = {
+        "loss": config.loss.name,
+        "measures": {name: _interval(name, list(measured.values())) for name in MEASURES},
+        "environment": describe_environment(),
+    }
+    write_json(run.analysis / "analysis.json", found)
+    return found
+
+
+def _trained_folds(
+    run: RunFolder, results: dict[str, Any], config: Config, data: FoldData
+) -> Iterator[_TrainedFold]:
+    for number, reproduction in enumerate(results["reproductions"]):
+        if "failure" in reproduction:
+            continue
+        for fold, result in enumerate(reproduction["folds"]):
+            train, _ = data.fold(config, fold)
+            place = fold_folder(run.reproduction(number), fold)
+            loss = build_loss(config.loss, train.num_classes, config.model.embedding_size)
+            loss.load_state_dict(best_loss_state(place))
+            models = best_models(config, data.images.channels, place)
+            yield _TrainedFold(number, models, loss, train, result["history"])
+
+
+def _measure(config: Config, fold: _TrainedFold, data: FoldData) -> dict[str, float]:
+    history = [(int(entry["epoch"]), entry[PRIMARY_METRIC]) for entry in fold.history]
+    epochs = epochs_to_reach(history) if max(score for _, score in history) > 0 else None
+    found = {} if epochs is None else {"epochs_to_95_percent": float(epochs)}
+    if has_proxies(fold.loss):
+        embeddings = embed(fold.models, fold.train, training_device())
+        labels = torch.from_numpy(fold.train.labels)
+        found["proxy_alignment"] = proxy_alignment(*proxies_of(fold.loss), embeddings, labels).mean
+    chosen = _sample(data.test(config).labels)
+    test = data.for_evaluation(config, data.splits.test[chosen])
+    embeddings = embed(fold.models, test, training_device())
+    return found | vars(embedding_health(embeddings, torch.from_numpy(test.labels)))
+
+
+def has_proxies(loss: nn.Module) -> bool:
+    """Whether ``proxies_of`` finds some in a loss."""
+    try:
+        proxies_of(loss)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _sample(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Places of the images to look at: all, or a part of each of as many classes as are allowed."""
+    if len(labels) <= _MOST_IMAGES:
+        return np.arange(len(labels))
+    members = np.split(np.argsort(labels, kind="stable"), np.bincount(labels).cumsum()[:-1])
+    classes = np.random.default_rng(0).permutation(len(members))
+    chosen = [members[label][:_MOST_OF_A_CLASS] for label in classes]
+    fitting = int((np.cumsum([len(places) for places in chosen]) <= _MOST_IMAGES).sum())
+    return np.sort(np.concatenate(chosen[:fitting]))
+
+
+def _interval(name: str, measured: list[list[dict[str, float]]]) -> dict[str, Any] | None:
+    values = [
+        mean(fold[name] for fold in folds) for folds in measured if all(name in fold for fold in folds)
+    ]
+    if not values or not all(isfinite(value) for value in values):
+        return None
+    return confidence_interval(values)
+
+
+def _draw(folder: Path, config: Config, fold: _TrainedFold, data: FoldData) -> None:
+    device = training_device()
+    places = data.splits.test
+    test = data.test(config)
+    embeddings = embed(fold.models, test, device).cpu()
+    labels = torch.from_numpy(test.labels)
+    order = np.random.default_rng(0).permutation(len(labels))
+    queries = [int(index) for index in order[np.unique(labels[order], return_index=True)[1][:_QUERIES]]]
+    names = [data.images.class_names[label] for label in np.unique(data.images.labels[places])]
+    sheet = retrieval_sheet(
+        embeddings, labels, lambda index: data.images.image(int(places[index])), queries, names=names
+    )
+    _save(sheet, folder / "retrieval_sheet.png")
+    if isinstance(fold.loss, FieldLoss):
+        embeddings = embed(fold.models, fold.train, device).cpu()
+        labels = torch.from_numpy(fold.train.labels)
+        through = _telling_three(embeddings, labels)
+        field = plane_field(fold.loss.cpu(), embeddings, labels, int(labels[through[0]]), through)
+        _save(
+            field_map({f"{type(fold.loss).__name__}, class {int(labels[through[0]])}": field}),
+            folder / "field.png",
+        )
+
+
+def _telling_three(embeddings: Tensor, labels: Tensor) -> tuple[int, int, int]:
+    """Two members of the first class that are far from each other, and the stranger nearest to one."""
+    members, strangers = (torch.nonzero(labels == 0)[:, 0], torch.nonzero(labels != 0)[:, 0])
+    apart = torch.cdist(embeddings[members], embeddings[members])
+    first, second = divmod(int(apart.argmax()), len(members))
+    nearest = torch.cdist(embeddings[members[first]][None], embeddings[strangers])[0].argmin()
+    return int(members[first]), int(members[second]), int(strangers[nearest])
+
+
+def _save(figure: Any, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150)

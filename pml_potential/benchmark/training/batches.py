@@ -1,0 +1,91 @@
+"""How an epoch's batches are drawn: of which images, each with a seed for its transform."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_metric_learning.samplers import MPerClassSampler
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from pml_potential.benchmark.config.schema import Config, ConfigError
+from pml_potential.benchmark.data.folds import FoldData
+from pml_potential.benchmark.data.labelled_tensors import LabelledTensors
+
+Draw = tuple[int, int]
+"""Number of an image, and a seed."""
+
+
+def check_batches(config: Config, data: FoldData) -> None:
+    """Raise unless every training fold has enough classes for a batch.
+
+    Raises:
+        ConfigError: One has not.
+    """
+    images, batch_size, m = data.images, config.protocol.batch_size, config.sampler.m
+    wanted = batch_size // m
+    fewest = min(len(np.unique(images.labels[fold.train])) for fold in data.splits.folds)
+    if fewest < wanted:
+        raise ConfigError(
+            f"protocol.batch_size {batch_size} with sampler.m {m} takes {wanted} classes, but a "
+            f"training fold of {images.name} has only {fewest}; lower the one or raise the other"
+        )
+
+
+class BatchDraws(MPerClassSampler):
+    """PML's sampler, for one epoch at a time: what it draws depends on nothing but numpy's generator.
+
+    Args:
+        labels: class of each image, (n,).
+        m: images of a class in a batch.
+        batch_size: images in a batch.
+        batches: of an epoch.
+        processes: which draw the same, and take equal shares of each batch.
+        rank: number of this process, whose shares these are.
+    """
+
+    def __init__(
+        self, labels: Any, m: int, batch_size: int, batches: int, processes: int = 1, rank: int = 0
+    ) -> None:
+        super().__init__(labels, m, batch_size, length_before_new_iter=batches * batch_size)
+        self._processes = processes
+        # Where the shares of this process begin, and how long they are.
+        self._size = batch_size // processes
+        self._starts = range(rank * self._size, len(self) * processes, batch_size)
+
+    def __len__(self) -> int:
+        """Number of images."""
+        length: int = super().__len__() // self._processes
+        return length
+
+    def __iter__(self) -> Iterator[Draw]:
+        """Draw the images of an epoch, of each batch the share of this process."""
+        # PML shuffles the classes in place, so that an epoch would go on from the order of the last.
+        self.labels = list(self.labels_to_indices)
+        drawn = [int(index) for index in super().__iter__()]
+        seeds = np.random.randint(2**63, size=len(drawn), dtype=np.int64)
+        draws = list(zip(drawn, seeds.tolist(), strict=True))
+        return (draw for start in self._starts for draw in draws[start : start + self._size])
+
+
+class DrawnImages(Dataset[tuple[Tensor, int]]):
+    """Images by draw: a transform gives the same in whatever process it runs, and after whatever.
+
+    Args:
+        images: the images.
+    """
+
+    def __init__(self, images: LabelledTensors) -> None:
+        self._images = images
+
+    def __getitem__(self, draw: Draw) -> tuple[Tensor, int]:
+        """Image and label."""
+        index, seed = draw
+        state = torch.get_rng_state()
+        # Not torch.manual_seed, which would seed the generators of GPUs, too.
+        torch.default_generator.manual_seed(seed)
+        try:
+            return self._images[index]
+        finally:
+            torch.set_rng_state(state)

@@ -1,0 +1,83 @@
+"""Classes that a configuration names, with their arguments: found, checked and built."""
+
+import inspect
+from collections.abc import Iterable, Sequence
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+from pml_potential.benchmark.config.nearest import did_you_mean
+from pml_potential.benchmark.config.schema import Component, ConfigError, Loss
+
+_SET_BY_SUBCLASSES = {"potential", "name", "vectors_per_class"}
+"""Arguments of this package's base classes that no user gives."""
+
+
+def find_class(
+    name: str, modules: Sequence[ModuleType], base: type, keys: tuple[str, ...], where: str = ""
+) -> Any:
+    """Find a class by its name.
+
+    Args:
+        name: of the class.
+        modules: where to look, the first one first.
+        base: what it must be a subclass of.
+        keys: path of the section of the configuration that names it.
+        where: the modules in the error's words. Default: the name of the only one, and "has no".
+
+    Raises:
+        ConfigError: There is no such class; the message suggests the nearest name.
+    """
+    known: list[str] = []
+    for module in modules:
+        found = getattr(module, name, None)
+        if inspect.isclass(found) and issubclass(found, base):
+            return found
+        known += [each for each, value in vars(module).items() if _is_choice(value, base)]
+    where = where or f"{modules[0].__name__} has no"
+    raise ConfigError(
+        f"{'.'.join(keys)}.name: {where} {name!r}{did_you_mean(name, known)}", (*keys, "name")
+    )
+
+
+def build_component(
+    component_class: Any, given: Component | Loss, sizes: dict[str, int] | None = None, **further: Any
+) -> Any:
+    """Call a class with its configured arguments and with those of the sizes that it takes."""
+    accepted = accepted_arguments(component_class)
+    filled = {name: value for name, value in (sizes or {}).items() if name in accepted}
+    return component_class(**(filled | given.params | further))
+
+
+def check_arguments(given: Iterable[str], accepted: Sequence[str], keys: tuple[str, ...]) -> None:
+    """Raise unless all arguments are among those that a class accepts.
+
+    Raises:
+        ConfigError: One is not; the message suggests the nearest.
+    """
+    for argument in given:
+        if argument not in accepted:
+            raise ConfigError(
+                f"unknown key {'.'.join((*keys, argument))!r}{did_you_mean(argument, accepted)}; "
+                f"allowed here: {', '.join(accepted)}",
+                (*keys, argument),
+            )
+
+
+def accepted_arguments(component_class: type) -> list[str]:
+    """Names of all keyword arguments that a module and the classes it passes them on to accept."""
+    names: dict[str, None] = {}
+    for ancestor in inspect.getmro(component_class):
+        if not issubclass(ancestor, nn.Module) and not ancestor.__name__.endswith("Mixin"):
+            continue
+        if ancestor is nn.Module or "__init__" not in vars(ancestor):
+            continue
+        for name, parameter in inspect.signature(vars(ancestor)["__init__"]).parameters.items():
+            if name != "self" and parameter.kind is not inspect.Parameter.VAR_KEYWORD:
+                names[name] = None
+    return [name for name in names if name not in _SET_BY_SUBCLASSES]
+
+
+def _is_choice(value: Any, base: type) -> bool:
+    return inspect.isclass(value) and issubclass(value, base) and value is not base

@@ -1,0 +1,210 @@
+"""A trained model as a folder that can be taken elsewhere, and back as a module."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+import yaml
+from PIL.Image import Image
+from pydantic import ValidationError
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from pml_potential.benchmark.config.optional_library import import_library
+from pml_potential.benchmark.config.schema import Config, ConfigError, Crop, Model, Section
+from pml_potential.benchmark.data.transforms import ImageTransform, evaluation_transform
+from pml_potential.benchmark.files import write_bytes, write_text
+from pml_potential.benchmark.models.building import build_models
+from pml_potential.benchmark.models.trunks import takes_any_channels
+from pml_potential.benchmark.models.weights import load_weights
+
+_FORMAT: Literal["pml-potential model 1"] = "pml-potential model 1"
+
+
+class _Hashes(Section):
+    trunk: str
+    embedder: str
+
+
+class _Description(Section):
+    """What ``model.yaml`` holds."""
+
+    format: Literal["pml-potential model 1"]
+    channels: Literal[1, 3]
+    crop: Crop
+    model: Model
+    sha256: _Hashes
+
+
+class EmbeddingModel(nn.Module):
+    """A trunk and an embedder that embed pictures.
+
+    Args:
+        trunk: from normalised pictures (n, channels, h, w) to features (n, features).
+        embedder: from features to (n, embedding_size).
+        transform: from a picture to the trunk's numbers.
+        embedding_size: width of the embedding.
+    """
+
+    def __init__(
+        self, trunk: nn.Module, embedder: nn.Module, transform: ImageTransform, embedding_size: int
+    ) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.embedder = embedder
+        self.transform = transform
+        self.embedding_size = embedding_size
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Embed transformed pictures (n, channels, h, w): (n, embedding_size), l2-normalised."""
+        return normalize(self.embedder(self.trunk(pictures)))
+
+    @torch.no_grad()
+    def embed(self, images: Sequence[Image], batch_size: int = 64) -> Tensor:
+        """Embed pictures of Pillow, in float32.
+
+        Args:
+            images: grey (mode L) or coloured (mode RGB) pictures. A model that sees whole images wants
+                them in one size.
+            batch_size: how many go through the network at a time.
+
+        Returns:
+            (len(images), embedding_size), l2-normalised, on the model's device.
+
+        Raises:
+            RuntimeError: The model is in training mode, where BatchNorm would mix the pictures.
+            ValueError: A picture has another mode, or sizes differ where they must not.
+        """
+        if self.training:
+            raise RuntimeError("the model is in training mode; call its eval() before embed()")
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
+        device = next(self.parameters()).device
+        parts = [torch.empty(0, self.embedding_size, device=device)]
+        for start in range(0, len(images), batch_size):
+            pictures = [self.transform(image) for image in images[start : start + batch_size]]
+            shapes = sorted({tuple(picture.shape[1:]) for picture in pictures})
+            if len(shapes) > 1:
+                raise ValueError(
+                    f"images have heights and widths {shapes}, and this model sees whole images; give "
+                    "images of one size at a time"
+                )
+            parts.append(self(torch.stack(pictures).to(device)))
+        return torch.cat(parts)
+
+
+def export_model(folder: Path, config: Config, trunk: nn.Module, embedder: nn.Module) -> None:
+    """Write a trained model to a folder, for ``load_model``.
+
+    Each file is written whole or not at all, and ``model.yaml``, with the hashes of the others, is the
+    last: a folder in which two exports are mixed is refused when it is read.
+
+    Args:
+        folder: ``trunk.safetensors``, ``embedder.safetensors`` and ``model.yaml`` go there.
+        config: what the model was trained with; its model and crop are needed to use it.
+        trunk: as ``build_models`` built it, and trained.
+        embedder: likewise.
+
+    Raises:
+        ValueError: The trunk has no weights, as where a frozen trunk's features stand in for it.
+    """
+    folder = Path(folder)
+    if not trunk.state_dict():
+        raise ValueError(
+            f"trunk is {trunk} without weights; give the one whose features the embedder was trained on"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    hashes = {
+        "trunk": _write_weights(folder / "trunk.safetensors", trunk),
+        "embedder": _write_weights(folder / "embedder.safetensors", embedder),
+    }
+    description = _Description.model_validate(
+        {
+            "format": _FORMAT,
+            "channels": _channels(config.model, trunk),
+            "crop": config.protocol.crop.model_dump(),
+            "model": config.model.model_dump(),
+            "sha256": hashes,
+        }
+    )
+    write_text(folder / "model.yaml", yaml.safe_dump(description.model_dump(), sort_keys=False))
+
+
+def load_model(folder: str | Path) -> EmbeddingModel:
+    """Read a model that ``export_model`` wrote.
+
+    Args:
+        folder: where it is.
+
+    Returns:
+        The model, in evaluation mode, on the processor. Pretrained weights are not needed again.
+
+    Raises:
+        ConfigError: A file is missing, damaged or not of this export, or the library of the network
+            is not installed.
+    """
+    folder = Path(folder)
+    description = _read_description(folder / "model.yaml")
+    paths = {name: folder / f"{name}.safetensors" for name in ("trunk", "embedder")}
+    for name, expected in description.sha256.model_dump().items():
+        if not paths[name].is_file():
+            raise ConfigError(f"{paths[name]} is missing; export the model again")
+        if _hash(paths[name]) != expected:
+            raise ConfigError(
+                f"{paths[name]} is damaged, or not of the same export as model.yaml; export the model "
+                "again"
+            )
+    models = build_models(description.model, description.channels, pretrained=False)
+    for name, model in models.items():
+        load_weights(model, paths[name])
+    transform = evaluation_transform(description.model.input, description.crop, description.channels)
+    size = description.model.embedding_size
+    return EmbeddingModel(models["trunk"], models["embedder"], transform, size).eval()
+
+
+def _read_description(path: Path) -> _Description:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be read: {error.strerror}; give a folder that export_model wrote"
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is no YAML: {error}") from error
+    found = values.get("format") if isinstance(values, dict) else None
+    if found != _FORMAT:
+        raise ConfigError(f"{path} has format {found!r}, not {_FORMAT!r}; it is not of this package")
+    try:
+        return _Description.model_validate(values)
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+            for problem in error.errors()
+        ]
+        raise ConfigError(f"{path}: {'; '.join(problems)}") from error
+
+
+def _channels(model: Model, trunk: nn.Module) -> int:
+    """Colour channels of the data set, which only some trunks of whole images adapt to."""
+    if model.input is not None or not takes_any_channels(model.trunk):
+        return 3
+    return int(next(trunk.parameters()).shape[1])
+
+
+def _write_weights(path: Path, module: nn.Module) -> str:
+    library = import_library("safetensors.torch", "safetensors", "export_model")
+    # Inside torch.compile's wrapper; with a copy of each tensor, for some share their memory.
+    original: nn.Module = getattr(module, "_orig_mod", module)
+    state = {
+        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, value in original.state_dict().items()
+    }
+    content: bytes = library.save(state)
+    write_bytes(path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

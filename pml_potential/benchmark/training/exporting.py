@@ -1,0 +1,37 @@
+"""Taking a trained model out of a run."""
+
+from pathlib import Path
+
+from pml_potential.benchmark.config.run_folder import RunFolder, fold_folder
+from pml_potential.benchmark.config.schema import Config, ConfigError
+from pml_potential.benchmark.data.datasets.catalogue import load_images
+from pml_potential.benchmark.data.folds import frozen_trunk, uses_features
+from pml_potential.benchmark.training.exported_model import export_model
+from pml_potential.benchmark.training.fold import finished_fold
+from pml_potential.benchmark.training.fold_models import best_models
+
+
+def export_from_run(run: RunFolder, config: Config, reproduction: int, fold: int, target: Path) -> None:
+    """Write one of the models of a run that has ended.
+
+    Args:
+        run: the run.
+        config: of its best trial, which its reproductions were trained with.
+        reproduction: which of its reproductions, from 0.
+        fold: which of the reproduction's models, from 0.
+        target: folder of the model.
+
+    Raises:
+        ConfigError: There is no such model.
+        DamagedFileError: Its file is damaged.
+    """
+    folder = fold_folder(run.reproduction(reproduction), fold)
+    if finished_fold(folder) is None:
+        raise ConfigError(
+            f"{folder} holds no trained model; the run has {config.protocol.reproductions} "
+            f"reproductions of {config.protocol.folds} folds"
+        )
+    images = load_images(config.dataset)
+    models = best_models(config, images.channels, folder)
+    trunk = frozen_trunk(config, images) if uses_features(config) else models["trunk"]
+    export_model(target, config, trunk, models["embedder"])

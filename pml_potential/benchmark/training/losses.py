@@ -1,0 +1,98 @@
+"""The loss, its regularizers and its miner, as a configuration names them."""
+
+from typing import Any
+
+from pytorch_metric_learning import losses as pml_losses
+from pytorch_metric_learning import miners, regularizers
+from pytorch_metric_learning.losses import BaseMetricLossFunction
+from pytorch_metric_learning.miners import BaseMiner
+from torch import nn
+
+import pml_potential
+from pml_potential.benchmark.config.schema import ConfigError, Loss
+from pml_potential.benchmark.training.components import build_component, find_class
+
+COMPONENTS = {
+    "weight_regularizer": regularizers,
+    "embedding_regularizer": regularizers,
+    "miner": miners,
+}
+"""What goes with a loss, by its key in the configuration, and where its classes are."""
+
+
+def loss_class(name: str) -> Any:
+    """A loss of this package or of PML.
+
+    Raises:
+        ConfigError: There is none of this name.
+    """
+    where = "neither pml_potential nor pytorch_metric_learning.losses has"
+    return find_class(name, (pml_potential, pml_losses), BaseMetricLossFunction, ("loss",), where)
+
+
+def component_class(loss: Loss, kind: str) -> Any:
+    """The class of one of ``COMPONENTS`` of a loss, None if the loss goes without.
+
+    Raises:
+        ConfigError: PML has none of this name.
+    """
+    component = getattr(loss, kind)
+    if component is None:
+        return None
+    return find_class(component.name, (COMPONENTS[kind],), nn.Module, ("loss", kind))
+
+
+def build_loss(loss: Loss, num_classes: int, embedding_size: int) -> BaseMetricLossFunction:
+    """Build a loss of this package or of PML by its name.
+
+    Args:
+        loss: name, arguments and optimizer.
+        num_classes: classes of the training set, handed to losses that take it.
+        embedding_size: width of the embedding, handed to losses that take it.
+
+    Raises:
+        ConfigError: There is no such loss, a value is outside its range, or the optimizer does not go
+            with it.
+    """
+    named = loss_class(loss.name)
+    sizes = {"num_classes": num_classes, "embedding_size": embedding_size}
+    try:
+        regularized_by = {
+            kind: build_component(found, getattr(loss, kind), sizes)
+            for kind in ("weight_regularizer", "embedding_regularizer")
+            if (found := component_class(loss, kind)) is not None
+        }
+        built: BaseMetricLossFunction = build_component(named, loss, sizes, **regularized_by)
+    except ConfigError:
+        raise
+    except (AssertionError, TypeError, ValueError) as error:
+        raise ConfigError(f"loss.params: {loss.name}: {error}") from error
+    has_parameters = any(True for _ in built.parameters())
+    if has_parameters and loss.optimizer is None:
+        raise ConfigError(
+            f"loss.optimizer is missing: {loss.name} has parameters that would never be trained"
+        )
+    if not has_parameters and loss.optimizer is not None:
+        raise ConfigError(f"loss.optimizer is given, but {loss.name} has no parameters to train")
+    if loss.initialize_proxies_after_epoch is not None and not hasattr(built, "initialize_proxies"):
+        raise ConfigError(
+            f"loss.initialize_proxies_after_epoch is {loss.initialize_proxies_after_epoch}, but "
+            f"{loss.name} has no initialize_proxies; set it to null"
+        )
+    return built
+
+
+def build_miner(loss: Loss) -> BaseMiner | None:
+    """Build the miner of PML that goes with a loss, if one does.
+
+    Raises:
+        ConfigError: There is no such miner, or a value is outside its range.
+    """
+    named = component_class(loss, "miner")
+    if loss.miner is None:
+        return None
+    try:
+        miner: BaseMiner = build_component(named, loss.miner)
+        return miner
+    except (AssertionError, TypeError, ValueError) as error:
+        raise ConfigError(f"loss.miner: {loss.miner.name}: {error}") from error

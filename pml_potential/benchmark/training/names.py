@@ -1,0 +1,40 @@
+"""Whether everything that a configuration names exists: what its schema cannot know."""
+
+import inspect
+
+from pml_potential.benchmark.config.schema import Config, ConfigError
+from pml_potential.benchmark.data.datasets.catalogue import entry_of
+from pml_potential.benchmark.models.trunks import check_trunk_name
+from pml_potential.benchmark.training.components import accepted_arguments, check_arguments
+from pml_potential.benchmark.training.losses import COMPONENTS, component_class, loss_class
+from pml_potential.benchmark.training.optimizers import optimizer_class
+
+
+def check_names(config: Config) -> None:
+    """Raise unless data set, trunk, loss and optimizers exist, and take the arguments that are given.
+
+    Raises:
+        ConfigError: One of them does not; its ``keys`` say where the configuration names it.
+    """
+    entry_of(config.dataset.name)
+    check_arguments(
+        config.loss.params, accepted_arguments(loss_class(config.loss.name)), ("loss", "params")
+    )
+    for kind in COMPONENTS:
+        found = component_class(config.loss, kind)
+        if found is not None:
+            given = getattr(config.loss, kind).params
+            check_arguments(given, accepted_arguments(found), ("loss", kind, "params"))
+    try:
+        check_trunk_name(config.model.trunk)
+    except ConfigError as error:
+        raise ConfigError(str(error), ("model", "trunk")) from None
+    optimizers = {
+        ("loss", "optimizer"): config.loss.optimizer,
+        ("model", "trunk_optimizer"): config.model.trunk_optimizer,
+        ("model", "embedder_optimizer"): config.model.embedder_optimizer,
+    }
+    for keys, optimizer in optimizers.items():
+        if optimizer is not None:
+            accepted = list(inspect.signature(optimizer_class(optimizer.name, keys)).parameters)[1:]
+            check_arguments(optimizer.arguments, accepted, keys)

@@ -1,0 +1,77 @@
+"""PML's trainer, with mixed precision and with names for what a profiler shows."""
+
+from typing import Any, Literal
+
+import torch
+from pytorch_metric_learning.trainers import MetricLossOnly
+from torch import Tensor
+from torch.profiler import record_function
+
+from pml_potential.benchmark.training.process_group import sum_gradients, whole_batch
+
+
+class PMLTrainer(MetricLossOnly):
+    """``MetricLossOnly`` whose network may run in half precision; the loss gets what it gives.
+
+    Args:
+        dtype: of the network's arithmetic; None is full precision, as in PML. With float16 gradients
+            are scaled, and a step whose gradients overflow is skipped.
+        **kwargs: those of ``MetricLossOnly``.
+    """
+
+    def __init__(self, dtype: Literal["float16", "bfloat16"] | None, **kwargs: Any) -> None:
+        self._dtype = None if dtype is None else getattr(torch, dtype)
+        super().__init__(**kwargs)
+        self.scaler = torch.amp.GradScaler(self.data_device.type, enabled=dtype == "float16")
+
+    def train_epoch(self, epoch: int) -> None:
+        """Train one epoch, with a data loader of its own: what it loaded ahead ends with the epoch."""
+        self.train(start_epoch=epoch, num_epochs=epoch)
+        # Ends the processes that loaded images.
+        self.dataloader_iter = None
+
+    def get_batch(self) -> tuple[Tensor, Tensor]:
+        """Wait for the next batch: the images of this process, the labels of all."""
+        with record_function("loading"):
+            images, labels = super().get_batch()
+        return images, whole_batch(labels.to(self.data_device))
+
+    def compute_embeddings(self, data: Tensor) -> Tensor:
+        """Embed a batch."""
+        half = torch.autocast(self.data_device.type, self._dtype, enabled=self._dtype is not None)
+        with record_function("network"), half:
+            embeddings: Tensor = super().compute_embeddings(data)
+        return embeddings
+
+    def maybe_get_metric_loss(self, embeddings: Tensor, labels: Tensor, indices_tuple: Any) -> Tensor:
+        """Compute the loss."""
+        with record_function("loss"):
+            value: Tensor = super().maybe_get_metric_loss(embeddings, labels, indices_tuple)
+        return value
+
+    def maybe_mine_embeddings(self, embeddings: Tensor, labels: Tensor) -> Any:
+        """Choose pairs or triplets."""
+        with record_function("loss"):
+            return super().maybe_mine_embeddings(embeddings, labels)
+
+    def backward(self) -> None:
+        """Compute the gradients."""
+        with record_function("backward"):
+            total: Any = self.losses["total_loss"]
+            self.scaler.scale(total).backward()
+            network = (parameter for model in self.models.values() for parameter in model.parameters())
+            sum_gradients(network, self.loss_funcs["metric_loss"].parameters())
+
+    def clip_gradients(self) -> None:
+        """Clip the gradients, unscaled."""
+        for optimizer in self.optimizers.values():
+            self.scaler.unscale_(optimizer)
+        super().clip_gradients()
+
+    def step_optimizers(self) -> None:
+        """Take a step with every optimizer whose model is not frozen."""
+        with record_function("optimizers"):
+            for name, optimizer in self.optimizers.items():
+                if name.removesuffix("_optimizer") not in self.freeze_these:
+                    self.scaler.step(optimizer)
+            self.scaler.update()

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from pml_potential.benchmark.commands import datasets as commands
+from pml_potential.benchmark.commands.datasets import datasets_app
+from pml_potential.benchmark.data.datasets.catalogue import CATALOGUE
+from tests.benchmark.data.datasets.local_server import serving
+from tests.benchmark.data.datasets.miniatures import pack, write_class_folders, write_sop
+
+
+def command(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(datasets_app, [str(argument) for argument in arguments])
+
+
+def test_list_names_all_with_counts_and_where_to_ask() -> None:
+    result = command("list")
+    assert result.exit_code == 0
+    assert all(name in result.stdout for name in CATALOGUE)
+    assert "120,053" in result.stdout
+    assert "22,634" in result.stdout
+    assert "in_shop: Liu et al." in result.stdout
+    assert "ask for it at the DeepFashion project page of MMLab CUHK" in result.stdout
+
+
+def test_download_and_check_go_together(tmp_path: Path) -> None:
+    pack(write_sop(tmp_path / "files"), tmp_path / "served" / "sop.zip")
+    root = tmp_path / "sop"
+    with serving(tmp_path / "served") as server:
+        url = server.url("sop.zip")
+        first = command("download", "sop", "--root", root, "--url", url)
+        second = command("download", "sop", "--root", root, "--url", url)
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert "Stanford Online Products is in" in first.stdout
+    assert "nothing to do" in second.stdout
+    result = command("check", "sop", "--root", root)
+    assert result.exit_code == 1
+    assert "sop: 12 images of 4 classes" in result.stdout
+    assert "but 120053 images of 22634 classes were published" in result.stdout
+
+
+def test_a_failed_download_exits_with_1(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        url = server.url("gone.zip")
+        result = command("download", "sop", "--root", tmp_path / "sop", "--url", url)
+    assert result.exit_code == 1
+    assert f"error: {url} cannot be fetched: 404" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_a_wrong_checksum_exits_with_1(tmp_path: Path) -> None:
+    pack(write_sop(tmp_path / "files"), tmp_path / "served" / "sop.zip")
+    with serving(tmp_path / "served") as server:
+        url, wrong = server.url("sop.zip"), f"md5:{'0' * 32}"
+        result = command("download", "sop", "--root", tmp_path / "x", "--url", url, "--checksum", wrong)
+    assert result.exit_code == 1
+    assert "does not match" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["download", "in_shop"], "error: 'in_shop' cannot be downloaded: there is no free public link"),
+        (["download", "glyphs"], "needs no download"),
+        (["download", "imagenet"], "error: there is no data set 'imagenet'"),
+        (["check", "imagenet"], "error: there is no data set 'imagenet'"),
+        (["check", "table"], "error: dataset.file is missing"),
+        (["check", "glyphs", "--root", "x"], "error: dataset.root is 'x', but 'glyphs' takes none"),
+        (["check", "table", "--column", "label"], "error: --column label: it must be ROLE=NAME"),
+        (["check", "table", "--column", "klass=x"], "error: --column klass: there is no such role"),
+    ],
+)
+def test_wrong_words_exit_with_2(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = command(*arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stdout == ""
+    assert not list(tmp_path.iterdir())
+
+
+def test_check_exits_with_0_when_all_is_well_and_with_1_when_not(tmp_path: Path) -> None:
+    write_class_folders(tmp_path, classes=2, images=2)
+    good = command("check", "folder", "--root", tmp_path)
+    assert good.exit_code == 0
+    assert "Nothing is wrong." in good.stdout
+    (tmp_path / "kind_1" / "0.png").write_bytes(b"")
+    bad = command("check", "folder", "--root", tmp_path)
+    assert bad.exit_code == 1
+    assert "kind_1/0.png: the file is empty" in bad.stdout.replace("\\", "/")
+
+
+def test_check_takes_a_table_with_columns_of_any_name(tmp_path: Path) -> None:
+    write_class_folders(tmp_path, classes=2, images=2)
+    rows = [f"{path.relative_to(tmp_path)},{path.parent.name}" for path in tmp_path.rglob("*.png")]
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join(["image,species", *rows]))
+    columns = ["--column", "path=image", "--column", "label=species"]
+    result = command("check", "table", "--file", table, *columns)
+    assert result.exit_code == 0
+    assert "table: 4 images of 2 classes" in result.stdout
+
+
+def test_a_missing_folder_is_a_finding(tmp_path: Path) -> None:
+    result = command("check", "cub200", "--root", tmp_path / "gone")
+    assert result.exit_code == 1
+    assert "pml-potential datasets download cub200" in result.stdout
+
+
+@pytest.mark.parametrize("name", ["download", "check"])
+def test_an_interruption_is_told(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "download", interrupt)
+    monkeypatch.setattr(commands, "check", interrupt)
+    result = command(name, "sop")
+    assert result.exit_code == 130
+    assert "error: stopped" in result.stderr

@@ -1,0 +1,449 @@
+"""Composing configurations, and the errors of those that cannot be run."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pml_potential.benchmark.config.composing import (
+    compose,
+    differences,
+    read_saved,
+    to_yaml,
+    with_values,
+)
+from pml_potential.benchmark.config.presets import KINDS, preset_names, presets_folder
+from pml_potential.benchmark.config.schema import Config, ConfigError
+from pml_potential.benchmark.experiments.runnable import check_runnable
+from pml_potential.benchmark.experiments.search import trials_to_run
+from tests.benchmark.tiny import PRESETS, tiny_config
+
+LOSS_FILE = """\
+loss:
+  name: CPMLLoss
+  params: {delta: 0.3}
+  optimizer: {name: SGD, lr: 0.5}
+sampler: {m: 2}
+search: {}
+seed: 11
+"""
+
+
+def composed(*assignments: str, **presets: str) -> Config:
+    return compose(PRESETS | presets, assignments)
+
+
+def refusal(*assignments: str, **presets: str) -> str:
+    """What a configuration is refused with, by `compose` or by the check before the run."""
+    with pytest.raises(ConfigError) as caught:
+        check_runnable(composed(*assignments, **presets))
+    return str(caught.value)
+
+
+def own_file(folder: Path, text: str) -> str:
+    path = folder / "mine.yaml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def all_presets() -> Iterator[Any]:
+    for kind in KINDS:
+        for name in preset_names(kind):
+            yield pytest.param({kind: name}, id=f"{kind} {name}")
+
+
+@pytest.mark.parametrize("presets", all_presets())
+def test_every_preset_composes_and_can_be_built(presets: dict[str, str]) -> None:
+    config = composed(**presets)
+    check_runnable(config)
+    (kind,) = presets
+    if kind in {"protocol", "dataset"}:
+        assert getattr(config, kind).name == presets[kind]
+
+
+def test_every_file_of_the_presets_belongs_to_a_kind() -> None:
+    files = {path.relative_to(presets_folder()) for path in presets_folder().rglob("*.yaml")}
+    named = {Path(KINDS[kind], f"{name}.yaml") for kind in KINDS for name in preset_names(kind)}
+    assert files == named
+    assert len(files) >= 11
+
+
+def test_mlrc_is_the_protocol_of_the_paper() -> None:
+    assert composed(protocol="mlrc").protocol.model_dump() == {
+        "name": "mlrc",
+        "folds": 4,
+        "batch_size": 32,
+        "iterations_per_epoch": 100,
+        "max_epochs": 1000,
+        "validation_interval": 2,
+        "patience": 9,
+        "study": {"trials": 50, "startup_trials": 10, "sampler": "gp", "pruner": None},
+        "reproductions": 10,
+        "recall_at": (),
+        "proxy_alignment": False,
+        "crop": {
+            "resize": 256,
+            "size": 227,
+            "scale": (0.16, 1.0),
+            "ratio": (0.75, 4 / 3),
+            "flip": 0.5,
+            "augment": True,
+        },
+    }
+
+
+def test_a_search_that_would_see_the_test_classes_is_refused() -> None:
+    assert "a search that sees the test classes proves nothing" in refusal("protocol.folds=1")
+
+
+def test_a_protocol_without_a_study_searches_nothing() -> None:
+    config = composed(protocol="traditional", loss="potential_field")
+    assert config.search == {}
+    assert trials_to_run(config) == 0
+
+
+@pytest.mark.parametrize(("loss", "images"), [("contrastive", 4), ("proxy_anchor", 1), ("cpml", 4)])
+def test_a_loss_brings_its_sampler(loss: str, images: int) -> None:
+    assert composed(loss=loss).sampler.m == images
+
+
+@pytest.mark.parametrize(
+    ("assignment", "path", "value"),
+    [
+        ("seed=7", "seed", 7),
+        ("protocol.max_epochs=3", "protocol.max_epochs", 3),
+        ("protocol.study.trials=3", "protocol.study.trials", 3),
+        ("model.trunk_optimizer.lr=0.1", "model.trunk_optimizer.lr", 0.1),
+        ("loss.params.alpha=2.5", "loss.params.alpha", 2.5),
+        ("loss.params.delta_rep=null", "loss.params.delta_rep", None),
+        ("loss.optimizer.momentum=0", "loss.optimizer.momentum", 0),
+        ("loss.initialize_proxies_after_epoch=1", "loss.initialize_proxies_after_epoch", 1),
+        ("sampler.m=2", "sampler.m", 2),
+    ],
+)
+def test_set_changes_one_value_and_nothing_else(assignment: str, path: str, value: Any) -> None:
+    expected = composed().model_dump()
+    *parents, last = path.split(".")
+    section = expected
+    for key in parents:
+        section = section[key]
+    section[last] = value
+    assert composed(assignment).model_dump() == expected
+
+
+def test_set_of_a_section_merges() -> None:
+    study = composed("protocol.study={trials: 3}").protocol.study
+    assert study is not None
+    assert (study.trials, study.startup_trials) == (3, 4)
+
+
+def test_the_last_assignment_wins() -> None:
+    assert composed("seed=1", "seed=2").seed == 2
+
+
+def test_later_kinds_lie_over_earlier_ones_and_assignments_over_all(tmp_path: Path) -> None:
+    protocol = composed().model_dump()["protocol"]
+    text = yaml.safe_dump({"protocol": protocol, "seed": 1, "sampler": {"m": 16}})
+    (tmp_path / "protocol.yaml").write_text(text)
+    both = {"protocol": str(tmp_path / "protocol.yaml"), "loss": own_file(tmp_path, LOSS_FILE)}
+    assert compose(PRESETS | both).seed == 11
+    assert compose(PRESETS | both).sampler.m == 2
+    assert compose(PRESETS | both, ["seed=12"]).seed == 12
+
+
+def test_a_file_of_ones_own_is_given_by_its_path(tmp_path: Path) -> None:
+    config = composed(loss=own_file(tmp_path, LOSS_FILE))
+    assert config.loss.params == {"delta": 0.3}
+    check_runnable(config)
+
+
+def test_a_search_range_is_added_changed_and_taken_out() -> None:
+    assert composed("search.loss.params.delta_rep={low: 0.1, high: 0.9}").search[
+        "loss.params.delta_rep"
+    ].model_dump() == {"low": 0.1, "high": 0.9, "log": False}
+    before = composed().search["loss.params.alpha"]
+    alpha = composed("search.loss.params.alpha.high=4.0").search["loss.params.alpha"]
+    assert (alpha.low, alpha.high) == (before.low, 4.0)
+    left = composed("search.loss.params.alpha=null").search
+    assert left.keys() == composed().search.keys() - {"loss.params.alpha"}
+
+
+def test_everything_can_be_taken_out_of_the_search() -> None:
+    assert composed(*(f"search.{path}=null" for path in composed().search)).search == {}
+
+
+def test_taking_out_what_is_not_searched_is_refused() -> None:
+    message = refusal("search.loss.params.alhpa=null")
+    assert "loss.params.alhpa" in message
+    assert "'loss.params.alpha'" in message
+
+
+def test_another_optimizer_does_not_inherit_arguments(tmp_path: Path) -> None:
+    by_set = composed("loss.optimizer={name: Adam, lr: 0.1}").loss.optimizer
+    assert by_set is not None
+    assert by_set.arguments == {"lr": 0.1}
+    model = tmp_path / "model.yaml"
+    optimizer = {"name": "RMSprop", "lr": 0.1, "momentum": 0.9}
+    model.write_text(
+        yaml.safe_dump({"model": composed().model_dump()["model"] | {"trunk_optimizer": optimizer}})
+    )
+    loss = own_file(tmp_path, LOSS_FILE + "model: {trunk_optimizer: {name: Adam, lr: 0.2}}\n")
+    assert composed(model=str(model), loss=loss).model.trunk_optimizer.arguments == {"lr": 0.2}
+
+
+def test_the_same_optimizer_keeps_its_other_arguments() -> None:
+    optimizer = composed("loss.optimizer={name: RMSprop, lr: 0.1}").loss.optimizer
+    assert optimizer is not None
+    assert optimizer.arguments == {"lr": 0.1, "weight_decay": 1e-4, "momentum": 0.9}
+
+
+def test_another_loss_does_not_inherit_arguments() -> None:
+    loss = composed(
+        "loss={name: ContrastiveLoss, params: {neg_margin: 0.5}}",
+        *(f"search.{path}=null" for path in composed().search),
+    ).loss
+    assert loss.params == {"neg_margin": 0.5}
+    assert loss.optimizer is None
+
+
+@pytest.mark.parametrize(
+    ("assignment", "key", "nearest"),
+    [
+        ("sed=1", "sed", "seed"),
+        ("protocol.max_epoch=1", "protocol.max_epoch", "max_epochs"),
+        ("protocol.study.trails=1", "protocol.study.trails", "trials"),
+        ("dataset.nmae=glyphs", "dataset.nmae", "name"),
+        ("model.embeding_size=4", "model.embeding_size", "embedding_size"),
+        ("loss.optimiser={name: Adam, lr: 0.1}", "loss.optimiser", "optimizer"),
+        ("sampler.n=4", "sampler.n", None),
+        ("search.loss.params.alpha={low: 1.0, hihg: 2.0}", "search.loss.params.alpha.hihg", "high"),
+        ("search.loss.params.alpha.hihg=2.0", "search.loss.params.alpha.hihg", "high"),
+        ("loss.params.alhpa=2.0", "alhpa", "alpha"),
+        ("loss.optimizer.momentun=0.9", "momentun", "momentum"),
+        ("model.trunk_optimizer.weight_decai=0.9", "weight_decai", "weight_decay"),
+    ],
+)
+def test_an_unknown_key_is_named_with_its_origin_and_the_nearest(
+    assignment: str, key: str, nearest: str | None
+) -> None:
+    message = refusal(assignment)
+    assert key in message
+    if nearest:
+        assert f"did you mean {nearest!r}" in message
+    assert f"--set {assignment}" in message
+
+
+@pytest.mark.parametrize(
+    ("wrong", "fragments"),
+    [
+        ("{loss: {nam: X}}", ["'loss.nam'", "did you mean 'name'"]),
+        ("{loss: {name: CPMLLoss, params: {dleta: 0.1}}}", ["dleta", "did you mean 'delta'"]),
+        ("{sampler: {m: '4'}}", ["sampler.m", "'4'"]),
+        ("{loss: {optimizer: {lr: 1e-5}}}", ["loss.optimizer.lr", "'1e-5'", "1.0e-5"]),
+        ("{loss: {optimizer: {lr: -1.0}}}", ["loss.optimizer.lr", "greater than 0", "-1.0"]),
+        ("{search: {loss.params.delta: {low: 2.0, high: 1.0}}}", ["low is 2.0", "high is 1.0"]),
+        ("{search: {loss.parms.delta: {low: 0.1, high: 1.0}}}", ["loss.parms.delta", "'loss.parms'"]),
+    ],
+)
+def test_errors_name_the_file(tmp_path: Path, wrong: str, fragments: list[str]) -> None:
+    values = yaml.safe_load(LOSS_FILE)
+    for section, keys in yaml.safe_load(wrong).items():
+        for key, value in keys.items():
+            below = values[section].get(key)
+            values[section][key] = below | value if isinstance(below, dict) else value
+    path = own_file(tmp_path, yaml.safe_dump(values))
+    message = refusal(loss=path)
+    assert all(fragment in message for fragment in [path, *fragments])
+
+
+def test_an_error_names_the_assignment_that_laid_the_value() -> None:
+    wrong = "loss.optimizer={name: Adam, lr: -1.0}"
+    assert f"--set {wrong}" in refusal("loss.optimizer.lr=0.1", wrong)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "fragments"),
+    [
+        ("loss.optimizer.lr=1e-5", ["loss.optimizer.lr", "'1e-5' is text", "1.0e-5"]),
+        ("loss.params.alpha=1e1", ["loss.params.alpha", "'1e1' is text"]),
+        ("loss.params.alpha=much", ["loss.params.alpha", "number", "'much'"]),
+        ("loss.params.alpha=[1, 2]", ["loss.params.alpha", "number", "[1, 2]"]),
+        ("loss.params.alpha=.nan", ["loss.params.alpha", "nan"]),
+        ("loss.optimizer.lr=.inf", ["loss.optimizer.lr", "finite", "inf"]),
+        ("seed='1'", ["seed", "'1' is text"]),
+        ("seed=1.5", ["seed", "integer", "1.5"]),
+        ("seed=true", ["seed", "integer", "True"]),
+        ("seed=", ["seed", "integer", "None"]),
+        ("protocol=3", ["protocol", "dictionary", "3"]),
+        ("seed.x=1", ["seed", "integer"]),
+        ("loss.name=3", ["loss.name", "string", "3"]),
+        ("dataset.name=cub", ["dataset.name", "'glyphs'", "'cub'"]),
+        ("model.trunk=resnet", ["model.trunk", "'small_cnn'", "'resnet'"]),
+        ("search.loss.params.alpha=3", ["search.loss.params.alpha", "3"]),
+        ("search.loss.params.alpha.log=1", ["search.loss.params.alpha.log", "boolean", "1"]),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_quoted(assignment: str, fragments: list[str]) -> None:
+    message = refusal(assignment)
+    assert all(fragment in message for fragment in [f"--set {assignment}", *fragments])
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        "seed=-1",
+        "protocol.folds=0",
+        "protocol.batch_size=1",
+        "protocol.iterations_per_epoch=0",
+        "protocol.max_epochs=0",
+        "protocol.validation_interval=0",
+        "protocol.patience=-1",
+        "protocol.study.trials=0",
+        "protocol.study.startup_trials=0",
+        "protocol.reproductions=1",
+        "model.embedding_size=0",
+        "model.trunk_optimizer.lr=0.0",
+        "loss.optimizer.lr=-1.0",
+        "loss.initialize_proxies_after_epoch=-1",
+        "sampler.m=0",
+    ],
+)
+def test_a_value_out_of_bounds_is_quoted_with_the_bound(assignment: str) -> None:
+    path, _, value = assignment.partition("=")
+    message = refusal(assignment)
+    assert f"--set {assignment}: {path}: Input should be greater than" in message
+    assert f"got {value}" in message
+
+
+@pytest.mark.parametrize(
+    ("assignment", "fragments"),
+    [
+        ("loss.params.alpha=100.0", ["alpha is 100.0"]),
+        ("search.loss.params.alpha.high=100.0", ["alpha is 100.0"]),
+        ("search.loss.params.alpha.low=9.0", ["low is 9.0", "low must be below high"]),
+        ("search.loss.optimizer.lr.low=0.0", ["low is 0.0", "above 0"]),
+        ("search.nothing.here={low: 1, high: 2}", ["search.nothing.here", "'nothing'"]),
+        (
+            "search.loss.params.alhpa={low: 1.0, high: 2.0}",
+            ["loss.params.alhpa'", "did you mean 'alpha'"],
+        ),
+        ("sampler.m=3", ["batch_size is 32", "sampler.m is 3"]),
+        ("loss.optimizer.weight_decay=-1.0", ["weight_decay", "-1.0"]),
+        ("model.trunk_optimizer={name: Adma, lr: 0.1}", ["'Adma'"]),
+        ("loss.optimizer=null", ["loss.optimizer"]),
+        ("loss.name=PotentialFeildLoss", ["'PotentialFeildLoss'", "did you mean 'PotentialFieldLoss'"]),
+    ],
+)
+def test_what_cannot_be_built_is_refused_before_the_run(assignment: str, fragments: list[str]) -> None:
+    unsearched = ["search.loss.params.alpha=null"] if assignment.startswith("loss.params.") else []
+    message = refusal(assignment, *unsearched)
+    assert all(fragment in message for fragment in fragments)
+
+
+def test_a_loss_of_pml_with_a_number_as_its_distance_is_refused() -> None:
+    assert "distance" in refusal("loss.params.distance=2.0", loss="contrastive")
+
+
+@pytest.mark.parametrize("assignment", ["seed", "=3", "", "seed=[1"])
+def test_what_is_no_assignment_is_refused(assignment: str) -> None:
+    assert f"--set {assignment}" in refusal(assignment)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_unknown_preset_is_refused_with_those_that_exist(kind: str) -> None:
+    name = PRESETS[kind]
+    message = refusal(**{kind: name + "x"})
+    assert f"no {kind} '{name}x', did you mean '{name}'" in message
+    assert all(each in message for each in preset_names(kind))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("a: [", "is no YAML"),
+        ("- 1\n- 2", "holds list"),
+        ("", "must hold keys and values"),
+        ("hello", "holds str"),
+    ],
+)
+def test_a_file_without_keys_and_values_is_refused(tmp_path: Path, text: str, reason: str) -> None:
+    path = own_file(tmp_path, text)
+    assert f"{path} {reason}" in refusal(loss=path) or reason in refusal(loss=path)
+    assert path in refusal(loss=path)
+
+
+def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "latin.yaml"
+    path.write_bytes(b"seed: \xff")
+    assert f"{path} is no YAML" in refusal(loss=str(path))
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    path = str(tmp_path / "missing.yaml")
+    assert f"{path} cannot be read: No such file" in refusal(loss=path)
+
+
+def test_a_missing_key_is_named_with_its_file(tmp_path: Path) -> None:
+    path = own_file(tmp_path, LOSS_FILE.replace("lr: 0.5", "momentum: 0.5"))
+    assert f"{path}: 'loss.optimizer.lr' is missing" in refusal(loss=path)
+
+
+def test_all_problems_are_told_at_once() -> None:
+    message = refusal("seed=-1", "sampler.m=0")
+    assert "seed" in message
+    assert "sampler.m" in message
+
+
+@pytest.mark.parametrize("presets", all_presets())
+def test_a_saved_configuration_is_read_as_it_was(tmp_path: Path, presets: dict[str, str]) -> None:
+    config = (
+        composed("loss.optimizer.lr=1.0e-7", **presets) if "model" in presets else composed(**presets)
+    )
+    path = own_file(tmp_path, to_yaml(config))
+    assert read_saved(Path(path)) == config
+    assert differences(read_saved(Path(path)), config) == []
+
+
+def test_a_damaged_saved_configuration_is_refused_with_its_path(tmp_path: Path) -> None:
+    path = own_file(tmp_path, to_yaml(composed()).replace("folds: 4", "folds: four"))
+    with pytest.raises(ConfigError, match=r"mine\.yaml: protocol\.folds.*'four'"):
+        read_saved(Path(path))
+
+
+@pytest.mark.parametrize(
+    ("assignment", "line"),
+    [
+        ("seed=3", "seed: 0 and 3"),
+        ("protocol.study.trials=3", "protocol.study.trials: 8 and 3"),
+        ("loss.params.alpha=3.0", "loss.params.alpha: 1.0 and 3.0"),
+        ("search.loss.params.alpha.high=7.5", "search.loss.params.alpha.high: 7.0 and 7.5"),
+        ("loss.params.delta_rep=0.5", "loss.params.delta_rep: nothing and 0.5"),
+    ],
+)
+def test_a_difference_is_named_with_both_values(assignment: str, line: str) -> None:
+    base = ("loss.params.alpha=1.0", "search.loss.params.alpha.high=7.0")
+    assert differences(composed(*base), composed(*base, assignment)) == [line]
+
+
+@pytest.mark.parametrize("assignment", ["search.loss.params.alpha=null", "loss.params.delta_rep=null"])
+def test_configurations_that_are_not_equal_have_a_difference(assignment: str) -> None:
+    assert composed() != composed(assignment)
+    assert differences(composed(), composed(assignment))
+
+
+def test_with_values_replaces_by_dotted_path() -> None:
+    before = composed("loss.params.alpha=1.0")
+    config = with_values(before, {"loss.params.alpha": 3.0, "loss.optimizer.lr": 0.25})
+    assert config.loss.optimizer is not None
+    assert (config.loss.params["alpha"], config.loss.optimizer.lr) == (3.0, 0.25)
+    assert before.loss.params["alpha"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("path", "value"), [("loss.nothing.x", 1.0), ("protocol.flods", 2), ("protocol.folds", 2.5)]
+)
+def test_with_values_refuses_what_the_schema_refuses(path: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=r"nothing|flods|folds"):
+        with_values(tiny_config(), {path: value})

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from pml_potential.benchmark.config.schema import ConfigError, Dataset
+from pml_potential.benchmark.data.datasets import load_images
+from pml_potential.benchmark.data.datasets.catalogue import CATALOGUE, entry_of
+from pml_potential.benchmark.data.datasets.layout import LayoutError
+from tests.benchmark.data.datasets.miniatures import (
+    write_cars196_copy,
+    write_class_folders,
+    write_cub200,
+    write_in_shop,
+    write_sop,
+)
+
+WRITERS = {
+    "cub200": write_cub200,
+    "cars196": write_cars196_copy,
+    "sop": write_sop,
+    "in_shop": write_in_shop,
+    "folder": write_class_folders,
+}
+
+
+def dataset(**values: Any) -> Dataset:
+    return Dataset.model_validate(values)
+
+
+def test_the_catalogue_has_all_names_of_the_configuration() -> None:
+    assert tuple(CATALOGUE) == get_args(Dataset.model_fields["name"].annotation)
+
+
+def test_published_parts_add_up() -> None:
+    for entry in CATALOGUE.values():
+        if entry.division:
+            assert sum(images for images, _ in entry.division.values()) == entry.images
+            different = {
+                part: classes for part, (_, classes) in entry.division.items() if part != "gallery"
+            }
+            assert sum(different.values()) == entry.classes
+
+
+@pytest.mark.parametrize("name", list(WRITERS))
+def test_data_sets_are_looked_for_below_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(LayoutError, match=f"the folder data.{name} "):
+        load_images(dataset(name=name))
+    WRITERS[name](tmp_path / "data" / name)
+    by_default = load_images(dataset(name=name))
+    assert by_default.name == name
+    assert (
+        load_images(dataset(name=name, root=str(tmp_path / "data" / name))).sha256 == by_default.sha256
+    )
+    assert by_default.image(0).mode == "RGB"
+
+
+@pytest.mark.parametrize("name", ["glyphs", "digits"])
+def test_packaged_data_sets_need_nothing(name: str) -> None:
+    images = load_images(dataset(name=name))
+    assert images.name == name
+    assert images.channels == 1
+    assert images.image(0).mode == "L"
+
+
+def test_a_table_takes_its_file_and_columns(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("path,species\na.png,owl\n")
+    columns = {"label": "species"}
+    images = load_images(dataset(name="table", file=str(tmp_path / "table.csv"), columns=columns))
+    assert images.class_names == ("owl",)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"name": "table"}, "dataset.file is missing; the data set 'table' needs a CSV"),
+        ({"name": "table", "file": "a.csv", "root": "b"}, "dataset.root is 'b', but 'table' takes none"),
+        ({"name": "glyphs", "root": "b"}, "dataset.root is 'b', but 'glyphs' takes none"),
+        ({"name": "sop", "file": "a.csv"}, "dataset.file is 'a.csv', but 'sop' takes none"),
+        ({"name": "folder", "columns": {"label": "x"}}, "dataset.columns are given, but 'folder' has"),
+    ],
+)
+def test_keys_that_would_be_ignored_are_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as error:
+        load_images(dataset(**values))
+    assert error.value.keys[0] == "dataset"
+
+
+def test_unknown_names_are_quoted() -> None:
+    with pytest.raises(ConfigError, match="there is no data set 'cub'; there are glyphs, digits, "):
+        entry_of("cub")

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import gc
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pml_potential.benchmark.data.image_reading import UnreadableImageError, is_image_name, read_image
+
+RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
+
+
+def colours(path: Path) -> list[tuple[int, int, int]]:
+    """All pixels, row by row."""
+    image = read_image(path)
+    assert image.mode == "RGB"
+    return [tuple(pixel) for pixel in np.asarray(image).reshape(-1, 3).tolist()]
+
+
+def red_left_of_blue(mode: str = "RGB") -> Image.Image:
+    image = Image.new("RGB", (2, 1), RED)
+    image.putpixel((1, 0), BLUE)
+    return image.convert(mode)
+
+
+@pytest.mark.parametrize(
+    ("orientation", "size", "first"),
+    [(1, (2, 1), RED), (2, (2, 1), BLUE), (3, (2, 1), BLUE), (6, (1, 2), RED), (8, (1, 2), BLUE)],
+)
+def test_the_rotation_of_the_camera_is_applied(
+    tmp_path: Path, orientation: int, size: tuple[int, int], first: tuple[int, int, int]
+) -> None:
+    path = tmp_path / "a.png"
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    red_left_of_blue().save(path, exif=exif)
+    assert read_image(path).size == size
+    assert colours(path)[0] == first
+
+
+def test_palettes_become_colours(tmp_path: Path) -> None:
+    path = tmp_path / "a.gif"
+    red_left_of_blue("P").save(path)
+    assert Image.open(path).mode == "P"
+    assert colours(path) == [RED, BLUE]
+
+
+@pytest.mark.parametrize("mode", ["L", "1"])
+def test_grey_becomes_three_equal_colours(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "a.png"
+    Image.new(mode, (1, 1), 255).save(path)
+    assert colours(path) == [WHITE]
+
+
+def test_a_cmyk_jpeg_keeps_its_colour(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(path, quality=100)
+    assert Image.open(path).mode == "CMYK"
+    red, green, blue = colours(path)[0]
+    assert red > 240
+    assert max(green, blue) < 15
+
+
+def test_transparent_pixels_lie_over_white(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    image = Image.new("RGBA", (3, 1), (0, 0, 0, 0))
+    image.putpixel((1, 0), (*RED, 255))
+    image.putpixel((2, 0), (0, 0, 0, 128))
+    image.save(path)
+    assert colours(path) == [WHITE, RED, (127, 127, 127)]
+
+
+def test_the_other_kinds_of_transparency_lie_over_white_too(tmp_path: Path) -> None:
+    grey = tmp_path / "grey.png"
+    Image.new("LA", (1, 1), (0, 0)).save(grey)
+    palette = tmp_path / "palette.png"
+    red_left_of_blue("P").save(palette, transparency=red_left_of_blue("P").getpixel((0, 0)))
+    key = tmp_path / "key.png"
+    red_left_of_blue().save(key, transparency=BLUE)
+    assert colours(grey) == [WHITE]
+    assert colours(palette) == [WHITE, BLUE]
+    assert colours(key) == [RED, WHITE]
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bits_become_the_upper_eight(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(np.array([[0, 255, 0x80FF, 0xFFFF]], dtype=np.uint16)).save(path)
+    assert [red for red, _, _ in colours(path)] == [0, 0, 0x80, 0xFF]
+
+
+def test_numbers_without_a_known_white_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    Image.fromarray(np.array([[0.0, 0.5]], dtype=np.float32)).save(path)
+    with pytest.raises(UnreadableImageError, match=r"a\.tif: its grey levels go from 0\.0 to 0\.5"):
+        read_image(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"", "the file is empty"), (b"It is no picture at all.\n", "it is none of JPEG, PNG")],
+)
+def test_files_that_are_no_image_are_named(tmp_path: Path, content: bytes, reason: str) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(content)
+    with pytest.raises(UnreadableImageError, match=rf"cannot read the image .*a\.jpg: {reason}"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_truncated_files_are_named(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(UnreadableImageError, match=rf"a\.{suffix}: .*truncated"):
+        read_image(path)
+
+
+def test_missing_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableImageError, match=r"gone\.jpg: there is no such file"):
+        read_image(tmp_path / "gone.jpg")
+
+
+def test_decompression_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.png"
+    Image.new("L", (30, 10)).save(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 149)
+    with pytest.raises(UnreadableImageError, match=r"a\.png: .*300 pixels.*decompression bomb"):
+        read_image(path)
+
+
+def test_formats_that_run_programs_are_refused_under_any_name(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    Image.new("RGB", (4, 4)).save(path, format="EPS")
+    with pytest.raises(UnreadableImageError, match="it is none of"):
+        read_image(path)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts files as Linux does")
+def test_no_file_stays_open(tmp_path: Path) -> None:
+    good, bad = tmp_path / "a.gif", tmp_path / "b.png"
+    red_left_of_blue("P").save(good)
+    red_left_of_blue().save(bad)
+    bad.write_bytes(bad.read_bytes()[:40])
+    gc.disable()
+    try:
+        before = len(os.listdir("/proc/self/fd"))
+        images = [read_image(good) for _ in range(5)]
+        for _ in range(5):
+            with pytest.raises(UnreadableImageError):
+                read_image(bad)
+        assert len(os.listdir("/proc/self/fd")) == before
+        assert len(images) == 5
+    finally:
+        gc.enable()
+
+
+def test_images_are_told_by_their_suffix() -> None:
+    names = ["a.jpg", "a.JPEG", "b.c.png", "a.webp", "jpg", "a.txt", "a.jpg.zip"]
+    assert [is_image_name(Path(name)) for name in names] == [True] * 4 + [False] * 3

@@ -1,0 +1,96 @@
+"""Pictures that were decoded once are those that the transforms would have made."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pml_potential.benchmark.config.schema import Crop, Input
+from pml_potential.benchmark.data.datasets.folder import load_folder
+from pml_potential.benchmark.data.image_files import ImageFiles
+from pml_potential.benchmark.data.image_reading import UnreadableImageError
+from pml_potential.benchmark.data.resized_images import ResizedImages, resized_images
+from pml_potential.benchmark.data.resized_images import resized_images as module
+from pml_potential.benchmark.data.transforms import evaluation_transform, training_transform
+from tests.benchmark.data.datasets.miniatures import write_class_folders, write_picture
+
+CROP = Crop(resize=20, size=16)
+INPUT = Input(mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.2))
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> ImageFiles:
+    root = write_class_folders(tmp_path / "data", classes=3, images=2)
+    write_picture(root / "kind_0" / "large.png", 5, 0, side=57)
+    return load_folder(root)
+
+
+def test_transforms_give_the_same_numbers(images: ImageFiles, tmp_path: Path) -> None:
+    decoded = resized_images(images, CROP.resize, tmp_path / "cache")
+    assert isinstance(decoded, ResizedImages)
+    transform = evaluation_transform(INPUT, CROP, 3)
+    for index in range(len(images.labels)):
+        assert transform(decoded.image(index)).equal(transform(images.image(index)))
+
+
+def test_random_crops_are_the_same_with_the_same_seed(images: ImageFiles, tmp_path: Path) -> None:
+    decoded = resized_images(images, CROP.resize, tmp_path / "cache")
+    transform = training_transform(INPUT, CROP, 3)
+    torch.manual_seed(0)
+    expected = [transform(images.image(index)) for index in range(3)]
+    torch.manual_seed(0)
+    assert all(transform(decoded.image(i)).equal(picture) for i, picture in enumerate(expected))
+
+
+def test_it_is_the_same_data_set(images: ImageFiles, tmp_path: Path) -> None:
+    decoded = resized_images(images, CROP.resize, tmp_path / "cache")
+    assert np.array_equal(decoded.labels, images.labels)
+    assert (decoded.name, decoded.sha256, decoded.channels) == (images.name, images.sha256, 3)
+    assert decoded.class_names == images.class_names
+
+
+def test_pictures_are_decoded_once(
+    images: ImageFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = resized_images(images, CROP.resize, tmp_path / "cache")
+    monkeypatch.setattr(ImageFiles, "image", None)
+    again = resized_images(images, CROP.resize, tmp_path / "cache")
+    assert again.image(4).tobytes() == first.image(4).tobytes()
+    assert pickle.loads(pickle.dumps(again)).image(4).tobytes() == first.image(4).tobytes()
+
+
+def test_what_does_not_fit_stays_in_its_files(
+    images: ImageFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MOST_BYTES", 3000)
+    assert resized_images(images, CROP.resize, tmp_path / "cache") is images
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".pixels"])
+@pytest.mark.parametrize("place", [None, 0, 200, -1])
+def test_a_damaged_file_is_set_aside(
+    images: ImageFiles, tmp_path: Path, suffix: str, place: int | None
+) -> None:
+    first = resized_images(images, CROP.resize, tmp_path / "cache")
+    expected = [first.image(index).tobytes() for index in range(len(images.labels))]
+    (path,) = (tmp_path / "cache").glob(f"*{suffix}")
+    content = bytearray(path.read_bytes())
+    if place is None:
+        del content[-100:]
+    else:
+        content[place] ^= 4
+    path.write_bytes(content)
+    with pytest.warns(UserWarning, match=f"{path.name} is damaged"):
+        again = resized_images(images, CROP.resize, tmp_path / "cache")
+    assert [again.image(index).tobytes() for index in range(len(images.labels))] == expected
+    assert path.with_name(f"{path.name}.damaged_1").read_bytes() == content
+
+
+def test_an_unreadable_picture_is_named_and_leaves_nothing(images: ImageFiles, tmp_path: Path) -> None:
+    images.paths[3].write_bytes(b"no picture")
+    with pytest.raises(UnreadableImageError, match=images.paths[3].name):
+        resized_images(images, CROP.resize, tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []

@@ -1,0 +1,160 @@
+"""Folds in processes: what ends one of them is the reason why a trial fails, and no process is left."""
+
+import io
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from torch import Tensor
+
+from pml_potential.benchmark.data import folds
+from pml_potential.benchmark.data.datasets import load_glyphs
+from pml_potential.benchmark.data.folds import FoldData
+from pml_potential.benchmark.data.labelled_tensors import ArrayTensors, LabelledTensors
+from pml_potential.benchmark.experiments.experiment import Sharing, run_experiment
+from pml_potential.benchmark.experiments.fold_processes import FoldRunner
+from pml_potential.benchmark.experiments.progress import RunProgress
+from pml_potential.benchmark.experiments.work_queue import PieceFailedError
+from pml_potential.benchmark.files import read_json
+from pml_potential.benchmark.training.fold import finished_fold
+from tests.benchmark.conftest import Experiment
+from tests.benchmark.tiny import tiny_config
+
+
+class DyingImages(ArrayTensors):
+    """Images whose loading process is killed, as by a system that is short of memory."""
+
+    workers = 1
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return super().__getitem__(index)
+
+
+class HugeImages(ArrayTensors):
+    """Images for which no machine has the memory."""
+
+    def __getitem__(self, _index: int) -> tuple[Tensor, int]:
+        return torch.empty(2**60), 0
+
+
+def console() -> Console:
+    return Console(file=io.StringIO(), width=200)
+
+
+@pytest.mark.parametrize(
+    ("images", "reason"),
+    [
+        (DyingImages, r"fold 1: DataLoader worker \(pid.* exited unexpectedly|is killed by signal"),
+        (HugeImages, r"fold 1: .*(allocate memory|not enough memory|overflow)"),
+    ],
+)
+def test_what_no_training_survives_is_the_reason_why_the_trial_fails(
+    images: Any, reason: str, fold_data: FoldData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    glyphs = load_glyphs()
+
+    def dying(indices: NDArray[np.int64]) -> LabelledTensors:
+        dataset: LabelledTensors = images(glyphs, indices)
+        return dataset
+
+    monkeypatch.setattr(folds, "ArrayTensors", lambda _images, indices: dying(indices))
+    data = FoldData(glyphs, fold_data.splits, tmp_path)
+    with (
+        RunProgress(console(), 2) as progress,
+        FoldRunner(data, tmp_path, progress, 1) as runner,
+        pytest.raises(PieceFailedError, match=reason),
+    ):
+        list(runner.train(tiny_config(), "trial 1/1", tmp_path / "trial", [1, 2]))
+
+
+def children(pid: int) -> list[int]:
+    found = []
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            fields = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(fields["PPid"]) == pid and "Z" not in fields["State"].split()[0]:
+            found.append(int(fields["Pid"]))
+    return found
+
+
+def wait_for(condition: Any, what: str) -> None:
+    deadline = time.monotonic() + 90
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+LONG = ("protocol.max_epochs=500", "protocol.patience=500")
+
+
+def run_long(folder: Path) -> None:
+    run_experiment(tiny_config(*LONG), folder, console(), Sharing(fold_processes=2))
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    return list(folder.glob("trials/0000/fold_*/checkpoints/*.pt"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="looks at Linux's /proc")
+def test_the_processes_of_a_killed_worker_end_with_it(tmp_path: Path) -> None:
+    worker = multiprocessing.get_context("spawn").Process(target=run_long, args=(tmp_path / "run",))
+    worker.start()
+    assert worker.pid is not None
+    wait_for(lambda: len({path.parent for path in checkpoints(tmp_path / "run")}) == 2, "no fold began")
+    own = children(worker.pid)
+    assert len(own) >= 2
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.join()
+    wait_for(lambda: not any(Path(f"/proc/{pid}").is_dir() for pid in own), "a process is left")
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="looks at Linux's /proc")
+def test_a_fold_whose_process_is_killed_fails_its_trial_and_the_next_trial_is_trained(
+    fold_data: FoldData, tmp_path: Path
+) -> None:
+    config = tiny_config(*LONG)
+    with (
+        RunProgress(console(), 2) as progress,
+        FoldRunner(fold_data, tmp_path, progress, 2) as runner,
+    ):
+        before = set(children(os.getpid()))
+        results = runner.train(config, "trial 1/2", tmp_path / "trials" / "0000", [1, 2])
+        pool = multiprocessing.pool.ThreadPool(1)
+        first = pool.apply_async(lambda: list(results))
+        wait_for(lambda: checkpoints(tmp_path), "no fold began")
+        started = [pid for pid in set(children(os.getpid())) - before if is_python(pid)]
+        assert len(started) == 2
+        # The last, whose end Python's pool of processes misses when nothing is submitted after it.
+        os.kill(max(started), signal.SIGKILL)
+        with pytest.raises(PieceFailedError, match="fold 1: a process that trains folds was killed"):
+            first.get(120)
+        short = tiny_config()
+        again = list(runner.train(short, "trial 2/2", tmp_path / "trials" / "0001", [1, 2]))
+    assert [result.history[-1]["epoch"] for result in again] == [1, 1]
+    assert finished_fold(tmp_path / "trials" / "0000" / "fold_0") is None
+
+
+def is_python(pid: int) -> bool:
+    return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def test_a_run_with_folds_side_by_side_gives_the_same_numbers(
+    experiment: Experiment, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    run_experiment(experiment.config, folder, console(), Sharing(fold_processes=2))
+    found = read_json(folder / "report" / "results.json")
+    expected = read_json(experiment.folder / "report" / "results.json")
+    for key in ("best", "test"):
+        assert found[key] == expected[key]

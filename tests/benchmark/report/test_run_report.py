@@ -1,0 +1,246 @@
+"""The page: it opens offline, shows every number, and shows names as text."""
+
+import copy
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import pytest
+
+from pml_potential.benchmark.config.composing import compose
+from pml_potential.benchmark.evaluation import METRICS, PRIMARY_METRIC
+from pml_potential.benchmark.report import METRIC_NAMES, write_report
+from pml_potential.benchmark.report.figures import learning_curves
+from pml_potential.benchmark.report.formatting import interval, number
+from pml_potential.benchmark.report.published_figures import published_figures
+from tests.benchmark.conftest import Experiment
+
+LOADING_ATTRIBUTES = {"src", "href", "srcset", "data", "poster", "action", "background"}
+EVIL = "<script>alert('x')</script><b>&amp;"
+
+
+class Page(HTMLParser):
+    """What a browser sees: elements, what they would load, and the text outside of scripts."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.loads: list[str] = []
+        self.styles: list[str] = []
+        self.text = ""
+        self._inside = ""
+        self.feed(html)
+        self.text = re.sub(r"\s+", " ", self.text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self._inside = tag
+        self.loads += [value or "" for name, value in attrs if name in LOADING_ATTRIBUTES]
+        self.styles += [value or "" for name, value in attrs if name == "style"]
+
+    def handle_endtag(self, _tag: str) -> None:
+        self._inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._inside == "style":
+            self.styles.append(data)
+        elif self._inside != "script":
+            self.text += f" {data}"
+
+
+@pytest.fixture(scope="module")
+def page(experiment: Experiment) -> Page:
+    return Page((experiment.folder / "report" / "index.html").read_text(encoding="utf-8"))
+
+
+def page_of(results: dict[str, Any], folder: Path) -> Page:
+    return Page(write_report(results, folder).read_text(encoding="utf-8"))
+
+
+def test_the_page_loads_nothing(page: Page) -> None:
+    assert page.loads == []
+    assert not {"link", "iframe", "img", "object", "embed", "base"} & set(page.tags)
+    assert not [style for style in page.styles if "url(" in style or "@import" in style]
+
+
+def test_the_page_brings_plotly_and_draws_every_figure(experiment: Experiment) -> None:
+    html = (experiment.folder / "report" / "index.html").read_text(encoding="utf-8")
+    assert html.count("Plotly.newPlot(") - html.split("<body>")[0].count("Plotly.newPlot(") == 7
+    assert len(html.split("<body>")[0]) > 1_000_000
+
+
+def test_the_table_has_every_number(experiment: Experiment, page: Page) -> None:
+    for state, kinds in experiment.results["test"].items():
+        for kind, metrics in kinds.items():
+            row = " ".join([state, kind, *(interval(metrics[metric]) for metric in METRICS)])
+            assert row in page.text
+    assert "model embeddings " + " ".join(METRIC_NAMES.values()) in page.text
+
+
+def test_every_trial_has_its_row(experiment: Experiment, page: Page) -> None:
+    for trial in experiment.results["trials"]:
+        values = [number(trial["params"][path]) for path in experiment.config.search]
+        folds = ", ".join(f"{fold['score']:.3f}" for fold in trial["folds"])
+        score = f"{trial['validation_map_at_r']:.4f}"
+        assert " ".join([str(trial["number"] + 1), *values, score, folds]) in page.text
+
+
+def test_the_best_trial_is_marked(experiment: Experiment) -> None:
+    html = (experiment.folder / "report" / "index.html").read_text(encoding="utf-8")
+    marked = re.findall(r'<tr class="chosen"><td data-sort="\d+">(\d+)</td>', html)
+    assert marked == [str(experiment.results["best"]["trial"] + 1)]
+
+
+def test_the_page_tells_how_the_run_was_made(experiment: Experiment, page: Page) -> None:
+    data, environment = experiment.results["data"], experiment.results["environment"]
+    facts = [data["sha256"], environment["platform"], "Seed 5", "startup_trials: 2", "SeedSequence"]
+    facts += [f"{package} {version}" for package, version in environment["packages"].items()]
+    facts += [f"{environment['processor']}, {environment['threads']} thread"]
+    assert [fact for fact in facts if fact not in page.text] == []
+
+
+def test_the_page_names_the_gpus_where_there_are_some(experiment: Experiment, tmp_path: Path) -> None:
+    results = copy.deepcopy(experiment.results)
+    results["environment"]["gpus"] = ["NVIDIA H100", "NVIDIA H100"]
+    assert "NVIDIA H100, NVIDIA H100" in write_report(results, tmp_path).read_text(encoding="utf-8")
+
+
+def test_results_without_these_names_are_shown(experiment: Experiment, tmp_path: Path) -> None:
+    results = copy.deepcopy(experiment.results)
+    for key in ("threads", "gpus"):
+        del results["environment"][key]
+    assert results["environment"]["platform"] in write_report(results, tmp_path).read_text("utf-8")
+
+
+def traces_of(html: str, name: str) -> list[dict[str, Any]]:
+    """What a page tells Plotly to draw."""
+    _, _, after = html.partition(f'Plotly.newPlot(                        "{name}",')
+    traces, _ = json.JSONDecoder().raw_decode(after.lstrip())
+    assert isinstance(traces, list)
+    return traces
+
+
+def test_learning_curves_hold_the_history_of_every_fold(experiment: Experiment) -> None:
+    html = (experiment.folder / "report" / "index.html").read_text(encoding="utf-8")
+    *lines, average = traces_of(html, "learning-curves-reproductions")
+    folds = [fold for each in experiment.results["reproductions"] for fold in each["folds"]]
+    assert [line["y"] for line in lines] == [
+        [entry[PRIMARY_METRIC] for entry in fold["history"]] for fold in folds
+    ]
+    assert [line["name"] for line in lines if line["showlegend"]] == ["fold 1", "fold 2"]
+    assert average["y"] == [pytest.approx(mean(fold["history"][0][PRIMARY_METRIC] for fold in folds))]
+    best = experiment.results["trials"][experiment.results["best"]["trial"]]
+    shown = [line["y"][0] for line in traces_of(html, "learning-curves-best-trial")[:-1]]
+    assert shown == [fold["history"][0][PRIMARY_METRIC] for fold in best["folds"]]
+
+
+def test_the_mean_of_learning_curves_ends_with_the_first_of_them() -> None:
+    def fold(*scores: float) -> dict[str, Any]:
+        history = [{"epoch": 2 * n + 2, PRIMARY_METRIC: score} for n, score in enumerate(scores)]
+        return {"history": history, "best_epoch": 2}
+
+    figure = learning_curves([("one", [fold(0.1, 0.2, 0.3)]), ("two", [fold(0.3, 0.4)])], 2)
+    assert figure.data[-1].x == (2, 4)
+    assert figure.data[-1].y == pytest.approx((0.2, 0.3))
+
+
+def evil_results(results: dict[str, Any]) -> dict[str, Any]:
+    evil = copy.deepcopy(results)
+    evil["data"]["name"] = evil["config"]["loss"]["name"] = evil["config"]["protocol"]["name"] = EVIL
+    evil["environment"]["platform"] = evil["environment"]["commit"] = EVIL
+    path = next(iter(evil["config"]["search"]))
+    evil["config"]["search"][EVIL] = evil["config"]["search"].pop(path)
+    evil["importance"][EVIL] = evil["importance"].pop(path)
+    for trial in evil["trials"]:
+        trial["params"][EVIL] = trial["params"].pop(path)
+    evil["trials"][(evil["best"]["trial"] + 1) % 4] |= {
+        "failure": EVIL,
+        "validation_map_at_r": None,
+    }
+    return evil
+
+
+def test_names_are_shown_as_text(experiment: Experiment, page: Page, tmp_path: Path) -> None:
+    evil = page_of(evil_results(experiment.results), tmp_path)
+    assert evil.tags.count("script") == page.tags.count("script")
+    assert evil.tags.count("b") == page.tags.count("b") == 0
+    assert evil.text.count(EVIL) >= 8
+    assert f"failed in {EVIL}" in evil.text
+
+
+def test_a_failed_trial_is_shown_with_its_reason(experiment: Experiment, tmp_path: Path) -> None:
+    results = copy.deepcopy(experiment.results)
+    failed = (results["best"]["trial"] + 1) % 4
+    reason = "fold 1: the loss is nan in epoch 1, iteration 2"
+    results["trials"][failed] |= {"failure": reason, "validation_map_at_r": None, "folds": []}
+    assert f"failed in {reason}" in page_of(results, tmp_path).text
+
+
+@pytest.mark.parametrize("all_failed", [False, True])
+def test_a_failed_reproduction_is_shown_with_its_reason(
+    experiment: Experiment, tmp_path: Path, all_failed: bool
+) -> None:
+    results = copy.deepcopy(experiment.results)
+    failed = {"failure": "fold 1: the loss is nan", "folds": []}
+    results["reproductions"] = [failed, failed if all_failed else results["reproductions"][1]]
+    if all_failed:
+        results["test"] = {}
+    text = page_of(results, tmp_path).text
+    assert "the loss is nan" in text
+    assert ("No reproduction came to a result." in text) == all_failed
+
+
+def test_a_run_without_search_has_a_page(experiment: Experiment, tmp_path: Path) -> None:
+    results = copy.deepcopy(experiment.results)
+    results["config"]["search"], results["importance"] = {}, {}
+    results["trials"] = [results["trials"][0] | {"params": {}}]
+    results["best"] |= {"trial": 0, "params": {}}
+    assert "Search" in page_of(results, tmp_path).text
+
+
+def published_text(experiment: Experiment, folder: Path, protocol: str, model: str) -> str:
+    """What the page says of published figures, for a run as if it were on CUB-200-2011."""
+    presets = {"protocol": protocol, "dataset": "cub200", "model": model, "loss": "contrastive"}
+    config = compose(presets)
+    results = copy.deepcopy(experiment.results)
+    results["config"]["protocol"]["recall_at"] = config.protocol.recall_at
+    for kinds in results["test"].values():
+        for metrics in kinds.values():
+            metrics |= {f"recall_at_{k}": metrics["r_precision"] for k in config.protocol.recall_at}
+    results["published"] = published_figures(config)
+    _, _, after = page_of(results, folder).text.partition("Published figures")
+    return after.partition(" Search ")[0]
+
+
+def test_published_validation_scores_stand_beside_the_best_validation_score(
+    experiment: Experiment, tmp_path: Path
+) -> None:
+    text = published_text(experiment, tmp_path, "mlrc", "bn_inception")
+    best = f"{experiment.results['best']['validation_map_at_r']:.4f}"
+    assert (
+        f"this run: PotentialFieldLoss small_cnn 64 {best} ContrastiveLoss bn_inception 128 0.4368"
+        in text
+    )
+    assert "arXiv 2003.08505" in text
+    assert "no test scores" in text
+    test_scores = experiment.results["test"]["trained"]["separated"]
+    assert not [score for score in test_scores.values() if interval(score) in text]
+
+
+def test_published_recall_stands_beside_the_recall_on_the_test_classes(
+    experiment: Experiment, tmp_path: Path
+) -> None:
+    text = published_text(experiment, tmp_path, "traditional", "bn_inception")
+    recall = interval(experiment.results["test"]["trained"]["separated"]["r_precision"])
+    assert f"this run: PotentialFieldLoss small_cnn 64 {recall} {recall} {recall}" in text
+    assert "PFML bn_inception 512 0.715 0.812 0.883" in text
+    assert "arXiv 2405.18560" in text
+    assert "This run differs from theirs: model.embedding_size is 128, and 512 there." in text
+    assert f"{experiment.results['best']['validation_map_at_r']:.4f}" not in text
+
+
+def test_nothing_published_is_shown_for_other_data(page: Page) -> None:
+    assert "Published figures" not in page.text

@@ -1,0 +1,78 @@
+"""What an epoch draws depends on its seed alone."""
+
+from collections import Counter
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from pml_potential.benchmark.config.seeds import seed_everything
+from pml_potential.benchmark.data.labelled_tensors import LabelledTensors
+from pml_potential.benchmark.training.batches import BatchDraws, DrawnImages
+
+LABELS = np.repeat(np.arange(6), 5)
+
+
+class NoisyImages(LabelledTensors):
+    """Each is its number plus chance."""
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return index + torch.rand(3), int(self.labels[index])
+
+
+def drawn(sampler: BatchDraws, seed: int) -> list[Any]:
+    seed_everything(seed)
+    return list(sampler)
+
+
+def test_an_epoch_does_not_depend_on_the_epochs_before() -> None:
+    sampler = BatchDraws(LABELS, 2, 8, 3)
+    first, second = drawn(sampler, 0), drawn(sampler, 1)
+    assert drawn(sampler, 0) == first != second
+    assert drawn(BatchDraws(LABELS, 2, 8, 3), 1) == second
+
+
+def test_an_epoch_has_its_batches_with_so_many_images_of_a_class() -> None:
+    draws = iter(drawn(BatchDraws(LABELS, 2, 8, 3), 0))
+    batches = [Counter(LABELS[index] for index, _ in islice(draws, 8)) for _ in range(4)]
+    assert [sorted(batch.values()) for batch in batches] == [[2, 2, 2, 2]] * 3 + [[]]
+
+
+def test_processes_take_equal_shares_of_each_batch() -> None:
+    whole = drawn(BatchDraws(LABELS, 2, 8, 3), 0)
+    samplers = [BatchDraws(LABELS, 2, 8, 3, 2, rank) for rank in range(2)]
+    shares = [drawn(sampler, 0) for sampler in samplers]
+    assert [len(sampler) for sampler in samplers] == [len(share) for share in shares] == [12, 12]
+    batches = [half[start : start + 4] for start in range(0, 12, 4) for half in shares]
+    assert [draw for batch in batches for draw in batch] == whole
+
+
+def test_an_image_that_is_drawn_twice_meets_two_chances() -> None:
+    seeds = [seed for _, seed in drawn(BatchDraws(LABELS, 2, 8, 50), 0)]
+    assert len(set(seeds)) == len(seeds)
+
+
+def batches(workers: int) -> list[Tensor]:
+    seed_everything(0)
+    sampler: Any = BatchDraws(LABELS, 2, 8, 3)
+    images = DrawnImages(NoisyImages(LABELS, 1))
+    return [images for images, _ in DataLoader(images, 8, sampler=sampler, num_workers=workers)]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_chance_in_images_does_not_depend_on_the_number_of_processes(workers: int) -> None:
+    alone = batches(0)
+    assert torch.cat(alone).unique().numel() == 3 * 8 * 3
+    assert torch.cat(batches(workers)).equal(torch.cat(alone))
+
+
+def test_loading_leaves_the_generator_of_the_network_as_it_was() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(2)
+    torch.manual_seed(5)
+    DrawnImages(NoisyImages(LABELS, 1))[(3, 99)]
+    assert torch.rand(2).equal(expected)
