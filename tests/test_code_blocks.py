@@ -13,12 +13,13 @@ import pytest
 import typer
 import yaml
 
-from pml_potential.benchmark.cli import app
-from pml_potential.benchmark.command_line import presets_of
-from pml_potential.benchmark.config import compose
+from pml_potential.benchmark.training.names import check_names
+from pml_potential.benchmark.commands.app import app
+from pml_potential.benchmark.commands.options import presets_of
+from pml_potential.benchmark.config.composing import compose
+from pml_potential.benchmark.config.schema import Config
 from pml_potential.benchmark.models import build_models
-from pml_potential.benchmark.models.export import export_model
-from pml_potential.benchmark.schema import Config
+from pml_potential.benchmark.training.exported_model import export_model
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -68,7 +69,7 @@ def each_block(*languages: str) -> pytest.MarkDecorator:
 def readers_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which a reader has exported a model as ``my_model``."""
     folder = tmp_path_factory.mktemp("reader")
-    config = compose(PRESETS, [])
+    config = compose(PRESETS, [], check_names)
     export_model(folder / "my_model", config, **build_models(config.model, 1, pretrained=False))
     return folder
 
@@ -100,7 +101,7 @@ def test_yaml_is_a_configuration(block: Block, tmp_path: Path) -> None:
     file = tmp_path / "page.yaml"
     file.write_text(block.code)
     kind = next(kind for kind in ("loss", "model", "dataset") if kind in content)
-    compose(PRESETS | {kind: str(file)}, [])
+    compose(PRESETS | {kind: str(file)}, [], check_names)
 
 
 def commands_of(block: Block) -> list[list[str]]:

@@ -209,5 +209,7 @@ def test_search_by_torch_gives_the_numbers_of_faiss(monkeypatch: pytest.MonkeyPa
 
 def test_numbers_are_those_of_the_calculator_of_pml() -> None:
     embeddings, labels = clustered(80)
-    theirs = AccuracyCalculator(include=METRICS, k="max_bin_count").get_accuracy(embeddings, labels)
+    theirs = AccuracyCalculator(include=tuple(METRICS), k="max_bin_count").get_accuracy(
+        embeddings, labels
+    )
     assert judge(embeddings, labels) == pytest.approx(theirs, abs=1e-12)

@@ -18,6 +18,7 @@ from pml_potential.benchmark.config.presets import KINDS, preset_names, presets_
 from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.experiments.runnable import check_runnable
 from pml_potential.benchmark.experiments.search import trials_to_run
+from pml_potential.benchmark.training.names import check_names
 from tests.benchmark.tiny import PRESETS, tiny_config
 
 LOSS_FILE = """\
@@ -32,7 +33,7 @@ seed: 11
 
 
 def composed(*assignments: str, **presets: str) -> Config:
-    return compose(PRESETS | presets, assignments)
+    return compose(PRESETS | presets, assignments, check_names)
 
 
 def refusal(*assignments: str, **presets: str) -> str:
@@ -279,7 +280,7 @@ def test_an_error_names_the_assignment_that_laid_the_value() -> None:
         ("protocol=3", ["protocol", "dictionary", "3"]),
         ("seed.x=1", ["seed", "integer"]),
         ("loss.name=3", ["loss.name", "string", "3"]),
-        ("dataset.name=cub", ["dataset.name", "'glyphs'", "'cub'"]),
+        ("dataset.name=cub", ["dataset.name", "did you mean 'cub200'", "glyphs", "'cub'"]),
         ("model.trunk=resnet", ["model.trunk", "'small_cnn'", "'resnet'"]),
         ("search.loss.params.alpha=3", ["search.loss.params.alpha", "3"]),
         ("search.loss.params.alpha.log=1", ["search.loss.params.alpha.log", "boolean", "1"]),

@@ -13,6 +13,7 @@ from pml_potential.benchmark.data.datasets import load_glyphs
 from pml_potential.benchmark.data.images import ImageArrays
 from pml_potential.benchmark.data.labelled_tensors import ArrayTensors
 from pml_potential.benchmark.training.fold import train_fold
+from pml_potential.benchmark.training.names import check_names
 
 OPTIMA = Path(__file__).parents[2] / "data" / "mlrc_best_hyperparameters.csv"
 DEFAULTS = {
@@ -77,6 +78,6 @@ def test_loss_trains_a_step(name: str, tmp_path: Path) -> None:
 def test_search_holds_the_published_optimum(
     loss: str, parameter: str, dataset: str, value: float
 ) -> None:
-    search = compose(DEFAULTS | {"loss": PRESETS[loss]}).search
+    search = compose(DEFAULTS | {"loss": PRESETS[loss]}, [], check_names).search
     found = search[PATHS.get(parameter, f"loss.params.{parameter}")]
     assert found.low <= value <= found.high, dataset

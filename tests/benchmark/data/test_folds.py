@@ -16,6 +16,7 @@ from pml_potential.benchmark.data.folds import FoldData, divide
 from pml_potential.benchmark.experiments.experiment import run_experiment
 from pml_potential.benchmark.report.comparison import compare_runs
 from pml_potential.benchmark.report.published_figures import published_figures
+from pml_potential.benchmark.training.names import check_names
 from tests.benchmark.tiny import tiny_config
 
 NOISY = "dataset.label_noise=0.2"
@@ -74,7 +75,7 @@ def test_a_report_says_that_labels_are_wrong_and_a_comparison_keeps_to_one_noise
 
 def composed(protocol: str, *assignments: str) -> Config:
     presets = {"dataset": "cub200", "model": "bn_inception", "loss": "contrastive"}
-    return compose(presets | {"protocol": protocol}, assignments)
+    return compose(presets | {"protocol": protocol}, assignments, check_names)
 
 
 @pytest.mark.parametrize("protocol", preset_names("protocol"))

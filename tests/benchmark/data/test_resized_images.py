@@ -12,7 +12,6 @@ from pml_potential.benchmark.data.datasets.folder import load_folder
 from pml_potential.benchmark.data.image_files import ImageFiles
 from pml_potential.benchmark.data.image_reading import UnreadableImageError
 from pml_potential.benchmark.data.resized_images import ResizedImages, resized_images
-from pml_potential.benchmark.data.resized_images import resized_images as module
 from pml_potential.benchmark.data.transforms import evaluation_transform, training_transform
 from tests.benchmark.data.datasets.miniatures import write_class_folders, write_picture
 
@@ -64,7 +63,7 @@ def test_pictures_are_decoded_once(
 def test_what_does_not_fit_stays_in_its_files(
     images: ImageFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_MOST_BYTES", 3000)
+    monkeypatch.setattr("pml_potential.benchmark.data.resized_images._MOST_BYTES", 3000)
     assert resized_images(images, CROP.resize, tmp_path / "cache") is images
     assert list((tmp_path / "cache").iterdir()) == []
 

@@ -15,11 +15,12 @@ from pml_potential.benchmark.data.images import ImageArrays
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC
 from pml_potential.benchmark.models import build_models, check_image_size
 from pml_potential.benchmark.training.fold import train_fold
+from pml_potential.benchmark.training.names import check_names
 
 
 def composed(model: str, protocol: str = "quick", *assignments: str) -> Config:
     presets = {"protocol": protocol, "dataset": "glyphs", "loss": "potential_field"}
-    return compose(presets | {"model": model}, assignments)
+    return compose(presets | {"model": model}, assignments, check_names)
 
 
 @pytest.mark.parametrize("protocol", ["quick", "mlrc"])

@@ -6,13 +6,14 @@ import pytest
 
 from pml_potential.benchmark.config.composing import compose
 from pml_potential.benchmark.report.published_figures import backbone_of, published_figures
+from pml_potential.benchmark.training.names import check_names
 
 
 def found(
     protocol: str, dataset: str, model: str, *assignments: str, loss: str = "potential_field"
 ) -> dict[str, Any] | None:
     presets = {"protocol": protocol, "dataset": dataset, "model": model, "loss": loss}
-    return published_figures(compose(presets, assignments))
+    return published_figures(compose(presets, assignments, check_names))
 
 
 def value(figures: dict[str, Any] | None, method: str, metric: str) -> float | None:

@@ -43,9 +43,9 @@ def entry_of(name: str) -> DatasetEntry:
         11788
     """
     if name not in CATALOGUE:
+        near = did_you_mean(name, list(CATALOGUE))
         raise ConfigError(
-            f"there is no data set {name!r}{did_you_mean(name, list(CATALOGUE))}; there are "
-            f"{', '.join(CATALOGUE)}",
+            f"there is no data set {name!r}{near or '.'} There are {', '.join(CATALOGUE)}",
             ("dataset", "name"),
         )
     return CATALOGUE[name]

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
-from typing import Any, get_args
+from pkgutil import iter_modules
+from typing import Any
 
 import pytest
 
 from pml_potential.benchmark.config.schema import ConfigError, Dataset
+from pml_potential.benchmark.data import datasets
 from pml_potential.benchmark.data.datasets import load_images
 from pml_potential.benchmark.data.datasets.catalogue import CATALOGUE, entry_of
 from pml_potential.benchmark.data.datasets.layout import LayoutError
@@ -30,8 +33,11 @@ def dataset(**values: Any) -> Dataset:
     return Dataset.model_validate(values)
 
 
-def test_the_catalogue_has_all_names_of_the_configuration() -> None:
-    assert tuple(CATALOGUE) == get_args(Dataset.model_fields["name"].annotation)
+def test_every_module_of_a_data_set_is_in_the_catalogue() -> None:
+    modules = (module.name for module in iter_modules(datasets.__path__))
+    loaded = [import_module(f"{datasets.__name__}.{name}") for name in modules]
+    entries = [module.ENTRY for module in loaded if hasattr(module, "ENTRY")]
+    assert {entry.name: entry for entry in entries} == dict(CATALOGUE)
 
 
 def test_published_parts_add_up() -> None:
@@ -92,5 +98,7 @@ def test_keys_that_would_be_ignored_are_refused(values: dict[str, Any], message:
 
 
 def test_unknown_names_are_quoted() -> None:
-    with pytest.raises(ConfigError, match="there is no data set 'cub'; there are glyphs, digits, "):
+    with pytest.raises(
+        ConfigError, match=r"no data set 'cub', did you mean 'cub200'\? There are glyphs, "
+    ):
         entry_of("cub")
