@@ -4,12 +4,12 @@ import math
 
 import pytest
 import torch
-from oracles import Law, contrastive_law, power_law
 from torch import Tensor
 
 from pml_potential import CPMLLoss, PotentialFieldLoss
 from pml_potential.analysis import class_field
 from pml_potential.fields.potentials import Contrastive, Logarithmic, Potential, PowerLaw
+from tests.losses.oracles import Law, contrastive_law, power_law
 
 each_law = pytest.mark.parametrize(
     ("potential", "laws", "plateau"),

@@ -1,27 +1,47 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
+
+from pml_potential.analysis.figure import new_figure
+
+WITHOUT_LIBRARIES_THAT_DRAW = """
+import sys
+import pml_potential.analysis
+from pml_potential.analysis.figure import new_figure
+print(sorted({'matplotlib', 'PIL', 'faiss'} & set(sys.modules)))
+sys.modules['matplotlib'] = None
+try:
+    new_figure(1, 1)
+except ModuleNotFoundError as error:
+    print(error)
+"""
 
 
-def test_without_matplotlib_the_error_says_which_install_brings_it() -> None:
-    code = (
-        "import sys; sys.modules['matplotlib'] = None\n"
-        "import pml_potential.analysis\n"
-        "from pml_potential.analysis.figure import new_figure\n"
-        "try: new_figure(1, 1)\n"
-        "except ModuleNotFoundError as error: print(error)\n"
-    )
+@pytest.fixture(scope="module")
+def printed() -> list[str]:
+    """What a process prints that has imported the package, and then has to do without matplotlib."""
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", WITHOUT_LIBRARIES_THAT_DRAW],
         capture_output=True,
         text=True,
-        timeout=120,
+        check=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
-    assert "pip install 'pml-potential[benchmark]'" in done.stdout, done.stderr
+    return done.stdout.splitlines()
 
 
-def test_the_package_imports_no_library_that_draws() -> None:
-    code = "import sys, pml_potential.analysis; print({'matplotlib', 'PIL', 'faiss'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
-    assert done.stdout.strip() == "set()", done.stderr
+def test_the_package_imports_no_library_that_draws(printed: list[str]) -> None:
+    assert printed[0] == "[]"
+
+
+def test_without_matplotlib_the_error_says_which_install_brings_it(printed: list[str]) -> None:
+    assert "pip install 'pml-potential[benchmark]'" in printed[1]
+
+
+def test_a_figure_is_written_without_a_window(tmp_path: Path) -> None:
+    figure = new_figure(2, 1)
+    figure.savefig(tmp_path / "empty.png", dpi=50)
+    assert (tmp_path / "empty.png").read_bytes()[:4] == b"\x89PNG"

@@ -206,7 +206,7 @@ def classes_of_groups(seed: int, width: int, groups: int) -> tuple[Tensor, Tenso
 
 def w2_at_equilibrium(loss: PotentialFieldLoss | CPMLLoss, embeddings: Tensor, labels: Tensor) -> float:
     """Minimise the energy over the proxies, from where they are."""
-    steps = 200
+    steps = 100
     optimizer = torch.optim.Adam(loss.parameters(), lr=0.05)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from compatibility import matrix
+from tests.compatibility import matrix
 
 _OUTCOME = pytest.StashKey[str]()
 _MATRIX = pytest.StashKey[matrix.Matrix]()

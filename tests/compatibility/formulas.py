@@ -3,15 +3,6 @@
 import math
 from typing import Any
 
-from oracles import (
-    class_wise_multi_similarity,
-    contrastive_law,
-    field_energies,
-    mean_field_class_wise_multi_similarity,
-    mean_field_contrastive,
-    mined_weights,
-    power_law,
-)
 from torch import Tensor
 
 from pml_potential import (
@@ -19,6 +10,15 @@ from pml_potential import (
     CPMLLoss,
     MeanFieldContrastiveLoss,
     PotentialFieldLoss,
+)
+from tests.losses.oracles import (
+    class_wise_multi_similarity,
+    contrastive_law,
+    field_energies,
+    mean_field_class_wise_multi_similarity,
+    mean_field_contrastive,
+    mined_weights,
+    power_law,
 )
 
 

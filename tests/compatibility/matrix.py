@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from jinja2 import Environment, StrictUndefined
 
-from pml_potential.benchmark.records import write_json, write_text
+from pml_potential.benchmark.files import write_json, write_text
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
@@ -88,8 +88,14 @@ class Matrix:
 
 
 def sorted_rows(rows: list[Row]) -> list[Row]:
-    """Rows in the order of their groups, else as the tests came; cells in the order of the losses."""
-    in_order = sorted(rows, key=lambda row: GROUPS.index(row["group"]))
+    """Rows by group and then as they are committed, new ones last; cells in the order of the losses."""
+    committed = [(row["group"], row["name"]) for row in committed_rows()]
+    places = {key: place for place, key in enumerate(committed)}
+
+    def place(row: Row) -> tuple[int, int]:
+        return GROUPS.index(row["group"]), places.get((row["group"], row["name"]), len(places))
+
+    in_order = sorted(rows, key=place)
     return [row | {"cells": {loss: row["cells"].get(loss, "") for loss in LOSSES}} for row in in_order]
 
 

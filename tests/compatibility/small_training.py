@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from loss_cases import EMBEDDING_SIZE, NUM_CLASSES, build
 from sklearn.datasets import load_digits
 from torch import Tensor
+
+from tests.losses.loss_cases import EMBEDDING_SIZE, NUM_CLASSES, build
 
 CPU = torch.device("cpu")
 TRUNK_SIZE = 16

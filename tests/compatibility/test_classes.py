@@ -5,7 +5,21 @@ from typing import Any
 
 import pytest
 import torch
-from loss_cases import (
+from pytorch_metric_learning.utils.common_functions import TorchInitWrapper
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from pml_potential import ClassWiseMultiSimilarityLoss, CPMLLoss, PotentialFieldLoss
+from tests.losses.class_growth import (
+    ADDED,
+    ALL_CLASSES,
+    OPTIMIZERS,
+    batch_of_all_classes,
+    built_large,
+    grown,
+    one_step,
+)
+from tests.losses.loss_cases import (
     EMBEDDING_SIZE,
     MEAN_FIELD_LOSSES,
     NUM_CLASSES,
@@ -16,12 +30,7 @@ from loss_cases import (
     each_loss_with_parameters,
     each_mean_field_loss,
 )
-from oracles import class_potentials, contrastive_law, cosine, power_law
-from pytorch_metric_learning.utils.common_functions import TorchInitWrapper
-from torch import Tensor
-from torch.nn.functional import normalize
-
-from pml_potential import ClassWiseMultiSimilarityLoss, CPMLLoss, PotentialFieldLoss
+from tests.losses.oracles import class_potentials, contrastive_law, cosine, power_law
 
 
 def feature(name: str, note: str = "") -> pytest.MarkDecorator:
@@ -43,38 +52,6 @@ class_wise = pytest.mark.parametrize("loss_class", [ClassWiseMultiSimilarityLoss
 each_loss_without_proxies = pytest.mark.parametrize(
     "loss_class", [*MEAN_FIELD_LOSSES, ClassWiseMultiSimilarityLoss]
 )
-OPTIMIZERS: list[tuple[Any, dict[str, Any]]] = [
-    (torch.optim.Adam, {}),
-    (torch.optim.Adam, {"amsgrad": True, "foreach": True}),
-    (torch.optim.AdamW, {}),
-    (torch.optim.RMSprop, {}),
-    (torch.optim.SGD, {"momentum": 0.9}),
-    (torch.optim.SGD, {"momentum": 0.9, "foreach": True}),
-]
-each_optimizer = pytest.mark.parametrize(("optimizer_class", "settings"), OPTIMIZERS)
-
-ADDED = 3
-ALL_CLASSES = NUM_CLASSES + ADDED
-
-
-def batch_of_all_classes(dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
-    return batch(dtype, size=21, classes=tuple(range(ALL_CLASSES)), seed=3)
-
-
-def grown(loss_class: Any, dtype: torch.dtype = torch.float32, **arguments: Any) -> Any:
-    """A loss that has worked before and after it got further classes."""
-    loss = build(loss_class, dtype, **arguments)
-    all_gradients(loss, *batch(dtype))
-    loss.add_classes(ADDED)
-    return loss
-
-
-def built_large(loss: Any, dtype: torch.dtype = torch.float32) -> Any:
-    """A loss built with all classes, with the parameters of one that was not."""
-    large = build(type(loss), dtype, num_classes=ALL_CLASSES)
-    (parameter,) = large.parameters()
-    parameter.data.copy_(next(loss.parameters()).data)
-    return large
 
 
 def clusters(classes: int = NUM_CLASSES, members: int = 5) -> tuple[Tensor, Tensor]:
@@ -175,22 +152,6 @@ def test_checkpoint_of_a_model_around_a_loss_of_other_sizes(loss_class: Any, ref
 
 
 @add_classes
-@each_loss_with_parameters
-def test_what_was_learnt_stays(loss_class: Any) -> None:
-    loss = build(loss_class, weight_init_func=TorchInitWrapper(torch.nn.init.constant_, val=2.5))
-    (parameter,) = loss.parameters()
-    parameter.data.normal_()
-    learnt = parameter.detach().clone()
-    loss.add_classes(ADDED)
-    assert next(loss.parameters()) is parameter
-    assert parameter.requires_grad
-    assert parameter[: len(learnt)].equal(learnt)
-    assert parameter.shape == (len(learnt) * ALL_CLASSES // NUM_CLASSES, EMBEDDING_SIZE)
-    assert (parameter[len(learnt) :] == 2.5).all()
-    assert loss.num_classes == ALL_CLASSES
-
-
-@add_classes
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @each_loss_with_parameters
 def test_a_grown_loss_is_one_built_with_all_classes(loss_class: Any, dtype: torch.dtype) -> None:
@@ -198,96 +159,6 @@ def test_a_grown_loss_is_one_built_with_all_classes(loss_class: Any, dtype: torc
     expected = all_gradients(built_large(loss, dtype), *batch_of_all_classes(dtype))
     assert next(loss.parameters()).dtype == dtype
     torch.testing.assert_close(all_gradients(loss, *batch_of_all_classes(dtype)), expected)
-
-
-@add_classes
-@each_loss_with_parameters
-def test_a_loss_that_grew_twice(loss_class: Any) -> None:
-    loss = build(loss_class)
-    loss.add_classes(1)
-    loss(*batch(classes=(0, 4)))
-    loss.add_classes(ADDED - 1)
-    expected = all_gradients(built_large(loss), *batch_of_all_classes())
-    torch.testing.assert_close(all_gradients(loss, *batch_of_all_classes()), expected)
-
-
-@add_classes
-@each_field_loss
-def test_new_classes_have_proxies_of_their_own(loss_class: Any) -> None:
-    loss = grown(loss_class)
-    assert loss.proxy_labels.equal(torch.arange(ALL_CLASSES).repeat_interleave(2))
-    before = loss.proxies.detach().clone()
-    loss.initialize_proxies(*batch(classes=(5,)))
-    changed = (loss.proxies != before).any(dim=1)
-    assert changed.nonzero().flatten().tolist() == [10, 11]
-
-
-@add_classes
-@each_field_loss
-def test_a_loss_without_proxies_grows(loss_class: Any) -> None:
-    loss = build(loss_class, proxies_per_class=0)
-    loss.add_classes(ADDED)
-    large = build(loss_class, proxies_per_class=0, num_classes=ALL_CLASSES)
-    assert loss(*batch_of_all_classes()) == large(*batch_of_all_classes())
-
-
-@add_classes
-@each_loss_with_parameters
-def test_logits_of_a_grown_loss(loss_class: Any) -> None:
-    loss = grown(loss_class)
-    embeddings, _ = batch()
-    found = loss.get_logits(embeddings)
-    torch.testing.assert_close(found, built_large(loss).get_logits(embeddings))
-    assert found.shape == (len(embeddings), ALL_CLASSES)
-
-
-@add_classes
-@each_loss_with_parameters
-def test_a_stale_gradient_is_gone(loss_class: Any) -> None:
-    loss = build(loss_class)
-    loss(*batch()).backward()
-    loss.add_classes(ADDED)
-    assert all(parameter.grad is None for parameter in loss.parameters())
-
-
-@add_classes
-@each_loss_with_parameters
-def test_a_loss_grows_while_the_last_step_is_remembered(loss_class: Any) -> None:
-    """In a plain loop the variable with the last value outlives its step."""
-    loss = build(loss_class)
-    value = loss(*batch())
-    value.backward()
-    loss.add_classes(ADDED)
-    embeddings, labels = batch_of_all_classes()
-    loss(embeddings, labels).backward()
-    assert value.isfinite()
-    found = [embeddings.grad, *(parameter.grad for parameter in loss.parameters())]
-    expected = all_gradients(built_large(loss), embeddings, labels)[1:]
-    torch.testing.assert_close(found, expected)
-
-
-def one_step(loss: Any, optimizer: torch.optim.Optimizer) -> Tensor:
-    (parameter,) = loss.parameters()
-    all_gradients(loss, *batch_of_all_classes())
-    optimizer.step()
-    moved: Tensor = parameter.detach().clone()
-    return moved
-
-
-@add_classes
-@each_optimizer
-@each_loss_with_parameters
-def test_an_optimizer_goes_on(loss_class: Any, optimizer_class: Any, settings: dict[str, Any]) -> None:
-    loss = build(loss_class)
-    (parameter,) = loss.parameters()
-    optimizer = optimizer_class([parameter], lr=0.01, **settings)
-    all_gradients(loss, *batch())
-    optimizer.step()
-    loss.add_classes(ADDED)
-    optimizer.state.pop(parameter, None)
-    large = built_large(loss)
-    expected = one_step(large, optimizer_class(large.parameters(), lr=0.01, **settings))
-    torch.testing.assert_close(one_step(loss, optimizer), expected)
 
 
 @add_classes
@@ -314,41 +185,6 @@ def test_an_optimizer_that_is_handed_over_remembers(
     of_all.step()
     of_large.data = parameter.detach().clone()
     torch.testing.assert_close(one_step(loss, optimizer), one_step(large, of_all))
-
-
-@add_classes
-@each_optimizer
-@each_loss_with_parameters
-def test_an_optimizer_that_remembers_the_old_shape_stops(
-    loss_class: Any, optimizer_class: Any, settings: dict[str, Any]
-) -> None:
-    loss = build(loss_class)
-    optimizer = optimizer_class(loss.parameters(), lr=0.01, **settings)
-    all_gradients(loss, *batch())
-    optimizer.step()
-    loss.add_classes(ADDED)
-    with pytest.raises(RuntimeError, match="size of tensor"):
-        one_step(loss, optimizer)
-
-
-@add_classes
-@pytest.mark.parametrize(
-    ("count", "error", "message"),
-    [
-        (0, ValueError, "count is 0; it must be at least 1"),
-        (-1, ValueError, "count is -1; it must be at least 1"),
-        (True, TypeError, "count is True; it must be an integer"),
-        (1.5, TypeError, "count is 1.5; it must be an integer"),
-        (None, TypeError, "count is None; it must be an integer"),
-    ],
-)
-@each_loss_with_parameters
-def test_bad_count_of_classes(loss_class: Any, count: Any, error: Any, message: str) -> None:
-    loss = build(loss_class)
-    with pytest.raises(error, match=message):
-        loss.add_classes(count)
-    assert loss.num_classes == NUM_CLASSES
-    assert loss(*batch()) == build(loss_class)(*batch())
 
 
 @add_classes

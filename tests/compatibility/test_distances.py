@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 import torch
-from loss_cases import FIELD_LOSSES, LOSSES, all_gradients, batch, build, each_field_loss
 from pytorch_metric_learning.distances import (
     BatchedDistance,
     CosineSimilarity,
@@ -12,6 +11,8 @@ from pytorch_metric_learning.distances import (
     LpDistance,
     SNRDistance,
 )
+
+from tests.losses.loss_cases import FIELD_LOSSES, LOSSES, all_gradients, batch, build, each_field_loss
 
 COSINE_LOSSES = [loss for loss in LOSSES if loss not in FIELD_LOSSES]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from compatibility import matrix
+from tests.compatibility import matrix
 
 pytestmark = pytest.mark.skipif(
     "config.getoption('--write-matrix', False)", reason="it is being written"

@@ -4,15 +4,6 @@ from typing import Any
 
 import pytest
 import torch
-from loss_cases import (
-    EMBEDDING_SIZE,
-    all_gradients,
-    batch,
-    build,
-    each_field_loss,
-    each_mean_field_loss,
-)
-from oracles import class_wise_multi_similarity, contrastive_law, field_energies, power_law
 from torch import Tensor
 
 from pml_potential import (
@@ -21,6 +12,15 @@ from pml_potential import (
     CrossBatchMemory,
     PotentialFieldLoss,
 )
+from tests.losses.loss_cases import (
+    EMBEDDING_SIZE,
+    all_gradients,
+    batch,
+    build,
+    each_field_loss,
+    each_mean_field_loss,
+)
+from tests.losses.oracles import class_wise_multi_similarity, contrastive_law, field_energies, power_law
 
 memory = pytest.mark.feature(
     "Wrappers and references",

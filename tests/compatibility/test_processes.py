@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 import torch
-from loss_cases import FIELD_LOSSES, MEAN_FIELD_LOSSES, build, each_field_loss, each_loss
 from pytorch_metric_learning.reducers import SumReducer
 from torch import Tensor
 
-from compatibility.matrix import Deviates, Refuses
-from compatibility.processes import (
+from pml_potential import ClassWiseMultiSimilarityLoss
+from tests.compatibility.matrix import Deviates, Refuses
+from tests.losses.loss_cases import FIELD_LOSSES, MEAN_FIELD_LOSSES, build, each_field_loss, each_loss
+from tests.losses.loss_processes import (
+    GROUP_SIZES,
     PER_PROCESS,
     Found,
     found_by_one_process,
@@ -20,7 +22,6 @@ from compatibility.processes import (
     whole_batch,
     with_memory,
 )
-from pml_potential import ClassWiseMultiSimilarityLoss, DistributedLossWrapper
 
 OfProcesses = Callable[[Any, str], list[Found]]
 
@@ -38,15 +39,15 @@ EFFICIENT = (
 )
 
 
-@pytest.fixture(scope="module", params=[2, 3])
+@pytest.fixture(params=GROUP_SIZES)
 def processes(request: pytest.FixtureRequest) -> int:
     number: int = request.param
     return number
 
 
-@pytest.fixture(scope="module")
-def of_processes(processes: int, tmp_path_factory: pytest.TempPathFactory) -> OfProcesses:
-    found = found_by_processes(processes, tmp_path_factory.mktemp("ranks"))
+@pytest.fixture
+def of_processes(processes: int) -> OfProcesses:
+    found = found_by_processes()[processes]
     return lambda loss_class, way: found[loss_class.__name__, way]
 
 
@@ -226,16 +227,3 @@ def test_parallel_losses_average_the_gradients_of_their_parts(
     expected = gradients(model, loss, mean)
     for found in ranks:
         assert_same(found, expected, (*NETWORK, *own_parameters(expected)))
-
-
-@each_loss
-def test_in_one_process_the_wrapper_is_the_loss(loss_class: Any) -> None:
-    loss = build(loss_class, torch.float64)
-    images, labels = whole_batch(1)
-    embeddings = network()(images)
-    assert DistributedLossWrapper(loss)(embeddings, labels) == loss(embeddings, labels)
-
-
-def test_something_that_is_not_a_loss_is_refused() -> None:
-    with pytest.raises(TypeError, match="must extend"):
-        DistributedLossWrapper(torch.nn.Linear(2, 2))  # type: ignore[arg-type]

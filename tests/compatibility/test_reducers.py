@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-from loss_cases import EMBEDDING_SIZE, NUM_CLASSES, PROXIES_PER_CLASS, batch, build, each_loss
 from pytorch_metric_learning.reducers import (
     AvgNonZeroReducer,
     ClassWeightedReducer,
@@ -18,6 +17,15 @@ from pytorch_metric_learning.reducers import (
     ThresholdReducer,
 )
 from torch import Tensor
+
+from tests.losses.loss_cases import (
+    EMBEDDING_SIZE,
+    NUM_CLASSES,
+    PROXIES_PER_CLASS,
+    batch,
+    build,
+    each_loss,
+)
 
 Parts = dict[str, dict[str, Any]]
 Batch = tuple[Tensor, Tensor]

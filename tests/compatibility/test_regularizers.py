@@ -5,17 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-from loss_cases import (
-    LOSSES_WITH_PARAMETERS,
-    NUM_CLASSES,
-    PROXIES_PER_CLASS,
-    all_gradients,
-    batch,
-    build,
-    each_field_loss,
-    each_loss,
-    each_mean_field_loss,
-)
 from pytorch_metric_learning.regularizers import (
     CenterInvariantRegularizer,
     LpRegularizer,
@@ -27,6 +16,17 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from pml_potential import ClassWiseMultiSimilarityLoss
+from tests.losses.loss_cases import (
+    LOSSES_WITH_PARAMETERS,
+    NUM_CLASSES,
+    PROXIES_PER_CLASS,
+    all_gradients,
+    batch,
+    build,
+    each_field_loss,
+    each_loss,
+    each_mean_field_loss,
+)
 
 Penalty = Callable[[Tensor], Tensor]
 Case = tuple[Any, Penalty]

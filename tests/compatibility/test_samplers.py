@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from loss_cases import all_gradients, each_loss
 from pytorch_metric_learning.miners import MultiSimilarityMiner
 from pytorch_metric_learning.samplers import (
     FixedSetOfTriplets,
@@ -18,8 +17,8 @@ from pytorch_metric_learning.samplers import (
 )
 from torch.utils.data import DataLoader, TensorDataset
 
-from compatibility.formulas import value_by_formula
-from compatibility.small_training import (
+from tests.compatibility.formulas import value_by_formula
+from tests.compatibility.small_training import (
     CPU,
     digits,
     embed,
@@ -29,6 +28,7 @@ from compatibility.small_training import (
     parameters,
     train,
 )
+from tests.losses.loss_cases import all_gradients, each_loss
 
 BATCH_SIZE = 12
 NUM_BATCHES = 4

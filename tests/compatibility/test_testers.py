@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from loss_cases import FIELD_LOSSES, LOSSES, each_field_loss, each_loss
 from pytorch_metric_learning.testers import (
     GlobalEmbeddingSpaceTester,
     GlobalTwoStreamEmbeddingSpaceTester,
@@ -21,7 +20,15 @@ from torch import Tensor
 from torch.nn.functional import normalize
 from torch.utils.data import TensorDataset
 
-from compatibility.small_training import (
+from pml_potential import (
+    ClassWiseMultiSimilarityLoss,
+    CPMLLoss,
+    MeanFieldClassWiseMultiSimilarityLoss,
+    MeanFieldContrastiveLoss,
+    PotentialFieldLoss,
+)
+from pml_potential.benchmark.training.record_keeper import record_keeper
+from tests.compatibility.small_training import (
     CPU,
     Modules,
     digits,
@@ -32,14 +39,7 @@ from compatibility.small_training import (
     parameters,
     train,
 )
-from pml_potential import (
-    ClassWiseMultiSimilarityLoss,
-    CPMLLoss,
-    MeanFieldClassWiseMultiSimilarityLoss,
-    MeanFieldContrastiveLoss,
-    PotentialFieldLoss,
-)
-from pml_potential.benchmark.records import record_keeper
+from tests.losses.loss_cases import FIELD_LOSSES, LOSSES, each_field_loss, each_loss
 
 FIELDS = {"num_classes": 4, "proxies_per_class": 2}
 MULTI_SIMILARITY = {"alpha": 0.01, "beta": 80.0, "base": 0.8}

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-from loss_cases import EMBEDDING_SIZE, NUM_CLASSES, build, each_loss
 from pytorch_metric_learning.losses import TripletMarginLoss
 from pytorch_metric_learning.trainers import (
     CascadedEmbeddings,
@@ -20,7 +19,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, mse_loss, normalize
 from torch.utils.data import TensorDataset
 
-from compatibility.small_training import (
+from pml_potential import ClassWiseMultiSimilarityLoss
+from tests.compatibility.small_training import (
     CPU,
     TRUNK_SIZE,
     Modules,
@@ -33,9 +33,9 @@ from compatibility.small_training import (
     parameters,
     train,
 )
-from pml_potential import ClassWiseMultiSimilarityLoss
+from tests.losses.loss_cases import EMBEDDING_SIZE, NUM_CLASSES, build, each_loss
 
-BATCH_SIZE = 16
+BATCH_SIZE = 8
 NUM_BATCHES = 3
 
 

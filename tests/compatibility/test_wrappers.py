@@ -4,21 +4,6 @@ from typing import Any
 
 import pytest
 import torch
-from loss_cases import (
-    FIELD_LOSSES,
-    all_gradients,
-    batch,
-    build,
-    each_field_loss,
-    each_loss,
-    each_mean_field_loss,
-)
-from oracles import (
-    class_wise_multi_similarity,
-    contrastive_law,
-    field_energies,
-    power_law,
-)
 from pytorch_metric_learning.losses import (
     ContrastiveLoss,
     CrossBatchMemory,
@@ -29,6 +14,21 @@ from pytorch_metric_learning.miners import MultiSimilarityMiner
 from pytorch_metric_learning.reducers import DoNothingReducer
 
 from pml_potential import ClassWiseMultiSimilarityLoss, CPMLLoss, PotentialFieldLoss
+from tests.losses.loss_cases import (
+    FIELD_LOSSES,
+    all_gradients,
+    batch,
+    build,
+    each_field_loss,
+    each_loss,
+    each_mean_field_loss,
+)
+from tests.losses.oracles import (
+    class_wise_multi_similarity,
+    contrastive_law,
+    field_energies,
+    power_law,
+)
 
 ONLY_MEAN_FIELDS = "embeddings meet mean fields only, never other embeddings"
 SELF_SUPERVISED = (

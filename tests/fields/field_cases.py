@@ -1,9 +1,8 @@
-"""Points in every arrangement that a field may meet, its formula written out, and ways through it."""
+"""Points in every arrangement that a field may meet, and its formula written out."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from pml_potential.fields import energy, forces, neighbors, same_class
+from pml_potential.fields.energy import point_energies
 from pml_potential.fields.pairs import Block, Pairs
 from pml_potential.fields.potentials import Contrastive, Logarithmic, Potential, PowerLaw
 
@@ -25,20 +24,27 @@ POTENTIALS: list[Potential] = [
     Contrastive(0.5, 0.5),
 ]
 each_potential = pytest.mark.parametrize("potential", POTENTIALS, ids=repr)
+PRECISIONS = [(torch.float32, 1e-4), (torch.float64, 1e-9)]
+"""Dtypes of points, and how far off, relatively, their energies and forces may be."""
+
+each_precision = pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
 each_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 
 
 def unordered(found: Iterable[Pairs | Block]) -> list[tuple[int, int]]:
     """All pairs of what a search yielded, the smaller index first, sorted."""
     listed = [pairs.pairs(pairs.wanted) if isinstance(pairs, Block) else pairs for pairs in found]
-    pairs = [
-        pair for first, second in listed for pair in zip(first.tolist(), second.tolist(), strict=True)
-    ]
-    return sorted((min(pair), max(pair)) for pair in pairs)
+    ends = [torch.stack(pairs).sort(dim=0).values for pairs in listed]
+    return sorted(map(tuple, torch.cat(ends, dim=1).T.tolist())) if ends else []
 
 
-def all_pairs(count: int, targets: int) -> list[tuple[int, int]]:
-    return [(i, j) for i in range(count) for j in range(i + 1, count) if i < targets]
+def pairs_where(wanted: Tensor, targets: int | None = None) -> set[tuple[int, int]]:
+    """Pairs for which a symmetric (n, n) mask is true, the smaller index first and below ``targets``."""
+    return set(map(tuple, wanted.triu(diagonal=1)[:targets].nonzero().tolist()))
+
+
+def all_pairs(count: int, targets: int) -> set[tuple[int, int]]:
+    return pairs_where(torch.ones(count, count, dtype=torch.bool), targets)
 
 
 def random_points(count: int, width: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -208,89 +214,42 @@ def is_clear_of_the_radii(case: Case, potential: Potential) -> bool:
     return bool(((distances[:, :, None] - both).abs() > 1e-6 * both).all())
 
 
-# Ways through the engine
+# Fields of the engine, and what they must be
 
 
-@dataclass
-class Regime:
-    """A way through the engine, entered by moving its thresholds, and what was seen on the way.
+def points_on_the_sphere(count: int = 30, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
+    """Points of five classes, some of them duplicates within a class and across classes."""
+    generator = torch.Generator().manual_seed(2)
+    points = torch.randn(count, 3, dtype=torch.float64, generator=generator)
+    points[5], points[7] = points[0], points[0]
+    labels = torch.arange(count) % 5
+    return torch.nn.functional.normalize(points).to(dtype), labels
 
-    Args:
-        search: "listed", "crowded tiles", "sparse tiles", or of few points "crowded" or "sparse" ones:
-            how pairs of different classes are found.
-        same_class: "blocks" or "listed".
-        kept: whether the slopes are kept for the backward pass.
-    """
 
-    search: str
-    same_class: str
-    kept: bool
-    forward_passes: int = 0
-    passes: int = 0
-    longest_list: int = 0
-    kinds: dict[str, set[type]] = field(default_factory=dict)
+def arranged(arrangement: str, dtype: torch.dtype, count: int = 100) -> Case:
+    """Points of sixteen coordinates and five classes."""
+    generator = torch.Generator().manual_seed(5)
+    noise = torch.randn(count, 16, dtype=torch.float64, generator=generator)
+    points = ARRANGEMENTS[arrangement](noise, generator).to(dtype)
+    upstream = torch.randn(count, generator=generator).to(dtype)
+    return Case(points, torch.arange(count) % 5, count, upstream)
 
-    def enter(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(energy, "_FEW_POINTS", 2**40 if self._is_of_few() else 0)
-        monkeypatch.setattr(energy, "_MOST_PAIRS", 2**40 if self.search == "listed" else -1)
-        monkeypatch.setattr(energy, "_LARGEST_SHARE_OF_PAIRS", 1.0)
-        monkeypatch.setattr(energy, "_KEPT_SLOPES", 2**40 if self.kept else 0)
-        monkeypatch.setattr(neighbors, "CROWDED_SHARE", -1 if "crowded" in self.search else 2)
-        monkeypatch.setattr(neighbors, "TILE_ROWS", 32)
-        monkeypatch.setattr(neighbors, "_SEGMENT", 8)
-        most_listed = 2**40 if self.same_class == "listed" else 0
-        monkeypatch.setattr(same_class, "_PAIRS_OF_SMALL_CLASS", most_listed)
-        monkeypatch.setattr(same_class, "_LARGEST_SIDE", 16)
-        monkeypatch.setattr(same_class, "_NUMBERS_PER_BLOCK", 2**12)
-        monkeypatch.setitem(forces._COORDINATES_PER_CHUNK, "cpu", 2**14)
-        self._watch(monkeypatch)
 
-    def _watch(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        acting_pairs, all_forces = energy._acting_pairs, energy._all_forces
-        plateaus = energy._energies_of_plateaus
+def field_of(case: Case, potential: Potential) -> tuple[Tensor, Tensor]:
+    """Energies, and the gradient of their sum, weighted by the upstream gradient."""
+    points = case.points.clone().requires_grad_()
+    energies = point_energies(points, case.labels, potential, case.targets)
+    (gradient,) = torch.autograd.grad(energies, points, case.upstream)
+    return energies.detach(), gradient
 
-        def watched_plateaus(*arguments: Any) -> Tensor:
-            self.forward_passes += 1
-            return plateaus(*arguments)
 
-        def watched_pairs(*arguments: Any) -> Pairs | None:
-            pairs = acting_pairs(*arguments)
-            self.longest_list = max(self.longest_list, 0 if pairs is None else len(pairs[0]))
-            return pairs
-
-        def watched_forces(*arguments: Any) -> Iterator[forces.Forces]:
-            self.passes += 1
-            yield from all_forces(*arguments)
-
-        monkeypatch.setattr(energy, "_energies_of_plateaus", watched_plateaus)
-        monkeypatch.setattr(energy, "_acting_pairs", watched_pairs)
-        monkeypatch.setattr(energy, "_all_forces", watched_forces)
-        for name in ("same_class_pairs", self._searching()):
-            monkeypatch.setattr(energy, name, self._watched_search(name, getattr(energy, name)))
-
-    def _is_of_few(self) -> bool:
-        return self.search in {"crowded", "sparse"}
-
-    def _searching(self) -> str:
-        return f"different_class_pairs_{'of_few' if self._is_of_few() else 'within'}"
-
-    def _watched_search(self, name: str, search: Any) -> Any:
-        def watched(*arguments: Any) -> Iterator[Pairs | Block]:
-            for pairs in search(*arguments):
-                self.kinds.setdefault(name, set()).add(type(pairs))
-                yield pairs
-
-        return watched
-
-    def assert_entered(self) -> None:
-        same, different = (
-            self.kinds.get(name, set()) for name in ("same_class_pairs", self._searching())
-        )
-        assert same == {Block if self.same_class == "blocks" else tuple}
-        if self.search == "listed":
-            assert different == set()
-            assert self.longest_list > 0
-        else:
-            assert different == {Block if "crowded" in self.search else tuple}
-            assert self.longest_list == 0
-        assert (self.passes == self.forward_passes) == self.kept
+def assert_field_is_that_of_the_formula(case: Case, potential: Potential, tolerance: float) -> None:
+    energies, gradient = field_of(case, potential)
+    expected = field_by_differences(case, potential)
+    rounding = 16 * torch.finfo(case.points.dtype).eps
+    error = (energies.double() - expected.energies).abs()
+    room = tolerance * expected.excess + rounding * (expected.magnitude + len(case.points))
+    assert (error <= room).all()
+    error_of_gradient = (gradient.double() - expected.gradient).norm()
+    room_of_gradient = tolerance * expected.gradient.norm() + rounding * expected.forces.norm()
+    assert error_of_gradient <= room_of_gradient

@@ -1,13 +1,20 @@
 import torch
-from field_cases import Case, cases, field_by_differences, is_clear_of_the_radii, potentials, searched
 from hypothesis import assume, given
 
 from pml_potential.fields.brute_force import brute_force_energies
 from pml_potential.fields.potentials import Potential
+from tests.fields.field_cases import (
+    Case,
+    cases,
+    field_by_differences,
+    is_clear_of_the_radii,
+    potentials,
+    searched,
+)
 
 
 @searched
-@given(case=cases(torch.float64, most_points=60, most_coordinates=8), potential=potentials)
+@given(case=cases(torch.float64), potential=potentials)
 def test_energies_and_gradient_are_those_of_the_formula(case: Case, potential: Potential) -> None:
     assume(is_clear_of_the_radii(case, potential))
     points = case.points.clone().requires_grad_()

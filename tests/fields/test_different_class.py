@@ -2,18 +2,6 @@ from typing import Any
 
 import pytest
 import torch
-from field_cases import (
-    Case,
-    all_pairs,
-    cases,
-    radii,
-    random_points,
-    reduced_precision,
-    searched,
-    segments_and_tile_rows,
-    squared_distances,
-    unordered,
-)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -23,13 +11,25 @@ from pml_potential.fields.different_class import (
     different_class_pairs_within,
 )
 from pml_potential.fields.pairs import Block
+from tests.fields.field_cases import (
+    Case,
+    cases,
+    pairs_where,
+    radii,
+    random_points,
+    reduced_precision,
+    searched,
+    segments_and_tile_rows,
+    squared_distances,
+    unordered,
+)
+from tests.pairwise import pairwise
 
 SLACK = 0.005
 """How much farther apart, squared, a pair may be that the search yields nevertheless."""
 
-each_search = pytest.mark.parametrize(
-    "search", [different_class_pairs_within, different_class_pairs_of_few]
-)
+SEARCHES = [different_class_pairs_within, different_class_pairs_of_few]
+each_search = pytest.mark.parametrize("search", SEARCHES)
 
 
 @pytest.mark.parametrize(("crowded_share", "kind"), [(-1, Block), (1 / 32, None), (2, tuple)])
@@ -51,11 +51,11 @@ def test_pairs_are_those_of_brute_force(
     labels = case.labels
     chunks = list(different_class_pairs_within(radius, case.points, labels, case.targets))
     squared = squared_distances(case.points, case.points)
-    candidates = [(i, j) for i, j in all_pairs(len(labels), case.targets) if labels[i] != labels[j]]
+    differ = labels[:, None] != labels
     found = unordered(chunks)
     assert len(found) == len(set(found))
-    assert set(found) >= {pair for pair in candidates if squared[pair] < radius**2}
-    assert set(found) <= set(candidates)
+    assert set(found) >= pairs_where(differ & (squared < radius**2), case.targets)
+    assert set(found) <= pairs_where(differ, case.targets)
     assert kind is None or {type(chunk) for chunk in chunks} <= {kind}
     lengths = [c.wanted.numel() if isinstance(c, Block) else len(c[0]) for c in chunks]
     assert all(length <= sizes[1] ** 2 for length in lengths)
@@ -71,15 +71,13 @@ def test_pairs_of_few_points_are_those_of_brute_force(
     (pairs,) = different_class_pairs_of_few(radius, case.points, case.labels, case.targets)
     assert isinstance(pairs, kind)
     squared = squared_distances(case.points, case.points)
-    candidates = [
-        (i, j) for i, j in all_pairs(len(case.labels), case.targets) if case.labels[i] != case.labels[j]
-    ]
+    differ = case.labels[:, None] != case.labels
     found = unordered([pairs])
     assert len(found) == len(set(found))
-    assert set(found) >= {pair for pair in candidates if squared[pair] < radius**2}
-    assert set(found) <= set(candidates)
+    assert set(found) >= pairs_where(differ & (squared < radius**2), case.targets)
+    assert set(found) <= pairs_where(differ, case.targets)
     if kind is tuple:
-        assert all(squared[pair] < radius**2 + SLACK for pair in found)
+        assert set(found) <= pairs_where(squared < radius**2 + SLACK)
 
 
 @settings(searched, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -92,12 +90,13 @@ def test_listed_pairs_are_hardly_farther_apart_than_the_radius(
     monkeypatch.setattr(neighbors, "CROWDED_SHARE", 2)
     squared = squared_distances(case.points, case.points)
     found = unordered(different_class_pairs_within(radius, case.points, case.labels, case.targets))
-    assert all(squared[pair] < radius**2 + SLACK for pair in found)
+    assert set(found) <= pairs_where(squared < radius**2 + SLACK)
 
 
-@each_search
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("radius", [0.02, 0.2, 1.0, 2.0])
+@pytest.mark.parametrize(
+    ("radius", "dtype", "search"),
+    pairwise([0.02, 0.2, 1.0, 2.0], [torch.float32, torch.float64], SEARCHES),
+)
 def test_pair_at_the_radius_is_not_missed(radius: float, dtype: torch.dtype, search: Any) -> None:
     cosine = 1 - radius**2 / 2
     points = torch.tensor([[1.0, 0.0], [cosine, (1 - cosine**2) ** 0.5]], dtype=dtype)
@@ -120,4 +119,4 @@ def test_reduced_precision_of_products_loses_no_pair(search: Any) -> None:
     near = squared_distances(points, points) < 1
     with reduced_precision():
         found = unordered(search(1.0, points, labels, 200))
-    assert set(found) >= {pair for pair in all_pairs(200, 200) if near[pair]}
+    assert set(found) >= pairs_where(near)

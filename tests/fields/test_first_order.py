@@ -4,7 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from pml_potential import CPMLLoss, PotentialFieldLoss
+from pml_potential.fields.energy import point_energies
 from pml_potential.fields.first_order import Gradients, first_order
+from pml_potential.fields.sphere import unit_points
+from tests.fields.field_cases import POTENTIALS, points_on_the_sphere
 
 
 class Twice(torch.autograd.Function):
@@ -46,3 +50,42 @@ def test_the_second_derivative_is_refused() -> None:
     (gradient,) = torch.autograd.grad(total, x, create_graph=True)
     with pytest.raises(RuntimeError, match="once, not twice"):
         gradient.sum().backward()
+
+
+def test_a_second_derivative_of_energies_is_refused() -> None:
+    points, labels = points_on_the_sphere()
+    points.requires_grad_()
+    total = point_energies(points, labels, POTENTIALS[0]).square().sum()
+    (gradient,) = torch.autograd.grad(total, points, create_graph=True)
+    with pytest.raises(RuntimeError, match="once, not twice"):
+        gradient.sum().backward()
+
+
+def test_a_gradient_penalty_is_refused_and_not_left_out() -> None:
+    points, labels = points_on_the_sphere()
+    points.requires_grad_()
+    total = point_energies(points, labels, POTENTIALS[0]).sum()
+    (gradient,) = torch.autograd.grad(total, points, create_graph=True)
+    with pytest.raises(RuntimeError, match="once, not twice"):
+        torch.autograd.grad(total + gradient.square().sum(), points)
+
+
+def test_a_second_derivative_is_refused_behind_the_sphere() -> None:
+    points, labels = points_on_the_sphere()
+    vectors = (3 * points).requires_grad_()
+    energies = point_energies(unit_points([vectors], points.dtype), labels, POTENTIALS[0])
+    (gradient,) = torch.autograd.grad(energies.sum(), vectors, create_graph=True)
+    with pytest.raises(RuntimeError, match="once, not twice"):
+        gradient.square().sum().backward()
+
+
+@pytest.mark.parametrize("loss_class", [PotentialFieldLoss, CPMLLoss])
+def test_a_second_derivative_of_a_loss_is_refused(loss_class: Any) -> None:
+    points, labels = points_on_the_sphere()
+    loss = loss_class(num_classes=5, embedding_size=3, proxies_per_class=2).double()
+    inputs = points.requires_grad_(), loss.proxies
+    expected = torch.autograd.grad(loss(points, labels), inputs)
+    gradients = torch.autograd.grad(loss(points, labels), inputs, create_graph=True)
+    assert all(a.equal(b) for a, b in zip(gradients, expected, strict=True))
+    with pytest.raises(RuntimeError, match="once, not twice"):
+        torch.stack([gradient.square().sum() for gradient in gradients]).sum().backward()

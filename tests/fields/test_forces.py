@@ -2,7 +2,13 @@ from collections.abc import Iterable
 
 import pytest
 import torch
-from field_cases import (
+from torch import Tensor
+
+from pml_potential.fields import forces
+from pml_potential.fields.forces import BlockForces, PairForces, forces_of, pairs_per_chunk
+from pml_potential.fields.pairs import Block, Pairs
+from pml_potential.fields.potentials import Logarithmic, PowerLaw
+from tests.fields.field_cases import (
     ARRANGEMENTS,
     Case,
     all_pairs,
@@ -11,12 +17,6 @@ from field_cases import (
     reduced_precision,
     squared_distances,
 )
-from torch import Tensor
-
-from pml_potential.fields import forces
-from pml_potential.fields.forces import BlockForces, PairForces, forces_of, pairs_per_chunk
-from pml_potential.fields.pairs import Block, Pairs
-from pml_potential.fields.potentials import Logarithmic, PowerLaw
 
 LAW = Logarithmic(0.2, 1.9)
 COUNT = 40
@@ -33,7 +33,7 @@ def arranged(arrangement: str, dtype: torch.dtype) -> Case:
 
 
 def as_pairs() -> list[Pairs | Block]:
-    first, second = torch.tensor(all_pairs(COUNT, COUNT)).T
+    first, second = torch.tensor(sorted(all_pairs(COUNT, COUNT))).T
     return [(first, second)]
 
 

@@ -22,6 +22,7 @@ from pml_potential.fields.energy import point_energies
 from pml_potential.fields.kernels_triton import add_pair_gradient, near_pairs, squared_distances
 from pml_potential.fields.neighbor_list import NeighborList
 from pml_potential.fields.potentials import Contrastive, Logarithmic, Potential, PowerLaw
+from tests.pairwise import pairwise
 
 pytest.importorskip("triton")
 
@@ -35,8 +36,10 @@ runs_kernels = pytest.mark.skipif(
     not INTERPRETED and not torch.cuda.is_available(), reason="needs a GPU or TRITON_INTERPRET=1"
 )
 once_without_interpreter = pytest.mark.skipif(INTERPRETED, reason="is about the process that interprets")
-each_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-each_width = pytest.mark.parametrize("width", [3, 16, 70])
+DTYPES = [torch.float32, torch.float64]
+on_widths_dtypes_and_counts = pytest.mark.parametrize(
+    ("width", "dtype", "count"), pairwise([3, 16, 70], DTYPES, [0, 1, 333])
+)
 
 
 def python(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
@@ -104,12 +107,15 @@ def gradient_by_index_add(
 
 
 @runs_kernels
-@pytest.mark.parametrize("each_once", [False, True])
-@each_dtype
-@pytest.mark.parametrize(("width", "radius"), [(3, 0.3), (16, 0.7), (70, 1.2)])
+@pytest.mark.parametrize(
+    ("width_and_radius", "dtype", "each_once"),
+    pairwise([(3, 0.3), (16, 0.7), (70, 1.2)], DTYPES, [False, True]),
+    ids=str,
+)
 def test_near_pairs_are_those_of_brute_force(
-    width: int, radius: float, dtype: torch.dtype, each_once: bool
+    width_and_radius: tuple[int, float], dtype: torch.dtype, each_once: bool
 ) -> None:
+    width, radius = width_and_radius
     columns = unit_vectors(300, width, dtype)
     rows = columns[:150] if each_once else columns[100:250]
     found = near_pairs(radius, rows, columns, all_coordinates(columns), each_once)
@@ -176,9 +182,7 @@ def test_more_pairs_than_the_capacity_are_too_many(
 
 
 @runs_kernels
-@pytest.mark.parametrize("count", [0, 1, 333])
-@each_dtype
-@each_width
+@on_widths_dtypes_and_counts
 def test_squared_distances_are_sums_of_squared_differences(
     width: int, dtype: torch.dtype, count: int
 ) -> None:
@@ -190,9 +194,7 @@ def test_squared_distances_are_sums_of_squared_differences(
 
 
 @runs_kernels
-@pytest.mark.parametrize("count", [0, 1, 333])
-@each_dtype
-@each_width
+@on_widths_dtypes_and_counts
 def test_gradient_of_pairs_is_added_at_both_ends(width: int, dtype: torch.dtype, count: int) -> None:
     points = unit_vectors(25, width, dtype)
     first, second = some_pairs(count, 25)

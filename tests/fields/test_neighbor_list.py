@@ -1,31 +1,25 @@
-import copy
-import pickle
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 import torch
-from field_cases import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from pml_potential.fields import energy
+from pml_potential.fields.energy import point_energies
+from pml_potential.fields.neighbor_list import NeighborList
+from pml_potential.fields.potentials import PowerLaw
+from tests.fields.field_cases import (
     Case,
-    all_pairs,
+    pairs_where,
     random_points,
     reduced_precision,
     searched,
     squared_distances,
     unordered,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch import Tensor
-from torch.nn.functional import normalize
-
-from pml_potential import CPMLLoss, PotentialFieldLoss
-from pml_potential.fields import energy, neighbor_list
-from pml_potential.fields.energy import point_energies
-from pml_potential.fields.neighbor_list import NeighborList
-from pml_potential.fields.neighbors import pairs_within
-from pml_potential.fields.pairs import Pairs
-from pml_potential.fields.potentials import PowerLaw
 
 COUNT = 80
 """Points that a list knows."""
@@ -120,12 +114,11 @@ def gradient_and_energies(
 
 
 def assert_pairs_are_all_there_once(found: list[tuple[int, int]], case: Case, radius: float) -> None:
-    differ = (case.labels[:, None] != case.labels).tolist()
-    candidates = {(i, j) for i, j in all_pairs(len(case.points), case.targets) if differ[i][j]}
-    near = (squared_distances(case.points, case.points) < radius**2).tolist()
+    differ = case.labels[:, None] != case.labels
+    near = squared_distances(case.points, case.points) < radius**2
     assert len(found) == len(set(found))
-    assert set(found) <= candidates
-    assert set(found) >= {(i, j) for i, j in candidates if near[i][j]}
+    assert set(found) <= pairs_where(differ, case.targets)
+    assert set(found) >= pairs_where(differ & near, case.targets)
 
 
 @each_width
@@ -177,21 +170,6 @@ def test_reduced_precision_of_products_loses_no_pair_of_a_list() -> None:
             case = walk.after(event)
             found = neighbors.pairs_within(RADIUS, case.points, case.labels, case.targets)
             assert_pairs_are_all_there_once(unordered(found), case, RADIUS)
-
-
-@pytest.fixture
-def searches(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
-    """Numbers of rows and columns of the searches that lists make."""
-    sizes: list[tuple[int, int]] = []
-
-    def watched(
-        radius: float, rows: Tensor, columns: Tensor, *rest: Any, **more: Any
-    ) -> Iterator[Pairs]:
-        sizes.append((len(rows), len(columns)))
-        yield from pairs_within(radius, rows, columns, *rest, **more)
-
-    monkeypatch.setattr(neighbor_list, "pairs_within", watched)
-    return sizes
 
 
 WORK: list[tuple[str, list[tuple[int, int]]]] = [
@@ -280,50 +258,6 @@ def test_a_list_made_in_one_dtype_serves_another() -> None:
     assert_pairs_are_all_there_once(found, Case(points, labels, COUNT, points), RADIUS)
 
 
-@pytest.fixture(params=[PotentialFieldLoss, CPMLLoss])
-def used_loss(request: pytest.FixtureRequest) -> Any:
-    """A loss that holds a list."""
-    torch.manual_seed(0)
-    loss = request.param(num_classes=50, embedding_size=3, proxies_per_class=2, delta=0.1)
-    loss(random_points(8, 3), torch.arange(8))
-    assert loss._neighbor_list._listed is not None
-    return loss
-
-
-each_copy = pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
-
-
-@each_copy
-def test_a_copy_of_a_loss_has_its_own_list(used_loss: Any, copied: Callable[[Any], Any]) -> None:
-    other = copied(used_loss)
-    batch = random_points(8, 3, seed=1), torch.arange(8)
-    assert other(*batch) == used_loss(*batch)
-    listed = used_loss._neighbor_list._listed
-    other.proxies.data.copy_(random_points(100, 3, seed=2))
-    other(*batch)
-    assert used_loss._neighbor_list._listed is listed
-    assert other._neighbor_list._listed is not listed
-
-
-def test_a_loss_reuses_its_list(used_loss: Any, searches: list[tuple[int, int]]) -> None:
-    optimizer = torch.optim.SGD(used_loss.parameters(), lr=1e-9)
-    for seed in range(3):
-        used_loss(random_points(8, 3, seed=seed), torch.arange(8)).backward()
-        optimizer.step()
-    assert [size for size in searches if 0 not in size] == [(8, 108)] * 3
-
-
-def test_what_a_list_has_seen_changes_no_bit_of_a_loss(used_loss: Any) -> None:
-    fresh = type(used_loss)(num_classes=50, embedding_size=3, proxies_per_class=2, delta=0.1)
-    used_loss.proxies.data += 0.002 * random_points(100, 3, seed=3)
-    fresh.load_state_dict(used_loss.state_dict())
-    batch = random_points(8, 3, seed=1), torch.arange(8)
-    for loss in (used_loss, fresh):
-        loss(*batch).backward()
-    assert used_loss(*batch) == fresh(*batch)
-    assert used_loss.proxies.grad.equal(fresh.proxies.grad)
-
-
 def test_points_that_approach_in_coordinates_which_are_not_watched_are_found() -> None:
     generator = torch.Generator().manual_seed(3)
     points = torch.randn(COUNT, 256, generator=generator)
@@ -332,7 +266,6 @@ def test_points_that_approach_in_coordinates_which_are_not_watched_are_found() -
     labels, neighbors = torch.arange(COUNT), NeighborList(COUNT)
     assert unordered(neighbors.pairs_within(0.5, points, labels, COUNT)) == []
     points[:, 64:] = 0
-    near = squared_distances(points, points) < 0.5**2
-    expected = [pair for pair in all_pairs(COUNT, COUNT) if near[pair]]
+    expected = pairs_where(squared_distances(points, points) < 0.5**2)
     assert len(expected) > 100
-    assert set(unordered(neighbors.pairs_within(0.5, points, labels, COUNT))) >= set(expected)
+    assert set(unordered(neighbors.pairs_within(0.5, points, labels, COUNT))) >= expected

@@ -1,10 +1,10 @@
 import pytest
 import torch
-from field_cases import searched, unordered
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pml_potential.fields.pairs import Block, Pairs, regrouped
+from tests.fields.field_cases import searched, unordered
 
 
 def some_pairs(length: int, start: int = 0) -> Pairs:

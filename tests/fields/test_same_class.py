@@ -1,6 +1,5 @@
 import pytest
 import torch
-from field_cases import Case, all_pairs, cases, searched, unordered
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -8,19 +7,15 @@ from torch import Tensor
 from pml_potential.fields import same_class
 from pml_potential.fields.pairs import Block
 from pml_potential.fields.same_class import same_class_pairs
+from tests.fields.field_cases import Case, cases, pairs_where, searched, unordered
 
 in_pieces = settings(searched, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-def expected_pairs(labels: Tensor, targets: int) -> list[tuple[int, int]]:
-    same = (labels[:, None] == labels).tolist()
-    return [(i, j) for i, j in all_pairs(len(labels), targets) if same[i][j]]
 
 
 @pytest.mark.parametrize("most_listed", [0, 12, 64, 2**40])
 @in_pieces
 @given(
-    case=cases(most_points=60),
+    case=cases(),
     numbers=st.integers(1, 500),
     side=st.integers(1, 40),
     width=st.integers(1, 9),
@@ -32,12 +27,12 @@ def test_pairs_are_those_of_brute_force(
     monkeypatch.setattr(same_class, "_LARGEST_SIDE", side)
     monkeypatch.setattr(same_class, "_PAIRS_OF_SMALL_CLASS", most_listed)
     found = same_class_pairs(case.labels, case.targets, width)
-    assert unordered(found) == expected_pairs(case.labels, case.targets)
+    assert unordered(found) == sorted(pairs_where(case.labels[:, None] == case.labels, case.targets))
 
 
 @in_pieces
 @given(
-    case=cases(most_points=60),
+    case=cases(),
     numbers=st.integers(1, 500),
     side=st.integers(1, 40),
     width=st.integers(1, 9),
@@ -58,7 +53,7 @@ def test_blocks_are_small(
 
 
 @in_pieces
-@given(case=cases(most_points=60), numbers=st.integers(1, 500), side=st.integers(1, 20))
+@given(case=cases(), numbers=st.integers(1, 500), side=st.integers(1, 20))
 def test_lists_of_small_classes_are_short(
     monkeypatch: pytest.MonkeyPatch, case: Case, numbers: int, side: int
 ) -> None:

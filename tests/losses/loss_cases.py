@@ -55,6 +55,20 @@ def batch(
     return embeddings.to(dtype).requires_grad_(), labels
 
 
+def labels_with(value: int) -> Tensor:
+    """Labels of a batch, one of which is another one."""
+    labels = batch()[1]
+    labels[5] = value
+    return labels
+
+
+def embeddings_with(value: float) -> Tensor:
+    """Embeddings of a batch, one number of which is another one."""
+    embeddings = batch()[0].detach()
+    embeddings[5, 1] = value
+    return embeddings
+
+
 def batch_with_core_pair(dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
     """The first two embeddings are of different classes and 0.004 apart."""
     embeddings, labels = batch(dtype)

@@ -2,10 +2,10 @@ from typing import Any
 
 import pytest
 import torch
-from loss_cases import all_gradients, batch, build, each_precision
-from oracles import class_wise_multi_similarity
 
 from pml_potential import ClassWiseMultiSimilarityLoss
+from tests.losses.loss_cases import all_gradients, batch, build, each_precision
+from tests.losses.oracles import class_wise_multi_similarity
 
 SETTINGS: list[dict[str, Any]] = [
     {},

@@ -7,16 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from loss_cases import (
-    EMBEDDING_SIZE,
-    MEAN_FIELD_LOSSES,
-    NUM_CLASSES,
-    all_gradients,
-    batch,
-    build,
-    each_loss,
-    each_loss_with_parameters,
-)
 from torch import Tensor
 
 from pml_potential import (
@@ -25,6 +15,14 @@ from pml_potential import (
     MeanFieldClassWiseMultiSimilarityLoss,
     MeanFieldContrastiveLoss,
     PotentialFieldLoss,
+)
+from tests.losses.loss_cases import (
+    MEAN_FIELD_LOSSES,
+    NUM_CLASSES,
+    all_gradients,
+    batch,
+    build,
+    each_loss,
 )
 
 MULTI_SIMILARITY_EXTREMES: list[dict[str, Any]] = [
@@ -94,66 +92,6 @@ def test_a_generic_batch_has_a_finite_gradient_that_is_not_zero(
     assert results[1].abs().max() > 0
 
 
-@half_precisions
-@each_loss
-def test_half_precision_gives_the_float32_value(loss_class: Any, dtype: torch.dtype) -> None:
-    embeddings, labels = batch(dtype)
-    half = all_gradients(build(loss_class), embeddings, labels)
-    full = all_gradients(build(loss_class), embeddings.float(), labels)
-    assert half[0].dtype == torch.float32
-    assert half[0] == full[0]
-    assert half[1].dtype == dtype
-    torch.testing.assert_close(half[1], full[1].to(dtype))
-
-
-@half_precisions
-@each_loss
-def test_autocast_gives_the_float32_value(loss_class: Any, dtype: torch.dtype) -> None:
-    loss = build(loss_class)
-    inputs, labels = batch()
-    torch.manual_seed(5)
-    trunk = torch.nn.Linear(EMBEDDING_SIZE, EMBEDDING_SIZE)
-    with torch.autocast("cpu", dtype=dtype):
-        embeddings = trunk(inputs)
-        value = loss(embeddings, labels)
-    embeddings.retain_grad()
-    value.backward()
-    assert embeddings.dtype == embeddings.grad.dtype == dtype
-    assert value.dtype == torch.float32
-    assert value.item() == pytest.approx(loss(embeddings.float(), labels).item(), rel=1e-6)
-    assert trunk.weight.grad is not None
-    assert trunk.weight.grad.isfinite().all()
-
-
-@half_precisions
-@each_loss
-def test_autocast_around_float32_embeddings_changes_nothing(loss_class: Any, dtype: torch.dtype) -> None:
-    embeddings, labels = batch()
-    loss = build(loss_class)
-    with torch.autocast("cpu", dtype=dtype):
-        assert loss(embeddings, labels) == loss(embeddings.clone(), labels)
-        inside = loss(embeddings, labels)
-    assert inside == loss(embeddings, labels)
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-@each_loss_with_parameters
-def test_parameters_keep_dtype_and_storage(loss_class: Any, dtype: torch.dtype) -> None:
-    loss = build(loss_class)
-    (parameter,) = loss.parameters()
-    storage, values = parameter.data_ptr(), parameter.detach().clone()
-    all_gradients(loss, *batch(dtype))
-    assert next(loss.parameters()) is parameter
-    assert parameter.dtype == parameter.grad.dtype == torch.float32
-    assert parameter.data_ptr() == storage
-    assert parameter.equal(values)
-
-
-@each_loss
-def test_float64_embeddings_give_a_float64_value(loss_class: Any) -> None:
-    assert build(loss_class)(*batch(torch.float64)).dtype == torch.float64
-
-
 @each_loss
 def test_the_same_input_gives_the_same_bits(loss_class: Any) -> None:
     loss = build(loss_class)
@@ -196,14 +134,6 @@ def test_input_is_left_as_it_was(loss_class: Any) -> None:
     all_gradients(build(loss_class), embeddings, labels)
     assert embeddings.equal(before[0])
     assert labels.equal(before[1])
-
-
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32])
-@each_loss
-def test_labels_of_any_integer_dtype_do(loss_class: Any, dtype: torch.dtype) -> None:
-    embeddings, labels = batch()
-    loss = build(loss_class)
-    assert loss(embeddings, labels.to(dtype)) == loss(embeddings, labels)
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])

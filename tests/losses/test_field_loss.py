@@ -1,8 +1,13 @@
+import math
 from typing import Any
 
 import pytest
 import torch
-from loss_cases import (
+from pytorch_metric_learning.regularizers import RegularFaceRegularizer
+from torch import Tensor
+
+from pml_potential import CPMLLoss, PotentialFieldLoss
+from tests.losses.loss_cases import (
     EMBEDDING_SIZE,
     NUM_CLASSES,
     PROXIES_PER_CLASS,
@@ -11,11 +16,13 @@ from loss_cases import (
     each_field_loss,
     each_loss_with_parameters,
 )
-from oracles import class_potentials, contrastive_law, power_law
-from torch import Tensor
+from tests.losses.oracles import Law, class_potentials, contrastive_law, power_law, unit
 
-from pml_potential import CPMLLoss, PotentialFieldLoss
-
+RADIUS = 0.7
+LAWS: list[tuple[Any, tuple[Law, Law]]] = [
+    (PotentialFieldLoss, power_law(4, RADIUS, RADIUS)),
+    (CPMLLoss, contrastive_law(RADIUS)),
+]
 LOGIT_CASES: list[tuple[Any, dict[str, Any], Any]] = [
     (PotentialFieldLoss, {"alpha": 2, "delta": 0.7}, power_law(2, 0.7, 0.7)),
     (
@@ -77,29 +84,10 @@ def test_one_proxy_starts_at_the_mean_direction(loss_class: Any) -> None:
 
 
 @each_field_loss
-def test_a_small_class_gives_all_its_embeddings(loss_class: Any) -> None:
-    loss = build(loss_class, proxies_per_class=5)
-    embeddings = torch.eye(3)[[0, 1, 1]]
-    loss.initialize_proxies(embeddings, torch.tensor([2, 2, 2]))
-    nearest = torch.cdist(directions(loss)[10:15], torch.eye(3))
-    assert nearest.min(dim=1).values.max() < 1e-6
-    assert set(nearest.argmin(dim=1).tolist()) == {0, 1}
-
-
-@each_field_loss
 def test_proxies_keep_their_norms(loss_class: Any) -> None:
     loss = build(loss_class)
     norms = loss.proxies.detach().norm(dim=1)
     loss.initialize_proxies(*clusters()[1:])
-    torch.testing.assert_close(loss.proxies.detach().norm(dim=1), norms)
-
-
-@each_field_loss
-def test_proxies_keep_their_norms_where_a_class_has_opposite_members(loss_class: Any) -> None:
-    """The k-means centre of opposite points is zero, which has no direction."""
-    loss = build(loss_class, proxies_per_class=1)
-    norms = loss.proxies.detach().norm(dim=1)
-    loss.initialize_proxies(torch.tensor([[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0]]), torch.tensor([0, 0]))
     torch.testing.assert_close(loss.proxies.detach().norm(dim=1), norms)
 
 
@@ -230,3 +218,82 @@ def test_logits_have_a_finite_gradient_where_an_embedding_lies_on_a_proxy(loss_c
 def test_logits_without_proxies(loss_class: Any) -> None:
     with pytest.raises(ValueError, match="proxies_per_class is 0"):
         build(loss_class, proxies_per_class=0).get_logits(batch()[0])
+
+
+@each_field_loss
+def test_regularizer_without_proxies(loss_class: Any) -> None:
+    with pytest.raises(ValueError, match="proxies_per_class is 0"):
+        build(loss_class, proxies_per_class=0, weight_regularizer=RegularFaceRegularizer())
+
+
+def statistics_by_loops(
+    points: list[list[float]], labels: list[int], laws: tuple[Law, Law], targets: int
+) -> tuple[float, float, float]:
+    """Energy of attraction and of repulsion over the targets, and the share of pairs that act."""
+    attraction, repulsion = laws
+    energies = {True: 0.0, False: 0.0}
+    acting = pairs = 0
+    for i in range(targets):
+        for j in range(len(points)):
+            if i == j:
+                continue
+            r = math.dist(unit(points[i]), unit(points[j]))
+            same = labels[i] == labels[j]
+            energies[same] += attraction(r) if same else repulsion(r) - repulsion(2)
+            if i < j:
+                pairs += 1
+                acting += r > RADIUS if same else r < RADIUS
+    return energies[True] / targets, energies[False] / targets, acting / pairs
+
+
+@pytest.mark.parametrize("references", [0, 5])
+@pytest.mark.parametrize(("loss_class", "laws"), LAWS)
+def test_statistics_of_a_field_are_those_of_its_pairs(
+    loss_class: Any, laws: tuple[Law, Law], references: int
+) -> None:
+    loss = build(loss_class, torch.float64, delta=RADIUS, collect_stats=True)
+    embeddings, labels = batch(torch.float64)
+    ref_emb, ref_labels = batch(torch.float64, size=5, seed=2)
+    points, point_labels = [*loss.proxies, *embeddings], [*loss.proxy_labels, *labels]
+    targets = len(points)
+    arguments: dict[str, Any] = {}
+    if references:
+        points, point_labels = [*points, *ref_emb], [*point_labels, *ref_labels]
+        arguments = {"ref_emb": ref_emb, "ref_labels": ref_labels}
+    loss(embeddings, labels, **arguments)
+    expected = statistics_by_loops(
+        [point.tolist() for point in points], [int(label) for label in point_labels], laws, targets
+    )
+    found = loss.attraction_energy, loss.repulsion_energy, loss.share_of_acting_pairs
+    assert found == pytest.approx(expected, rel=1e-10)
+
+
+@each_field_loss
+def test_mean_proxy_distance_is_that_of_the_embeddings_to_the_proxies_of_their_class(
+    loss_class: Any,
+) -> None:
+    loss = build(loss_class, collect_stats=True)
+    embeddings, labels = batch()
+    loss(embeddings, labels)
+    distances = [
+        math.dist(unit(z.tolist()), unit(proxy.tolist()))
+        for z, label in zip(embeddings, labels, strict=True)
+        for proxy, owner in zip(loss.proxies, loss.proxy_labels, strict=True)
+        if label == owner
+    ]
+    assert loss.mean_proxy_distance == pytest.approx(sum(distances) / len(distances), rel=1e-5)
+
+
+@each_field_loss
+def test_without_proxies_there_is_no_distance_to_them(loss_class: Any) -> None:
+    loss = build(loss_class, proxies_per_class=0, collect_stats=True)
+    loss(*batch())
+    assert not hasattr(loss, "mean_proxy_distance")
+    assert math.isfinite(loss.attraction_energy)
+
+
+@each_field_loss
+def test_a_single_point_has_no_pairs(loss_class: Any) -> None:
+    loss = build(loss_class, proxies_per_class=0, collect_stats=True)
+    loss(*batch(size=1))
+    assert (loss.attraction_energy, loss.repulsion_energy, loss.share_of_acting_pairs) == (0, 0, 0)

@@ -2,11 +2,11 @@ from typing import Any
 
 import pytest
 import torch
-from loss_cases import batch, build, each_precision
-from oracles import mean_field_class_wise_multi_similarity
 from torch import Tensor
 
 from pml_potential import MeanFieldClassWiseMultiSimilarityLoss
+from tests.losses.loss_cases import batch, build, each_precision
+from tests.losses.oracles import mean_field_class_wise_multi_similarity
 
 SETTINGS: list[dict[str, Any]] = [
     {},

@@ -2,11 +2,11 @@ from typing import Any
 
 import pytest
 import torch
-from loss_cases import batch, build, each_precision
-from oracles import mean_field_contrastive
 from torch import Tensor
 
 from pml_potential import MeanFieldContrastiveLoss
+from tests.losses.loss_cases import batch, build, each_precision
+from tests.losses.oracles import mean_field_contrastive
 
 SETTINGS: list[dict[str, Any]] = [
     {},

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 import torch
-from loss_cases import all_gradients, batch, build, each_mean_field_loss
 
 from pml_potential.fields import pair_sum
 from pml_potential.losses import mean_field_loss
+from tests.losses.loss_cases import all_gradients, batch, build, each_mean_field_loss
 
 
 @pytest.mark.parametrize("numbers", [1, 30])
@@ -41,3 +41,17 @@ def test_no_array_of_the_batch_and_all_classes_is_kept_for_the_backward_pass(
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         loss(embeddings, labels).backward()
     assert max(kept) < len(embeddings) * 500 * embeddings.element_size()
+
+
+@each_mean_field_loss
+def test_mean_fields_refuse_references(loss_class: Any) -> None:
+    references, ref_labels = batch(size=7, seed=2)
+    with pytest.raises(ValueError, match=r"ref_emb has shape \(7, 3\)"):
+        build(loss_class)(*batch(), ref_emb=references, ref_labels=ref_labels)
+
+
+@each_mean_field_loss
+def test_mean_fields_refuse_the_batch_itself_as_references(loss_class: Any) -> None:
+    embeddings, labels = batch()
+    with pytest.raises(ValueError, match=r"ref_emb has shape \(12, 3\)"):
+        build(loss_class)(embeddings, labels, ref_emb=embeddings, ref_labels=labels)

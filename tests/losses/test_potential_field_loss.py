@@ -3,7 +3,10 @@ from typing import Any
 
 import pytest
 import torch
-from loss_cases import (
+from torch import Tensor
+
+from pml_potential import PotentialFieldLoss
+from tests.losses.loss_cases import (
     NUM_CLASSES,
     all_gradients,
     batch,
@@ -11,10 +14,7 @@ from loss_cases import (
     build,
     each_precision,
 )
-from oracles import field_energies, power_law
-from torch import Tensor
-
-from pml_potential import PotentialFieldLoss
+from tests.losses.oracles import field_energies, power_law
 
 SETTINGS: list[dict[str, Any]] = [
     {},

@@ -4,17 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from loss_cases import (
-    EMBEDDING_SIZE,
-    batch,
-    build,
-    each_field_loss,
-    each_loss,
-    each_loss_with_parameters,
-    each_mean_field_loss,
-)
 from pytorch_metric_learning.distances import CosineSimilarity, DotProductSimilarity, LpDistance
-from pytorch_metric_learning.regularizers import RegularFaceRegularizer
 from torch import Tensor
 
 from pml_potential import (
@@ -25,20 +15,18 @@ from pml_potential import (
     PotentialFieldLoss,
 )
 from pml_potential.losses import NonFiniteError
+from tests.losses.loss_cases import (
+    EMBEDDING_SIZE,
+    batch,
+    build,
+    each_field_loss,
+    each_loss,
+    each_loss_with_parameters,
+    embeddings_with,
+    labels_with,
+)
 
 NAN, INF = float("nan"), float("inf")
-
-
-def labels_with(value: int) -> Tensor:
-    labels = batch()[1]
-    labels[5] = value
-    return labels
-
-
-def embeddings_with(value: float) -> Tensor:
-    embeddings = batch()[0].detach()
-    embeddings[5, 1] = value
-    return embeddings
 
 
 BAD_LABELS: list[tuple[Any, type[Exception], str]] = [
@@ -261,59 +249,6 @@ def test_distance_of_a_field_loss(loss_class: Any, distance: Any, message: str) 
 def test_distance_of_a_cosine_loss(loss_class: Any, distance: Any, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(f"distance is {message}")):
         build(loss_class, distance=distance)
-
-
-@each_loss_with_parameters
-def test_loss_on_another_device(loss_class: Any) -> None:
-    loss = build(loss_class).to(torch.device("meta"))
-    with pytest.raises(ValueError, match="are on meta and the embeddings on cpu"):
-        loss(*batch())
-    with pytest.raises(ValueError, match="are on meta and the embeddings on cpu"):
-        loss.get_logits(batch()[0])
-
-
-@each_loss
-def test_references_and_their_labels_go_together(loss_class: Any) -> None:
-    embeddings, labels = batch()
-    with pytest.raises(ValueError, match="ref_labels is None"):
-        build(loss_class)(embeddings, labels, ref_emb=embeddings)
-    with pytest.raises(ValueError, match="ref_emb is None"):
-        build(loss_class)(embeddings, labels, ref_labels=labels)
-
-
-@pytest.mark.parametrize(
-    ("ref_emb", "ref_labels", "message"),
-    [
-        (torch.ones(4, 7), torch.arange(4), "ref_emb has shape (4, 7)"),
-        (embeddings_with(NAN), batch()[1], "ref_emb[5] has the norm nan"),
-        (batch()[0], batch()[1][:4], "ref_labels has shape (4,)"),
-        (batch()[0], labels_with(-1), "ref_labels holds -1"),
-    ],
-)
-@each_loss
-def test_bad_references(loss_class: Any, ref_emb: Any, ref_labels: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(message)):
-        build(loss_class)(*batch(), ref_emb=ref_emb, ref_labels=ref_labels)
-
-
-@each_mean_field_loss
-def test_mean_fields_refuse_references(loss_class: Any) -> None:
-    references, ref_labels = batch(size=7, seed=2)
-    with pytest.raises(ValueError, match=r"ref_emb has shape \(7, 3\)"):
-        build(loss_class)(*batch(), ref_emb=references, ref_labels=ref_labels)
-
-
-@each_mean_field_loss
-def test_mean_fields_refuse_the_batch_itself_as_references(loss_class: Any) -> None:
-    embeddings, labels = batch()
-    with pytest.raises(ValueError, match=r"ref_emb has shape \(12, 3\)"):
-        build(loss_class)(embeddings, labels, ref_emb=embeddings, ref_labels=labels)
-
-
-@each_field_loss
-def test_regularizer_without_proxies(loss_class: Any) -> None:
-    with pytest.raises(ValueError, match="proxies_per_class is 0"):
-        build(loss_class, proxies_per_class=0, weight_regularizer=RegularFaceRegularizer())
 
 
 @each_loss

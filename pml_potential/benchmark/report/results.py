@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from pml_potential.benchmark.config.run_folder import RunFolder
 from pml_potential.benchmark.config.schema import Config, ConfigError
+from pml_potential.benchmark.evaluation import METRICS
 from pml_potential.benchmark.files import read_json
 
 FORMAT = 2
@@ -17,6 +18,31 @@ class _Layout(BaseModel):
     """A part of the file: what is relied on must be there, and more may be."""
 
     model_config = ConfigDict(extra="allow", strict=True)
+
+
+class _Protocol(_Layout):
+    name: str
+    folds: int
+    batch_size: int
+    iterations_per_epoch: int
+    recall_at: list[int] = []
+
+
+class _Loss(_Layout):
+    name: str
+
+
+class _Model(_Layout):
+    trunk: str
+    embedding_size: int
+
+
+class _Configuration(_Layout):
+    protocol: _Protocol
+    dataset: dict[str, Any]
+    model: _Model
+    loss: _Loss
+    search: dict[str, dict[str, Any]]
 
 
 class _Interval(_Layout):
@@ -77,7 +103,7 @@ class _Environment(_Layout):
 
 
 class _Results(_Layout):
-    config: dict[str, dict[str, Any] | int]
+    config: _Configuration
     seed: int
     data: _Data
     weights_sha256: str | None
@@ -89,6 +115,16 @@ class _Results(_Layout):
     test: dict[str, dict[str, dict[str, _Interval]]]
     cost: dict[str, _Cost]
     published: dict[str, Any] | None
+
+    @model_validator(mode="after")
+    def _check_metrics(self) -> "_Results":
+        metrics = (*METRICS, *(f"recall_at_{k}" for k in self.config.protocol.recall_at))
+        for state, kinds in self.test.items():
+            for kind in ("separated", "concatenated"):
+                missing = [metric for metric in metrics if metric not in kinds.get(kind, {})]
+                if missing:
+                    raise ValueError(f"test.{state}.{kind} has no {missing[0]}")
+        return self
 
 
 def read_results(folder: Path) -> dict[str, Any]:
@@ -172,4 +208,6 @@ def _config(folder: Path, values: dict[str, Any]) -> Config:
 
 def _first_problem(error: ValidationError) -> str:
     problem = error.errors()[0]
-    return f"{'.'.join(str(key) for key in problem['loc'])}: {problem['msg']}"
+    place = ".".join(str(key) for key in problem["loc"])
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{place}: {message}" if place else message

@@ -6,12 +6,17 @@ from typing import Any
 
 import pytest
 import torch
-from loss_cases import LOSSES, all_gradients, batch, build, each_loss
 from torch import Tensor
 from torch._dynamo import config
 
+from pml_potential import CPMLLoss
+from tests.losses.loss_cases import LOSSES, all_gradients, batch, build, each_loss
+
+Step = tuple[int, tuple[int, ...]]
+"""Size of a batch, and its classes."""
+
 # More sizes of a batch than dynamo compiles a function for.
-STEPS: list[tuple[int, tuple[int, ...]]] = [
+STEPS: list[Step] = [
     (12, (0, 1, 2, 3)),
     (7, (0, 1)),
     (1, (3,)),
@@ -52,11 +57,10 @@ class Trunk(torch.nn.Module):
 
 
 def assert_compiled_is_eager(
-    eager: Any, original: Any, backend: str, dtype: torch.dtype = torch.float32, tolerance: float = 1e-4
+    eager: Any, original: Any, compiled: Any, steps: list[Step], dtype: torch.dtype, tolerance: float
 ) -> None:
     """Train both for some steps, and compare their values and gradients."""
-    compiled = torch.compile(original, backend=backend)
-    for seed, (size, classes) in enumerate(STEPS):
+    for seed, (size, classes) in enumerate(steps):
         embeddings, labels = batch(dtype, size=size, classes=classes, seed=seed)
         expected = all_gradients(eager, embeddings, labels)
         found = all_gradients(compiled, embeddings, labels)
@@ -66,13 +70,26 @@ def assert_compiled_is_eager(
             other.data.copy_(parameter.data)
 
 
+@pytest.mark.feature("PyTorch", "`torch.compile`", "the search for pairs stays outside the graph")
 @each_loss
 def test_a_compiled_loss_is_the_loss(loss_class: Any) -> None:
-    assert_compiled_is_eager(build(loss_class), build(loss_class), "aot_eager")
+    eager, original = build(loss_class), build(loss_class)
+    compiled = torch.compile(original, backend="aot_eager", dynamic=True)
+    assert_compiled_is_eager(eager, original, compiled, STEPS, torch.float32, 1e-4)
+
+
+def test_sizes_become_dynamic_where_they_are_found_to_change() -> None:
+    """The default, which compiles for the size of the first batch at first."""
+    eager, original = build(CPMLLoss), build(CPMLLoss)
+    compiled = torch.compile(original, backend="eager")
+    assert_compiled_is_eager(eager, original, compiled, STEPS, torch.float32, 1e-4)
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler")
 def test_what_inductor_makes_of_a_trunk_and_its_loss_is_the_two() -> None:
     # Its code rounds otherwise, and where forces cancel float32 keeps three digits of what is left.
     eager, original = (Trunk(build(LOSSES[0], torch.float64)) for _ in range(2))
-    assert_compiled_is_eager(eager, original, "inductor", torch.float64, 1e-9)
+    # One compilation for all sizes but a batch of one: C++ takes long, and sizes are dynamo's work.
+    compiled = torch.compile(original, backend="inductor", dynamic=True)
+    steps = [step for step in STEPS if step[0] > 1]
+    assert_compiled_is_eager(eager, original, compiled, steps, torch.float64, 1e-9)
