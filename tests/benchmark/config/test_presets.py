@@ -1,28 +1,28 @@
-"""Every loss of the presets trains; searches hold what was published."""
+"""Every preset composes, trains and is saved as it was; searches hold what was published."""
 
 import csv
+from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from pml_potential.benchmark.config.composing import compose
-from pml_potential.benchmark.config.presets import preset_names
+from pml_potential.benchmark.config.composing import read_saved, to_yaml
+from pml_potential.benchmark.config.presets import KINDS, preset_names, presets_folder
+from pml_potential.benchmark.config.schema import Config
 from pml_potential.benchmark.data.datasets import load_glyphs
+from pml_potential.benchmark.data.folds import divide
 from pml_potential.benchmark.data.images import ImageArrays
 from pml_potential.benchmark.data.labelled_tensors import ArrayTensors
+from pml_potential.benchmark.evaluation import PRIMARY_METRIC
+from pml_potential.benchmark.experiments.runnable import check_runnable
+from pml_potential.benchmark.files import read_state
 from pml_potential.benchmark.training.fold import train_fold
-from pml_potential.benchmark.training.names import check_names
+from tests.benchmark.config.configurations import LOSS_FILE, composed, own_file, refusal
+from tests.benchmark.tiny import PRESETS
 
 OPTIMA = Path(__file__).parents[2] / "data" / "mlrc_best_hyperparameters.csv"
-DEFAULTS = {
-    "protocol": "mlrc",
-    "dataset": "glyphs",
-    "model": "small_cnn",
-    "loss": "potential_field",
-}
-PRESETS = {
+LOSSES = {
     "ContrastiveLoss": "contrastive",
     "TripletMarginLoss": "triplet_margin",
     "NTXentLoss": "ntxent",
@@ -38,46 +38,162 @@ PRESETS = {
     "SoftTripleLoss": "soft_triple",
 }
 PATHS = {"loss_lr": "loss.optimizer.lr", "epsilon": "loss.miner.params.epsilon"}
+FEATURES = {
+    "small_cnn": 96,
+    "bn_inception": 1024,
+    "efficientnet_lite0": 1280,
+    "resnet50": 2048,
+    "vit_small": 384,
+    "dino_vit_small": 384,
+}
 
 
-def published_optima() -> list[Any]:
+def few_glyphs(classes: int) -> ImageArrays:
+    glyphs = load_glyphs()
+    chosen = np.flatnonzero((glyphs.labels < classes) & (np.arange(len(glyphs.labels)) % 32 < 4))
+    return ImageArrays("few", glyphs.images[chosen], glyphs.labels[chosen], glyphs.class_names[:classes])
+
+
+def assert_saved_as_it_was(config: Config, folder: Path) -> None:
+    assert read_saved(Path(own_file(folder, to_yaml(config)))) == config
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(kind, name) for kind in ("protocol", "dataset") for name in preset_names(kind)]
+)
+def test_a_protocol_or_data_set_can_be_run(kind: str, name: str, tmp_path: Path) -> None:
+    config = composed(**{kind: name})
+    check_runnable(config)
+    assert getattr(config, kind).name == name
+    assert_saved_as_it_was(config, tmp_path)
+
+
+@pytest.mark.parametrize("name", preset_names("loss"))
+def test_a_loss_can_be_run_and_trains_a_step(name: str, tmp_path: Path) -> None:
+    config = composed(
+        "protocol.iterations_per_epoch=1", "protocol.max_epochs=1", protocol="quick", loss=name
+    )
+    check_runnable(config)
+    assert_saved_as_it_was(config, tmp_path)
+    images = few_glyphs(44)
+    train, validation = (np.flatnonzero(images.labels < 36), np.flatnonzero(images.labels >= 36))
+    parts = (ArrayTensors(images, part) for part in (train, validation))
+    result = train_fold(config, *parts, tmp_path / "fold", 0, lambda *_: None)
+    assert 0 < result.score <= 1
+
+
+@pytest.mark.parametrize("name", preset_names("model"))
+def test_a_model_takes_the_crops_of_the_reality_check_and_trains_a_step(
+    name: str, tmp_path: Path
+) -> None:
+    assignments = (
+        "protocol={folds: 2, batch_size: 4, iterations_per_epoch: 1, max_epochs: 1}",
+        "protocol.validation_interval=1",
+        "sampler.m=2",
+    )
+    config = composed(*assignments, protocol="mlrc", model=name)
+    assert config.model.weights == (None if name == "small_cnn" else "download")
+    assert_saved_as_it_was(config, tmp_path)
+    # The download is what these tests cannot have.
+    config = composed(*assignments, "model.weights=null", protocol="mlrc", model=name)
+    data = divide(config, few_glyphs(8), tmp_path / "features")
+    fold = tmp_path / "fold"
+    result = train_fold(config, *data.fold(config, 0), fold, 0, lambda *_: None, keep_models=True)
+    assert 0 < result.history[0][PRIMARY_METRIC] <= 1
+    embedder = read_state(fold / "models" / "embedder_best.pth")
+    assert embedder["weight"].shape == (config.model.embedding_size, FEATURES[name])
+
+
+@pytest.mark.parametrize("name", ["resnet50", "vit_small", "dino_vit_small"])
+def test_a_network_of_timm_takes_what_timm_says(name: str) -> None:
+    config = composed(model=name).model
+    published = import_module("timm").get_pretrained_cfg(config.trunk.removeprefix("timm/"))
+    assert config.input is not None
+    assert published is not None
+    assert config.input.mean == published.mean
+    assert config.input.std == published.std
+
+
+def test_bn_inception_takes_what_its_library_says() -> None:
+    published = import_module("pretrainedmodels").pretrained_settings["bninception"]["imagenet"]
+    found = composed(model="bn_inception").model.input
+    assert found is not None
+    assert list(found.mean) == published["mean"]
+    assert list(found.std) == published["std"]
+    assert [0, found.white] == published["input_range"]
+    assert found.channels == published["input_space"]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_search_holds_the_published_optima(loss: str) -> None:
     with OPTIMA.open() as file:
-        rows = list(csv.DictReader(file))
-    return [
-        pytest.param(
-            row["loss"], row["parameter"], column, float(row[column]), id=f"{row['loss']}-{column}"
-        )
+        rows = [row for row in csv.DictReader(file) if row["loss"] == loss]
+    search = composed(loss=LOSSES[loss]).search
+    optima = [
+        (row["parameter"], column, float(row[column]))
         for row in rows
         for column in ("cub200", "cars196", "sop", "cub200_batch256")
         if row[column]
     ]
+    assert optima
+    missed = []
+    for parameter, column, value in optima:
+        found = search[PATHS.get(parameter, f"loss.params.{parameter}")]
+        if not found.low <= value <= found.high:
+            missed.append((parameter, column, value))
+    assert missed == []
 
 
-@pytest.mark.parametrize("name", preset_names("loss"))
-def test_loss_trains_a_step(name: str, tmp_path: Path) -> None:
-    config = compose(
-        DEFAULTS | {"loss": name},
-        ["protocol.iterations_per_epoch=1", "protocol.max_epochs=1", "protocol.validation_interval=1"],
-    )
-    glyphs = load_glyphs()
-    chosen = np.flatnonzero((glyphs.labels < 44) & (np.arange(len(glyphs.labels)) % 32 < 4))
-    images = ImageArrays("few", glyphs.images[chosen], glyphs.labels[chosen], glyphs.class_names[:44])
-    train, validation = (np.flatnonzero(images.labels < 36), np.flatnonzero(images.labels >= 36))
-    result = train_fold(
-        config,
-        ArrayTensors(images, train),
-        ArrayTensors(images, validation),
-        tmp_path / "fold",
-        0,
-        lambda _epoch, _score: None,
-    )
-    assert 0 < result.score <= 1
+def test_every_loss_with_a_published_optimum_has_a_preset() -> None:
+    with OPTIMA.open() as file:
+        assert {row["loss"] for row in csv.DictReader(file)} == LOSSES.keys()
 
 
-@pytest.mark.parametrize(("loss", "parameter", "dataset", "value"), published_optima())
-def test_search_holds_the_published_optimum(
-    loss: str, parameter: str, dataset: str, value: float
-) -> None:
-    search = compose(DEFAULTS | {"loss": PRESETS[loss]}, [], check_names).search
-    found = search[PATHS.get(parameter, f"loss.params.{parameter}")]
-    assert found.low <= value <= found.high, dataset
+def test_every_file_of_the_presets_belongs_to_a_kind() -> None:
+    files = {path.relative_to(presets_folder()) for path in presets_folder().rglob("*.yaml")}
+    named = {Path(KINDS[kind], f"{name}.yaml") for kind in KINDS for name in preset_names(kind)}
+    assert files == named
+    assert len(files) >= 11
+
+
+def test_mlrc_is_the_protocol_of_the_paper() -> None:
+    assert composed(protocol="mlrc").protocol.model_dump() == {
+        "name": "mlrc",
+        "folds": 4,
+        "batch_size": 32,
+        "iterations_per_epoch": 100,
+        "max_epochs": 1000,
+        "validation_interval": 2,
+        "patience": 9,
+        "study": {"trials": 50, "startup_trials": 10, "sampler": "gp", "pruner": None},
+        "reproductions": 10,
+        "recall_at": (),
+        "proxy_alignment": False,
+        "crop": {
+            "resize": 256,
+            "size": 227,
+            "scale": (0.16, 1.0),
+            "ratio": (0.75, 4 / 3),
+            "flip": 0.5,
+            "augment": True,
+        },
+    }
+
+
+@pytest.mark.parametrize(("loss", "images"), [("contrastive", 4), ("proxy_anchor", 1), ("cpml", 4)])
+def test_a_loss_brings_its_sampler(loss: str, images: int) -> None:
+    assert composed(loss=loss).sampler.m == images
+
+
+def test_a_file_of_ones_own_is_given_by_its_path(tmp_path: Path) -> None:
+    config = composed(loss=own_file(tmp_path, LOSS_FILE))
+    assert config.loss.params == {"delta": 0.3}
+    check_runnable(config)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_unknown_preset_is_refused_with_those_that_exist(kind: str) -> None:
+    name = PRESETS[kind]
+    message = refusal(**{kind: name + "x"})
+    assert f"no {kind} '{name}x', did you mean '{name}'" in message
+    assert all(each in message for each in preset_names(kind))

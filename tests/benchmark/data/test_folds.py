@@ -1,26 +1,28 @@
-"""Label noise in a run: the same wrong labels for every trial, and none where it is judged."""
+"""How a configuration reads its images, with label noise where it asks for some."""
 
-import io
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
-from rich.console import Console
 
 from pml_potential.benchmark.config.composing import compose
 from pml_potential.benchmark.config.presets import preset_names
 from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.data.datasets import load_glyphs
-from pml_potential.benchmark.data.folds import FoldData, divide
-from pml_potential.benchmark.experiments.experiment import run_experiment
-from pml_potential.benchmark.report.comparison import compare_runs
+from pml_potential.benchmark.data.datasets.folder import load_folder
+from pml_potential.benchmark.data.folds import FoldData, divide, frozen_trunk, uses_features
+from pml_potential.benchmark.data.images import ImageArrays
 from pml_potential.benchmark.report.published_figures import published_figures
 from pml_potential.benchmark.training.names import check_names
+from tests.benchmark.data.datasets.miniatures import write_class_folders
 from tests.benchmark.tiny import tiny_config
 
 NOISY = "dataset.label_noise=0.2"
-
+FROZEN = "model.freeze_trunk=true"
+PICTURES = "model.input={mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5]}"
+CROP = "protocol.crop={resize: 20, size: 16}"
 
 GLYPHS = load_glyphs()
 CLEAN, NOISY_RUN = tiny_config(), tiny_config(NOISY)
@@ -61,18 +63,6 @@ def test_the_noise_is_the_same_for_the_whole_run_and_another_for_another_seed(da
     assert (first != other).any()
 
 
-def test_a_report_says_that_labels_are_wrong_and_a_comparison_keeps_to_one_noise(tmp_path: Path) -> None:
-    folders = []
-    for noise in (0.0, 0.2):
-        folders.append(tmp_path / str(noise))
-        config = tiny_config(f"dataset.label_noise={noise}", "protocol.study=null")
-        run_experiment(config, folders[-1], Console(file=io.StringIO()))
-    pages = [(folder / "report" / "index.html").read_text() for folder in folders]
-    assert ["20% of the training labels are wrong" in page for page in pages] == [False, True]
-    with pytest.raises(ConfigError, match=r"dataset.label_noise: 0.0 and 0.2"):
-        compare_runs(folders)
-
-
 def composed(protocol: str, *assignments: str) -> Config:
     presets = {"dataset": "cub200", "model": "bn_inception", "loss": "contrastive"}
     return compose(presets | {"protocol": protocol}, assignments, check_names)
@@ -93,3 +83,66 @@ def test_no_published_figure_stands_beside_a_run_with_noise(protocol: str) -> No
 def test_a_share_that_is_none_is_refused(noise: str) -> None:
     with pytest.raises(ConfigError, match=r"dataset.label_noise"):
         tiny_config(f"dataset.label_noise={noise}")
+
+
+@pytest.fixture(scope="module")
+def few() -> ImageArrays:
+    chosen = np.flatnonzero((GLYPHS.labels < 40) & (np.arange(len(GLYPHS.labels)) % 32 < 4))
+    return ImageArrays("few", GLYPHS.images[chosen], GLYPHS.labels[chosen], GLYPHS.class_names[:40])
+
+
+def test_a_frozen_trunk_is_read_as_its_features(few: ImageArrays, tmp_path: Path) -> None:
+    config = tiny_config(FROZEN)
+    features = divide(config, few, tmp_path).for_evaluation(config, np.arange(3))
+    pixels = torch.from_numpy(few.images[:3]).float().unsqueeze(1) / 127.5 - 1
+    with torch.no_grad():
+        expected = frozen_trunk(config, few).eval()(pixels)
+    torch.testing.assert_close(torch.stack([features[index][0] for index in range(3)]), expected)
+
+
+def test_trials_share_features_unless_their_trunks_differ(few: ImageArrays, tmp_path: Path) -> None:
+    divided = divide(CLEAN, few, tmp_path)
+    for assignment, files in (("loss.params.alpha=2.0", 1), ("sampler.m=2", 1), ("seed=1", 2)):
+        divided.prepare(tiny_config(FROZEN, assignment))
+        assert len(list(tmp_path.iterdir())) == files
+
+
+@pytest.mark.parametrize(
+    ("assignments", "found"),
+    [
+        ([], False),
+        ([FROZEN], True),
+        ([FROZEN, PICTURES], False),
+        ([FROZEN, PICTURES, "protocol.crop={size: 16, augment: false}"], True),
+        ([PICTURES, "protocol.crop={size: 16, augment: false}"], False),
+    ],
+)
+def test_features_are_used_where_a_frozen_trunk_always_sees_the_same(
+    assignments: list[str], found: bool
+) -> None:
+    assert uses_features(tiny_config(*assignments)) is found
+
+
+def test_pictures_are_cropped_at_random_in_training_and_in_the_middle_otherwise(tmp_path: Path) -> None:
+    config = tiny_config(PICTURES, CROP)
+    pictures = load_folder(write_class_folders(tmp_path / "data", classes=8, images=2))
+    train, validation = divide(config, pictures, tmp_path / "features").fold(config, 0)
+    assert train[0][0].shape == validation[0][0].shape == (3, 16, 16)
+    torch.manual_seed(0)
+    assert not train[0][0].equal(train[0][0])
+    assert validation[0][0].equal(validation[0][0])
+    assert len(list((tmp_path / "resized").iterdir())) == 2
+
+
+def test_without_augmentation_training_reads_what_evaluation_reads(tmp_path: Path) -> None:
+    config = tiny_config(PICTURES, "protocol.crop={resize: 20, size: 16, augment: false}")
+    pictures = load_folder(write_class_folders(tmp_path / "data", classes=8, images=2))
+    data = divide(config, pictures, tmp_path / "features")
+    train, _ = data.fold(config, 0)
+    judged = data.for_evaluation(config, data.splits.folds[0].train)
+    assert all(train[index][0].equal(judged[index][0]) for index in range(len(train)))
+
+
+def test_too_few_classes_for_the_folds_are_told(few: ImageArrays, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"protocol\.folds: .*40 classes.*at least 80"):
+        divide(tiny_config("protocol.folds=20"), few, tmp_path)

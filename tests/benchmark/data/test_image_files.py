@@ -142,16 +142,8 @@ def test_an_unreadable_image_survives_the_way_between_processes(root: Path) -> N
         ({"name": ""}, "name must not be empty, got ''"),
         ({"paths": ()}, "at least one image, got none"),
         ({"labels": np.array([0, 1], dtype=np.int64)}, r"shape \(3,\), one for each image, got \(2,\)"),
-        ({"labels": np.array([0, 1, 0], dtype=np.int32)}, "dtype int64, got int32"),
-        ({"labels": np.array([0, 2, 0], dtype=np.int64)}, "from 0 to 1 for 2 class names, got 2"),
-        ({"labels": np.array([0, -1, 0], dtype=np.int64)}, "from 0 to 1 for 2 class names, got -1"),
         ({"class_names": ("cat", "cat")}, r"more than once: \['cat'\]"),
         ({"division": np.array(["train", "test"])}, r"division must be of shape \(3,\).*got \(2,\)"),
-        (
-            {"division": np.array(["train", "test", "val"])},
-            "among train, test, query, gallery, got 'val'",
-        ),
-        ({"division": np.array([0, 1, 0])}, "division must be an array of text, got dtype int64"),
     ],
 )
 def test_bad_values_are_quoted(tmp_path: Path, changes: dict[str, Any], message: str) -> None:

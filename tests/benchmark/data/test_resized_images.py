@@ -60,6 +60,20 @@ def test_pictures_are_decoded_once(
     assert pickle.loads(pickle.dumps(again)).image(4).tobytes() == first.image(4).tobytes()
 
 
+def test_pictures_of_another_size_have_a_file_of_their_own(images: ImageFiles, tmp_path: Path) -> None:
+    found = [resized_images(images, size, tmp_path / "cache") for size in (20, 10, 20)]
+    assert [min(each.image(0).size) for each in found] == [20, 10, 20]
+    assert len(list((tmp_path / "cache").iterdir())) == 4
+
+
+def test_other_pictures_have_a_file_of_their_own(images: ImageFiles, tmp_path: Path) -> None:
+    first = resized_images(images, CROP.resize, tmp_path / "cache")
+    write_picture(images.paths[0], 9, 9, side=90)
+    changed = resized_images(load_folder(images.root), CROP.resize, tmp_path / "cache")
+    assert changed.image(0).tobytes() != first.image(0).tobytes()
+    assert len(list((tmp_path / "cache").iterdir())) == 4
+
+
 def test_what_does_not_fit_stays_in_its_files(
     images: ImageFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +14,9 @@ import pytest
 import torch
 from rich.console import Console
 
-from pml_potential import PotentialFieldLoss, __version__
+from pml_potential import __version__
 from pml_potential.benchmark.config.composing import read_saved, with_values
 from pml_potential.benchmark.config.run_folder import RunFolder
-from pml_potential.benchmark.config.schema import ConfigError
 from pml_potential.benchmark.data.folds import FoldData
 from pml_potential.benchmark.evaluation import METRICS, PRIMARY_METRIC
 from pml_potential.benchmark.experiments.collecting import collect_results
@@ -24,12 +24,9 @@ from pml_potential.benchmark.experiments.experiment import run_experiment
 from pml_potential.benchmark.experiments.search import STUDY
 from pml_potential.benchmark.experiments.trial_storage import HEARTBEAT, open_storage
 from pml_potential.benchmark.experiments.work_queue import hand_on
-from pml_potential.benchmark.files import read_json, set_aside, write_json, write_text
+from pml_potential.benchmark.files import read_json, write_json
 from pml_potential.benchmark.models import build_models
 from pml_potential.benchmark.models.weights import weights_hash
-from pml_potential.benchmark.report.environment import describe_environment
-from pml_potential.benchmark.report.results import read_results
-from pml_potential.benchmark.training.record_keeper import record_keeper
 from tests.benchmark.conftest import Experiment
 
 
@@ -147,11 +144,6 @@ def test_the_processor_is_named_where_linux_names_it(experiment: Experiment) -> 
     assert f": {experiment.results['environment']['processor']}\n" in told
 
 
-def test_processes_that_train_side_by_side_share_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 5)
-    assert [describe_environment(processes)["threads"] for processes in (1, 2, 8)] == [5, 2, 1]
-
-
 def test_cost_is_the_sum_over_the_folds(experiment: Experiment) -> None:
     for stage, count in (("search", 4), ("reproductions", 2)):
         pieces = experiment.results["trials" if stage == "search" else "reproductions"]
@@ -182,47 +174,6 @@ def test_the_same_command_again_trains_nothing_and_gives_the_same(experiment: Ex
     assert len(page) > 1_000_000
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, [1.0, -math.inf], {"a": {"b": math.nan}}])
-def test_json_with_nan_is_refused_and_the_old_file_stays(tmp_path: Path, value: Any) -> None:
-    path = tmp_path / "deep" / "file.json"
-    write_json(path, {"score": 0.5})
-    with pytest.raises(ValueError, match="JSON"):
-        write_json(path, value)
-    assert read_json(path) == {"score": 0.5}
-    assert [each.name for each in path.parent.iterdir()] == ["file.json"]
-
-
-def test_text_is_replaced_whole(tmp_path: Path) -> None:
-    path = tmp_path / "page.html"
-    for text in ("Ω and Я", "short"):
-        write_text(path, text)
-        assert path.read_text(encoding="utf-8") == text
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_set_aside_keeps_everything_under_another_name(tmp_path: Path) -> None:
-    folder = tmp_path / "fold_0"
-    set_aside(folder)
-    for number in (1, 2):
-        folder.mkdir()
-        (folder / "file").write_text(str(number))
-        set_aside(folder)
-    kept = {path.parent.name: path.read_text() for path in tmp_path.glob("*/file")}
-    assert kept == {"fold_0.interrupted_1": "1", "fold_0.interrupted_2": "2"}
-
-
-def test_records_hold_the_scalars_of_a_loss_and_no_whole_parameters(tmp_path: Path) -> None:
-    loss = PotentialFieldLoss(num_classes=3, embedding_size=4)
-    scalar = torch.nn.Parameter(torch.tensor([0.25]))
-    with record_keeper(tmp_path) as keeper:
-        keeper.update_records({"metric_loss": loss}, 0, recursive_types=[torch.nn.Module, dict])
-        keeper.update_records({"margin": scalar}, 0, parent_name="learnt")
-        held = [series for group in keeper.record_writer.records.values() for series in group]
-    assert "margin" in held
-    assert "num_classes" in held
-    assert "proxies" not in held
-
-
 def test_pretrained_weights_are_named_by_their_hash(
     experiment: Experiment, fold_data: FoldData, tmp_path: Path
 ) -> None:
@@ -234,22 +185,20 @@ def test_pretrained_weights_are_named_by_their_hash(
     assert results["weights_sha256"] == weights_hash(trunk)
 
 
-def test_results_are_read_as_they_were_written(experiment: Experiment) -> None:
-    assert read_results(experiment.folder) == json.loads(json.dumps(experiment.results))
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (None, "does not exist; a run writes it at its end"),
-        ("{", "cannot be read"),
-        ("[]", "has layout None"),
-        ('{"config": {}}', "has layout 1, and this version of pml-potential reads layout 2"),
-        ('{"format": 3}', "has layout 3"),
-    ],
-)
-def test_results_that_cannot_be_read_are_refused(tmp_path: Path, text: str | None, message: str) -> None:
-    if text is not None:
-        write_text(tmp_path / "report" / "results.json", text)
-    with pytest.raises(ConfigError, match=message):
-        read_results(tmp_path)
+def test_cost_counts_every_epoch_up_to_the_last_validation(
+    experiment: Experiment, fold_data: FoldData, tmp_path: Path
+) -> None:
+    """Training goes on beyond the best epoch for as long as its patience lasts, and costs."""
+    folder = tmp_path / "run"
+    shutil.copytree(experiment.folder, folder)
+    for path in folder.rglob("fold_*/result.json"):
+        result = read_json(path)
+        worse = result["history"][0] | {PRIMARY_METRIC: result["score"] / 2}
+        further = [worse | {"epoch": epoch} for epoch in (2, 3)]
+        write_json(path, result | {"history": [*result["history"], *further]})
+    run = RunFolder(folder)
+    study = open_storage(run, None, HEARTBEAT, hand_on).open(STUDY)
+    cost = collect_results(experiment.config, fold_data, study, run, {})["cost"]
+    for stage, folds in (("search", 8), ("reproductions", 4)):
+        assert cost[stage]["epochs"] == 3 * folds
+        assert cost[stage]["images"] == 3 * folds * 2 * 8

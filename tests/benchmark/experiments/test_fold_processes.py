@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import time
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,7 @@ from pml_potential.benchmark.experiments.experiment import Sharing, run_experime
 from pml_potential.benchmark.experiments.fold_processes import FoldRunner
 from pml_potential.benchmark.experiments.progress import RunProgress
 from pml_potential.benchmark.experiments.work_queue import PieceFailedError
-from pml_potential.benchmark.files import read_json
 from pml_potential.benchmark.training.fold import finished_fold
-from tests.benchmark.conftest import Experiment
 from tests.benchmark.tiny import tiny_config
 
 
@@ -120,7 +119,7 @@ def test_the_processes_of_a_killed_worker_end_with_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="looks at Linux's /proc")
-def test_a_fold_whose_process_is_killed_fails_its_trial_and_the_next_trial_is_trained(
+def test_a_trial_that_is_given_up_or_whose_process_is_killed_does_not_stop_the_next(
     fold_data: FoldData, tmp_path: Path
 ) -> None:
     config = tiny_config(*LONG)
@@ -129,8 +128,18 @@ def test_a_fold_whose_process_is_killed_fails_its_trial_and_the_next_trial_is_tr
         FoldRunner(fold_data, tmp_path, progress, 2) as runner,
     ):
         before = set(children(os.getpid()))
-        results = runner.train(config, "trial 1/2", tmp_path / "trials" / "0000", [1, 2])
         pool = multiprocessing.pool.ThreadPool(1)
+        given_up = runner.train(config, "trial 1/3", tmp_path / "trials" / "given up", [1, 2])
+        nobody_waits = pool.apply_async(lambda: next(given_up))
+        begun = (tmp_path / "trials" / "given up").glob
+        wait_for(
+            lambda: len({path.parent for path in begun("*/checkpoints/*.pt")}) == 2, "no fold began"
+        )
+        runner.abandon()
+        with pytest.raises((PieceFailedError, CancelledError)):
+            nobody_waits.get(120)
+        assert [path.name for path in begun("fold_*")] == ["fold_0"]
+        results = runner.train(config, "trial 2/3", tmp_path / "trials" / "0000", [1, 2])
         first = pool.apply_async(lambda: list(results))
         wait_for(lambda: checkpoints(tmp_path), "no fold began")
         started = [pid for pid in set(children(os.getpid())) - before if is_python(pid)]
@@ -140,7 +149,7 @@ def test_a_fold_whose_process_is_killed_fails_its_trial_and_the_next_trial_is_tr
         with pytest.raises(PieceFailedError, match="fold 1: a process that trains folds was killed"):
             first.get(120)
         short = tiny_config()
-        again = list(runner.train(short, "trial 2/2", tmp_path / "trials" / "0001", [1, 2]))
+        again = list(runner.train(short, "trial 3/3", tmp_path / "trials" / "0001", [1, 2]))
     assert [result.history[-1]["epoch"] for result in again] == [1, 1]
     assert finished_fold(tmp_path / "trials" / "0000" / "fold_0") is None
 
@@ -149,12 +158,42 @@ def is_python(pid: int) -> bool:
     return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
-def test_a_run_with_folds_side_by_side_gives_the_same_numbers(
-    experiment: Experiment, tmp_path: Path
+def without_time(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: without_time(each) for key, each in value.items() if key != "seconds"}
+    return [without_time(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
+def test_a_run_with_folds_side_by_side_gives_the_same_numbers_and_folders(tmp_path: Path) -> None:
+    """With a pruner that ends all trials but the best so far after their first fold."""
+    pruner = "pruner: {name: PercentilePruner, params: {percentile: 0.0, n_startup_trials: 1}}"
+    config = tiny_config(f"protocol.study={{trials: 4, startup_trials: 4, {pruner}}}", "seed=5")
+    found, folds = [], []
+    for processes in (1, 2):
+        folder = tmp_path / str(processes)
+        results = run_experiment(config, folder, console(), Sharing(fold_processes=processes))
+        found.append({key: without_time(results[key]) for key in ("trials", "best", "test", "cost")})
+        folds.append(sorted(str(path.relative_to(folder)) for path in folder.rglob("fold_[0-9]")))
+    assert found[0] == found[1]
+    assert folds[0] == folds[1]
+    pruned = [trial for trial in found[0]["trials"] if trial["failure"]]
+    assert pruned
+    assert {(trial["failure"], len(trial["folds"])) for trial in pruned} == {("fold 1: pruned", 1)}
+    assert f"trials/{pruned[0]['number']:04d}/fold_1" not in folds[0]
+
+
+def visible_device() -> str | None:
+    time.sleep(1)
+    return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+def test_fold_processes_get_the_gpus_of_their_parent_in_turn(
+    fold_data: FoldData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "run"
-    run_experiment(experiment.config, folder, console(), Sharing(fold_processes=2))
-    found = read_json(folder / "report" / "results.json")
-    expected = read_json(experiment.folder / "report" / "results.json")
-    for key in ("best", "test"):
-        assert found[key] == expected[key]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with RunProgress(console(), 2) as progress, FoldRunner(fold_data, tmp_path, progress, 2) as runner:
+        pool = runner._start(tiny_config())
+        seen = {future.result(120) for future in [pool.submit(visible_device) for _ in range(6)]}
+        pool.shutdown()
+    assert seen == {"2", "3"}

@@ -9,10 +9,9 @@ from pytorch_metric_learning.trainers import MetricLossOnly
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from pml_potential.benchmark.config.schema import Input, Model, Optimizer
 from pml_potential.benchmark.models import build_models
+from tests.benchmark.models.networks import model_of
 
-ADAM = Optimizer(name="Adam", lr=1e-2)
 TRUNKS = [
     "small_cnn",
     "bn_inception",
@@ -25,14 +24,7 @@ TRUNKS = [
 def train(name: str, freeze_batchnorm: bool = False, freeze: tuple[str, ...] = ()) -> set[str]:
     """Train two epochs of two steps; return which parts of the trunk have moved."""
     torch.manual_seed(0)
-    model = Model(
-        trunk=name,
-        input=Input(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
-        embedding_size=4,
-        trunk_optimizer=ADAM,
-        embedder_optimizer=ADAM,
-    )
-    models = build_models(model, channels=3)
+    models = build_models(model_of(name), channels=3)
     before = {key: value.clone() for key, value in models["trunk"].state_dict().items()}
     images = torch.rand(8, 3, 64, 64)
     MetricLossOnly(
@@ -59,7 +51,7 @@ def train(name: str, freeze_batchnorm: bool = False, freeze: tuple[str, ...] = (
 
 
 def optimizer_of(module: nn.Module) -> torch.optim.Optimizer:
-    return torch.optim.Adam(module.parameters(), lr=ADAM.lr)
+    return torch.optim.Adam(module.parameters(), lr=1e-2)
 
 
 @pytest.mark.parametrize("name", TRUNKS)

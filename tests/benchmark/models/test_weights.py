@@ -9,11 +9,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from pml_potential.benchmark.config.schema import Input, Model, Optimizer
 from pml_potential.benchmark.models import build_trunk
 from pml_potential.benchmark.models.weights import WeightsError, load_weights, weights_hash
-
-ADAM = Optimizer(name="Adam", lr=1e-3)
+from tests.benchmark.models.networks import model_of
 
 
 class Code:
@@ -138,13 +136,7 @@ def test_a_file_without_a_state_dict_is_refused(content: Any, tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", ["small_cnn", "bn_inception", "timm/test_resnet"])
 def test_a_trunk_starts_from_a_local_file(name: str, tmp_path: Path) -> None:
-    model = Model(
-        trunk=name,
-        input=Input(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
-        embedding_size=2,
-        trunk_optimizer=ADAM,
-        embedder_optimizer=ADAM,
-    )
+    model = model_of(name)
     source, _ = build_trunk(model, channels=3)
     save_file(source.state_dict(), tmp_path / "trunk.safetensors")
     local = model.model_copy(update={"weights": str(tmp_path / "trunk.safetensors")})

@@ -106,6 +106,47 @@ def test_loss_sampler_search_and_place_of_the_data_may_differ(
     assert comparison.cautions == []
 
 
+def with_chosen(results: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """A run whose search chose a value."""
+    section = results["best"]["config"]
+    *parents, last = path.split(".")
+    for key in parents:
+        section = section[key]
+    section[last] = value
+    results["best"]["params"][path] = value
+    return results
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("model.embedding_size", 2048, "model.embedding_size: 64 and 2048, as a search chose"),
+        ("model.pooling", "avg", "model.pooling: 'max' and 'avg', as a search chose"),
+    ],
+)
+def test_another_network_that_a_search_chose_is_refused(
+    experiment: Experiment, tmp_path: Path, path: str, value: Any, message: str
+) -> None:
+    folders = write_runs(experiment, tmp_path, CLOSE)
+    other = write_run(experiment.results, folders[1], [0.8, 0.9], "ProxyAnchorLoss")
+    rewrite(folders[1], with_chosen(other, path, value))
+    with pytest.raises(ConfigError, match="cannot be compared") as caught:
+        compare_runs(folders)
+    assert message in str(caught.value)
+
+
+def test_other_learning_rates_that_searches_chose_are_said(
+    experiment: Experiment, tmp_path: Path
+) -> None:
+    folders = write_runs(experiment, tmp_path, CLOSE)
+    for number, folder in enumerate(folders):
+        other = write_run(experiment.results, folder, [0.1, 0.2], folder.name)
+        with_chosen(other, "model.embedder_optimizer.lr", 0.1**number)
+        rewrite(folder, with_chosen(other, "loss.params.delta", number))
+    (caution,) = compare_runs(folders).cautions
+    assert caution == "The searches chose different values of model.embedder_optimizer.lr."
+
+
 def test_another_seed_or_commit_is_said(experiment: Experiment, tmp_path: Path) -> None:
     folders = write_runs(experiment, tmp_path, CLOSE)
     other = write_run(experiment.results, folders[0], [0.1, 0.2])

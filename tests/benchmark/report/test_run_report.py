@@ -1,9 +1,7 @@
 """The page: it opens offline, shows every number, and shows names as text."""
 
 import copy
-import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -13,42 +11,13 @@ import pytest
 from pml_potential.benchmark.config.composing import compose
 from pml_potential.benchmark.evaluation import METRICS, PRIMARY_METRIC
 from pml_potential.benchmark.report import METRIC_NAMES, write_report
-from pml_potential.benchmark.report.figures import learning_curves
 from pml_potential.benchmark.report.formatting import interval, number
 from pml_potential.benchmark.report.published_figures import published_figures
 from tests.benchmark.conftest import Experiment
+from tests.benchmark.report.page_reader import Page as Page
+from tests.benchmark.report.page_reader import traces_of
 
-LOADING_ATTRIBUTES = {"src", "href", "srcset", "data", "poster", "action", "background"}
 EVIL = "<script>alert('x')</script><b>&amp;"
-
-
-class Page(HTMLParser):
-    """What a browser sees: elements, what they would load, and the text outside of scripts."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.loads: list[str] = []
-        self.styles: list[str] = []
-        self.text = ""
-        self._inside = ""
-        self.feed(html)
-        self.text = re.sub(r"\s+", " ", self.text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self._inside = tag
-        self.loads += [value or "" for name, value in attrs if name in LOADING_ATTRIBUTES]
-        self.styles += [value or "" for name, value in attrs if name == "style"]
-
-    def handle_endtag(self, _tag: str) -> None:
-        self._inside = ""
-
-    def handle_data(self, data: str) -> None:
-        if self._inside == "style":
-            self.styles.append(data)
-        elif self._inside != "script":
-            self.text += f" {data}"
 
 
 @pytest.fixture(scope="module")
@@ -115,14 +84,6 @@ def test_results_without_these_names_are_shown(experiment: Experiment, tmp_path:
     assert results["environment"]["platform"] in write_report(results, tmp_path).read_text("utf-8")
 
 
-def traces_of(html: str, name: str) -> list[dict[str, Any]]:
-    """What a page tells Plotly to draw."""
-    _, _, after = html.partition(f'Plotly.newPlot(                        "{name}",')
-    traces, _ = json.JSONDecoder().raw_decode(after.lstrip())
-    assert isinstance(traces, list)
-    return traces
-
-
 def test_learning_curves_hold_the_history_of_every_fold(experiment: Experiment) -> None:
     html = (experiment.folder / "report" / "index.html").read_text(encoding="utf-8")
     *lines, average = traces_of(html, "learning-curves-reproductions")
@@ -135,16 +96,6 @@ def test_learning_curves_hold_the_history_of_every_fold(experiment: Experiment) 
     best = experiment.results["trials"][experiment.results["best"]["trial"]]
     shown = [line["y"][0] for line in traces_of(html, "learning-curves-best-trial")[:-1]]
     assert shown == [fold["history"][0][PRIMARY_METRIC] for fold in best["folds"]]
-
-
-def test_the_mean_of_learning_curves_ends_with_the_first_of_them() -> None:
-    def fold(*scores: float) -> dict[str, Any]:
-        history = [{"epoch": 2 * n + 2, PRIMARY_METRIC: score} for n, score in enumerate(scores)]
-        return {"history": history, "best_epoch": 2}
-
-    figure = learning_curves([("one", [fold(0.1, 0.2, 0.3)]), ("two", [fold(0.3, 0.4)])], 2)
-    assert figure.data[-1].x == (2, 4)
-    assert figure.data[-1].y == pytest.approx((0.2, 0.3))
 
 
 def evil_results(results: dict[str, Any]) -> dict[str, Any]:
@@ -244,3 +195,11 @@ def test_published_recall_stands_beside_the_recall_on_the_test_classes(
 
 def test_nothing_published_is_shown_for_other_data(page: Page) -> None:
     assert "Published figures" not in page.text
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.2])
+def test_wrong_labels_are_said(experiment: Experiment, tmp_path: Path, noise: float) -> None:
+    results = copy.deepcopy(experiment.results)
+    results["config"]["dataset"]["label_noise"] = noise
+    text = page_of(results, tmp_path).text
+    assert ("20% of the training labels are wrong" in text) == (noise > 0)

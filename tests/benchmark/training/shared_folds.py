@@ -4,6 +4,7 @@ import io
 import os
 import sys
 from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
 import torch
@@ -30,6 +31,7 @@ from pml_potential.benchmark.training.process_group import (
     check_shared,
     process_group,
     rank,
+    tell_followers,
     told_by_leader,
 )
 from pml_potential.benchmark.training.record_keeper import record_keeper
@@ -130,6 +132,26 @@ def refusals() -> list[str]:
     return found
 
 
+class Code:
+    """What would run code in the process that reads it."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, ("ran",)
+
+
+def told_code(folder: Path) -> str:
+    """Send code from rank 0 to rank 1, and return what the latter says of it."""
+    if rank() == 0:
+        tell_followers({"fold": Code()})
+        return ""
+    os.chdir(folder)
+    try:
+        told_by_leader()
+    except UnpicklingError as error:
+        return f"refused: {'weights_only' in str(error)}"
+    return "read"
+
+
 def lead(folder: Path) -> None:
     folds = Folds(folder)
     found: dict[str, object] = {"refusals": refusals()}
@@ -153,6 +175,7 @@ def main(work: str, folder: Path) -> None:
         write_json(folder / f"process_{rank()}.json", os.getpid())
         if work == "everything":
             write_json(folder / f"poisoned_{rank()}.json", poisoned(folder))
+            write_json(folder / f"code_{rank()}.json", told_code(folder))
         if rank() > 0:
             follow()
         elif work == "everything":

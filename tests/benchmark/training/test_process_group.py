@@ -113,6 +113,11 @@ def test_a_fold_ends_in_all_processes_when_one_has_bad_embeddings(together: Path
     assert said[0] == said[1]
 
 
+def test_what_another_process_sends_runs_no_code(together: Path) -> None:
+    assert read_json(together / "code_1.json") == "refused: True"
+    assert not (together / "ran").exists()
+
+
 def test_after_a_fold_that_diverged_the_processes_train_on(together: Path) -> None:
     assert "fold 1: the loss's proxies hold NaN" in read_json(together / "found.json")["diverging"]
 

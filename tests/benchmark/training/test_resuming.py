@@ -17,14 +17,9 @@ from pml_potential.benchmark.files import read_state
 from pml_potential.benchmark.training.fold import FoldResult, finished_fold
 from tests.benchmark.training.fold_process import Work, everything, kill
 
-FREE_LEARNING_RATE = "search.loss.optimizer.lr=null"
-
+# What every option leaves behind is compared in one process, in test_fold_trainer.py.
 WORKS = {
     "a loss with proxies": Work(),
-    "a loss without parameters": Work(loss="contrastive"),
-    "a loss of PML with parameters": Work(loss="proxy_anchor"),
-    "mean fields": Work(loss="mean_field_contrastive"),
-    "another seed, validating every second epoch": Work(("protocol.validation_interval=2",), seed=4),
     "Adam, a schedule and a warm-up": Work(
         (
             "model.warm_up_epochs=2",
@@ -32,15 +27,9 @@ WORKS = {
             "training.schedule={name: StepLR, params: {step_size: 1, gamma: 0.5}}",
         )
     ),
-    "float16": Work(("model.amp=float16",)),
-    "bfloat16": Work(("model.amp=bfloat16",)),
-    "proxies that start before the first step": Work(("loss.initialize_proxies_after_epoch=0",)),
-    "proxies that are followed": Work(("protocol.proxy_alignment=true",)),
-    "proxies that start later": Work(("loss.initialize_proxies_after_epoch=2",)),
     "images that processes load and turn": Work(workers=2),
-    "features of a frozen trunk": Work(("model.freeze_trunk=true",)),
-    "no models kept": Work(keep_models=False),
 }
+WITHOUT_MODELS = Work(keep_models=False)
 
 
 @cache
@@ -132,7 +121,7 @@ def test_a_process_that_dies_in_the_middle_of_a_checkpoint_goes_on_from_the_one_
     assert {path.name for path in folder.glob("checkpoints/*.pt")} == {"0001.pt", "0002.pt"}
     (unfinished,) = folder.glob("checkpoints/.*.tmp")
     assert 0 < unfinished.stat().st_size < size
-    work = WORKS["no models kept"]
+    work = WITHOUT_MODELS
     assert work.end(folder) == 0
     assert_as_uninterrupted(folder, work)
 
@@ -263,7 +252,7 @@ def test_a_damaged_result_is_set_aside_and_the_fold_trained_again(
 def test_what_cannot_be_written_is_an_error_that_names_it_and_the_same_call_goes_on(
     after: int, size: int, name: str, tmp_path: Path
 ) -> None:
-    folder, work = tmp_path / "fold", WORKS["no models kept"]
+    folder, work = tmp_path / "fold", WITHOUT_MODELS
     assert replace(work, limits=((after, size),)).end(folder) == 3
     assert str(folder / name) in (tmp_path / "error").read_text()
     assert not list(folder.rglob("*.tmp"))

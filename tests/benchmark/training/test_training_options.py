@@ -1,7 +1,6 @@
 """Warm-up, schedules, clipping, mixed precision and frozen trunks do what the configuration says."""
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,8 @@ import torch
 
 from pml_potential.benchmark.config.schema import ConfigError
 from pml_potential.benchmark.data.datasets import load_glyphs
-from pml_potential.benchmark.data.folds import divide, frozen_trunk, uses_features
+from pml_potential.benchmark.data.folds import divide
 from pml_potential.benchmark.data.images import ImageArrays
-from pml_potential.benchmark.data.labelled_tensors import LabelledTensors
 from pml_potential.benchmark.evaluation import without_progress_bars
 from pml_potential.benchmark.training.fold import train_fold
 from pml_potential.benchmark.training.fold_models import untrained_models
@@ -112,52 +110,6 @@ def test_other_arithmetic_trains_much_alike(images: ImageArrays, tmp_path: Path,
 
 
 FROZEN = "model.freeze_trunk=true"
-
-
-def frozen_features(images: ImageArrays, cache: Path, *assignments: str) -> LabelledTensors:
-    config = tiny_config(FROZEN, *assignments)
-    return divide(config, images, cache).for_evaluation(config, np.arange(len(images.labels)))
-
-
-def test_features_are_the_output_of_the_trunk(images: ImageArrays, tmp_path: Path) -> None:
-    config = tiny_config(FROZEN)
-    assert uses_features(config)
-    features = frozen_features(images, tmp_path)
-    pixels = torch.from_numpy(images.images[:3]).float().unsqueeze(1) / 127.5 - 1
-    with torch.no_grad():
-        expected = frozen_trunk(config, images).eval()(pixels)
-    found = torch.stack([features[index][0] for index in range(3)])
-    torch.testing.assert_close(found, expected)
-
-
-def test_features_are_computed_once_for_the_same_weights(images: ImageArrays, tmp_path: Path) -> None:
-    frozen_features(images, tmp_path)
-    (file,) = tmp_path.iterdir()
-    written = file.stat().st_mtime_ns
-    frozen_features(images, tmp_path, "loss.params.alpha=2.0")
-    assert [path.stat().st_mtime_ns for path in tmp_path.iterdir()] == [written]
-    frozen_features(images, tmp_path, "seed=1")
-    assert len(list(tmp_path.iterdir())) == 2
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda _content: b"",
-        lambda _content: b"no features",
-        lambda content: content[:-100],
-        lambda content: content[:-100] + bytes([content[-100] ^ 1]) + content[-99:],
-    ],
-)
-def test_a_damaged_file_of_features_is_set_aside(
-    images: ImageArrays, tmp_path: Path, damage: Callable[[bytes], bytes]
-) -> None:
-    whole = frozen_features(images, tmp_path)[-1][0]
-    (file,) = tmp_path.iterdir()
-    file.write_bytes(damage(file.read_bytes()))
-    with pytest.warns(UserWarning, match=f"{file.name} is damaged"):
-        assert frozen_features(images, tmp_path)[-1][0].equal(whole)
-    assert {path.suffix for path in tmp_path.iterdir()} == {".npy", ".damaged_1"}
 
 
 def test_an_embedder_is_trained_on_features(images: ImageArrays, tmp_path: Path) -> None:

@@ -40,16 +40,6 @@ def test_every_module_of_a_data_set_is_in_the_catalogue() -> None:
     assert {entry.name: entry for entry in entries} == dict(CATALOGUE)
 
 
-def test_published_parts_add_up() -> None:
-    for entry in CATALOGUE.values():
-        if entry.division:
-            assert sum(images for images, _ in entry.division.values()) == entry.images
-            different = {
-                part: classes for part, (_, classes) in entry.division.items() if part != "gallery"
-            }
-            assert sum(different.values()) == entry.classes
-
-
 @pytest.mark.parametrize("name", list(WRITERS))
 def test_data_sets_are_looked_for_below_the_working_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

@@ -287,7 +287,7 @@ def test_a_file_in_the_way_is_named(server: Server, tmp_path: Path) -> None:
         ("digits", "http://127.0.0.1/x", "'digits' cannot be downloaded: it comes with scikit-learn"),
         ("folder", "http://127.0.0.1/x", "'folder' cannot be downloaded: it is a folder of your own"),
         ("table", None, "'table' cannot be downloaded: it is a table of your own"),
-        ("imagenet", None, "there is no data set 'imagenet'; there are glyphs, digits, cub200"),
+        ("imagenet", None, r"there is no data set 'imagenet'\. There are glyphs, digits, cub200"),
         ("sop", "file:///etc/passwd", "url is 'file:///etc/passwd'; it must begin with http"),
     ],
 )

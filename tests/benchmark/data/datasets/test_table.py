@@ -12,6 +12,7 @@ import pytest
 from pml_potential.benchmark.config.schema import Columns, ConfigError
 from pml_potential.benchmark.data.datasets.layout import LayoutError
 from pml_potential.benchmark.data.datasets.table import load_table
+from tests.pairwise import pairwise
 
 ALL = Columns(path="image", label="species", split="use")
 
@@ -100,9 +101,9 @@ def test_what_spreadsheets_write_is_read(tmp_path: Path) -> None:
     assert images.relative_path(0) == "a,b.png"
 
 
-@pytest.mark.parametrize("kind", ["csv", "parquet"])
-@pytest.mark.parametrize("column", ["image", "species", "use"])
-@pytest.mark.parametrize("empty", [None, " "])
+@pytest.mark.parametrize(
+    ("kind", "column", "empty"), pairwise(["csv", "parquet"], ["image", "species", "use"], [None, " "])
+)
 def test_empty_cells_are_named(tmp_path: Path, kind: str, column: str, empty: str | None) -> None:
     columns: dict[str, list[Any]] = {
         "image": ["1.png", "2.png"],

@@ -1,0 +1,152 @@
+"""The commands that train, from words to the folder of a run."""
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from pml_potential.benchmark.commands import running
+from pml_potential.benchmark.commands.app import app
+from pml_potential.benchmark.evaluation import PRIMARY_METRIC
+from pml_potential.benchmark.files import read_json
+from pml_potential.benchmark.report.formatting import interval
+from pml_potential.benchmark.training.profiling import STAGES
+from tests.benchmark.commands.run_settings import ONE_TRIAL, SETTINGS
+
+
+def command(*words: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "160"})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runs") / "mine"
+
+
+@pytest.fixture(scope="module")
+def first(folder: Path) -> Result:
+    return command("run", "quick", *SETTINGS, *ONE_TRIAL, "--folder", folder)
+
+
+def assert_shows_the_scores(result: Result, folder: Path) -> None:
+    assert result.exit_code == 0, result.output
+    results = read_json(folder / "report" / "results.json")
+    for kinds in results["test"].values():
+        assert all(interval(metrics[PRIMARY_METRIC]) in result.stdout for metrics in kinds.values())
+    assert re.search(
+        r"^\d+ min \d+ s in this session\. Report: " + re.escape(str(folder / "report" / "index.html")),
+        result.stdout,
+        re.MULTILINE,
+    )
+
+
+def test_run_searches_reproduces_and_reports(first: Result, folder: Path) -> None:
+    assert_shows_the_scores(first, folder)
+    assert first.stderr == ""
+    trained = re.findall(r"^(trial|reproduction) \d/\d, fold \d/2: MAP@R", first.stdout, re.MULTILINE)
+    assert trained == ["trial"] * 2 + ["reproduction"] * 4
+
+
+@pytest.mark.parametrize("name", ["run", "worker"])
+@pytest.mark.usefixtures("first")
+def test_a_run_that_has_ended_is_not_trained_again(name: str, folder: Path) -> None:
+    files = sorted(folder.rglob("result.json"))
+    before = [path.stat().st_mtime_ns for path in files]
+    words = ["quick", *SETTINGS, *ONE_TRIAL, "--folder"] if name == "run" else []
+    result = command(name, *words, folder)
+    assert_shows_the_scores(result, folder)
+    assert len(files) == 6
+    assert [path.stat().st_mtime_ns for path in files] == before
+
+
+@pytest.mark.usefixtures("first")
+def test_a_folder_of_another_run_is_refused(folder: Path) -> None:
+    result = command("run", "quick", *SETTINGS, *ONE_TRIAL, "--set", "seed=1", "--folder", folder)
+    assert result.exit_code == 2
+    assert "holds a run of another configuration" in result.stderr
+    assert "seed: 0 and 1" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--trial", "1"], "number 1 of the search of .* is not being worked on"),
+        (["--reproduction", "2"], "number 2 of the reproductions of .* is not being worked on"),
+    ],
+)
+@pytest.mark.usefixtures("first")
+def test_what_nobody_works_on_is_not_handed_on(words: list[str], message: str, folder: Path) -> None:
+    result = command("release", folder, *words)
+    assert result.exit_code == 2
+    assert re.match(f"error: {message}", result.stderr)
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("words", [["worker"], ["release", "--trial", "1"]], ids=lambda words: words[0])
+def test_a_folder_without_a_run_is_refused(words: list[str], tmp_path: Path) -> None:
+    result = command(*words, tmp_path / "nowhere")
+    assert result.exit_code == 2
+    assert "config.yaml does not exist; pml-potential run starts a run" in result.stderr
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_train_searches_nothing_and_has_a_folder_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    # One fold, which no search may select on.
+    result = command("train", *SETTINGS, "--set", "protocol.folds=1", "--loss", "contrastive")
+    folder = Path("runs") / "quick-glyphs-small_cnn-contrastive-train"
+    assert_shows_the_scores(result, folder)
+    assert "trial" not in result.stdout
+    assert read_json(folder / "report" / "results.json")["trials"] == []
+    assert sorted(path.name for path in Path("runs").iterdir()) == [folder.name]
+
+
+def test_profile_says_where_the_time_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = command("profile", *SETTINGS)
+    assert result.exit_code == 0, result.output
+    shares = []
+    for stage, what in STAGES.items():
+        (line,) = [line for line in result.stdout.splitlines() if line.split()[:1] == [stage]]
+        assert line.rstrip().endswith(what)
+        shares.append(int(line.split()[2].removesuffix("%")))
+    # Each of them is rounded.
+    assert sum(shares) == pytest.approx(100, abs=len(STAGES) / 2)
+    limit = re.search(r"\d+ images per second in training; most time goes into (\w+)\.", result.stdout)
+    assert limit is not None
+    assert shares[list(STAGES).index(limit[1])] == max(shares)
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "message"),
+    [
+        ("run", ["quikc"], "no protocol 'quikc', did you mean 'quick'"),
+        ("run", ["quick", "--protocol", "mlrc"], "'quick' and as --protocol 'mlrc'"),
+        ("run", ["--set", "protocol.folds=60"], "need at least 240"),
+        ("train", ["--loss", "potential_feild"], "did you mean 'potential_field'"),
+        ("profile", ["--set", "protocol.flods=3"], "did you mean 'folds'"),
+        ("profile", ["--model", "missing.yaml"], "missing.yaml cannot be read"),
+    ],
+)
+def test_what_cannot_run_is_refused(
+    name: str, words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = command(name, *words)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: ")
+    assert message in result.stderr
+    assert result.stdout == ""
+
+
+def test_an_interruption_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(running, "run_experiment", interrupt)
+    result = command("run", "--folder", tmp_path / "mine")
+    assert result.exit_code == 130
+    assert f"Stopped. The same command goes on with {tmp_path / 'mine'}." in result.stdout

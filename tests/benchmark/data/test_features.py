@@ -1,0 +1,137 @@
+"""Features of a frozen trunk are computed once, and again for everything that changes them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from pml_potential.benchmark.config.schema import Crop, Input
+from pml_potential.benchmark.data.datasets import load_glyphs
+from pml_potential.benchmark.data.features import trunk_features
+from pml_potential.benchmark.data.images import ImageArrays
+from pml_potential.benchmark.data.transforms import evaluation_transform
+
+CPU = torch.device("cpu")
+INPUT = Input(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+BRIGHTER = Input(mean=(0.4, 0.4, 0.4), std=(0.5, 0.5, 0.5))
+CROP = Crop(resize=32, size=16)
+
+
+@pytest.fixture
+def images() -> ImageArrays:
+    glyphs = load_glyphs()
+    # More than a batch of features.
+    chosen = np.arange(0, 6400, 64)
+    return ImageArrays("few", glyphs.images[chosen], glyphs.labels[chosen], glyphs.class_names)
+
+
+def trunk(seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 5, stride=4), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(2), nn.Flatten()
+    )
+
+
+def features(
+    images: ImageArrays,
+    cache: Path,
+    seed: int = 0,
+    model_input: Input = INPUT,
+    crop: Crop = CROP,
+) -> NDArray[np.float32]:
+    return trunk_features(trunk(seed), images, evaluation_transform(model_input, crop, 1), cache, CPU)
+
+
+def expected_features(
+    images: ImageArrays, seed: int = 0, model_input: Input = INPUT, crop: Crop = CROP
+) -> NDArray[np.float32]:
+    transform = evaluation_transform(model_input, crop, 1)
+    with torch.no_grad():
+        pictures = torch.stack([transform(images.image(n)) for n in range(len(images.labels))])
+        found: NDArray[np.float32] = trunk(seed).eval()(pictures).numpy()
+    return found
+
+
+def test_features_are_the_output_of_the_trunk_for_every_image(
+    images: ImageArrays, tmp_path: Path
+) -> None:
+    found = features(images, tmp_path)
+    assert (found.shape, found.dtype) == ((100, 16), np.float32)
+    np.testing.assert_allclose(found, expected_features(images), atol=1e-6)
+
+
+def test_features_are_computed_once(images: ImageArrays, tmp_path: Path) -> None:
+    first = features(images, tmp_path)
+    (file,) = tmp_path.iterdir()
+    written = file.stat().st_mtime_ns
+    np.testing.assert_array_equal(features(images, tmp_path), first)
+    assert [path.stat().st_mtime_ns for path in tmp_path.iterdir()] == [written]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seed": 1}, {"model_input": BRIGHTER}, {"crop": Crop(resize=32, size=20)}],
+    ids=["weights", "numbers", "crop"],
+)
+def test_other_weights_or_another_transform_have_features_of_their_own(
+    images: ImageArrays, tmp_path: Path, change: dict[str, int | Input | Crop]
+) -> None:
+    features(images, tmp_path)
+    found = features(images, tmp_path, **change)  # type: ignore[arg-type]
+    np.testing.assert_allclose(found, expected_features(images, **change), atol=1e-6)  # type: ignore[arg-type]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_other_images_have_features_of_their_own(images: ImageArrays, tmp_path: Path) -> None:
+    features(images, tmp_path)
+    other = ImageArrays("few", images.images[::-1].copy(), images.labels, images.class_names)
+    np.testing.assert_allclose(features(other, tmp_path), expected_features(other), atol=1e-6)
+
+
+def test_a_trunk_is_used_as_in_evaluation_and_left_so(images: ImageArrays, tmp_path: Path) -> None:
+    network = trunk()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    trunk_features(network, images, evaluation_transform(INPUT, CROP, 1), tmp_path, CPU)
+    assert not any(module.training for module in network.modules())
+    assert all(value.equal(before[name]) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _content: b"",
+        lambda _content: b"no features",
+        lambda content: content[:-100],
+        lambda content: content[:-100] + bytes([content[-100] ^ 1]) + content[-99:],
+    ],
+)
+def test_a_damaged_file_of_features_is_set_aside(
+    images: ImageArrays, tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    whole = np.array(features(images, tmp_path))
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.warns(UserWarning, match=f"{file.name} is damaged"):
+        np.testing.assert_array_equal(features(images, tmp_path), whole)
+    assert {path.suffix for path in tmp_path.iterdir()} == {".npy", ".damaged_1"}
+
+
+def test_features_that_were_interrupted_leave_nothing(images: ImageArrays, tmp_path: Path) -> None:
+    transform = evaluation_transform(INPUT, CROP, 1)
+    broken = nn.Sequential(trunk(), nn.Linear(3, 3))
+    with pytest.raises(RuntimeError, match="cannot be multiplied"):
+        trunk_features(broken, images, transform, tmp_path, CPU)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_images_have_no_features(images: ImageArrays, tmp_path: Path) -> None:
+    class Nothing:
+        name, labels = "nothing", images.labels[:0]
+
+    transform = evaluation_transform(INPUT, CROP, 1)
+    with pytest.raises(ValueError, match="nothing has no images"):
+        trunk_features(trunk(), Nothing(), transform, tmp_path, CPU)  # type: ignore[arg-type]

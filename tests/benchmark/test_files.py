@@ -1,0 +1,141 @@
+"""Files are whole or not there, whoever writes them, and damage is noticed."""
+
+import json
+import math
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pml_potential.benchmark.files import (
+    DamagedFileError,
+    is_whole,
+    read_json,
+    read_json_or_set_aside,
+    read_state,
+    sealed_file,
+    set_aside,
+    whole_file,
+    write_json,
+    write_state,
+    write_text,
+)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, [1.0, -math.inf], {"a": {"b": math.nan}}])
+def test_json_with_nan_is_refused_and_the_old_file_stays(tmp_path: Path, value: Any) -> None:
+    path = tmp_path / "deep" / "file.json"
+    write_json(path, {"score": 0.5})
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(path, value)
+    assert read_json(path) == {"score": 0.5}
+    assert [each.name for each in path.parent.iterdir()] == ["file.json"]
+
+
+def test_text_is_replaced_whole(tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    for text in ("Ω and Я", "short"):
+        write_text(path, text)
+        assert path.read_text(encoding="utf-8") == text
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_two_writers_of_one_file_never_share_a_temporary_file(tmp_path: Path) -> None:
+    """As two containers do, whose processes may have the same number."""
+    path = tmp_path / "features.npy"
+    both_are_open = threading.Barrier(2)
+
+    def write(content: bytes) -> None:
+        with whole_file(path) as file:
+            both_are_open.wait(60)
+            for _ in range(1000):
+                file.write(content)
+            both_are_open.wait(60)
+
+    writers = [threading.Thread(target=write, args=(content,)) for content in (b"a" * 7, b"b" * 9)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert path.read_bytes() in (b"a" * 7000, b"b" * 9000)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [OSError("the disk is full"), ValueError("no"), KeyboardInterrupt()])
+def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path, error: BaseException) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+
+
+    def write() -> None:
+        with whole_file(path) as file:
+            file.write(b"new")
+            raise error
+
+    with pytest.raises(type(error)):
+        write()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_without_a_file_gets_its_name(tmp_path: Path) -> None:
+    def write() -> None:
+        with whole_file(tmp_path / "file.bin"):
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match=r"No space left.*file\.bin"):
+        write()
+
+
+def test_others_may_read_what_is_written(tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.touch()
+    write_text(tmp_path / "whole", "text")
+    assert (tmp_path / "whole").stat().st_mode == plain.stat().st_mode
+
+
+def test_set_aside_keeps_everything_under_another_name(tmp_path: Path) -> None:
+    folder = tmp_path / "fold_0"
+    set_aside(folder)
+    for number in (1, 2):
+        folder.mkdir()
+        (folder / "file").write_text(str(number))
+        set_aside(folder)
+    kept = {path.parent.name: path.read_text() for path in tmp_path.glob("*/file")}
+    assert kept == {"fold_0.interrupted_1": "1", "fold_0.interrupted_2": "2"}
+
+
+def test_damaged_json_is_set_aside_with_a_warning(tmp_path: Path) -> None:
+    path = tmp_path / "trial.json"
+    assert read_json_or_set_aside(path) is None
+    path.write_text(json.dumps({"score": 1})[:-3])
+    with pytest.warns(UserWarning, match=r"trial\.json is damaged.*set aside as trial\.json\.damaged_1"):
+        assert read_json_or_set_aside(path) is None
+    assert [each.name for each in tmp_path.iterdir()] == ["trial.json.damaged_1"]
+
+
+@pytest.mark.parametrize("place", [0, 40, -40, -1])
+def test_a_state_with_a_flipped_bit_is_damaged(tmp_path: Path, place: int) -> None:
+    path = tmp_path / "state.pt"
+    write_state(path, {"weights": torch.arange(1000.0)})
+    assert read_state(path)["weights"].equal(torch.arange(1000.0))
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DamagedFileError, match=r"state\.pt is damaged"):
+        read_state(path)
+
+
+@pytest.mark.parametrize("length", [0, 3, 1000, 1003])
+def test_a_sealed_file_that_was_cut_is_not_whole(tmp_path: Path, length: int) -> None:
+    path = tmp_path / "pixels"
+    with sealed_file(path) as file:
+        for _ in range(10):
+            file.write(b"0123456789" * 10)
+    assert is_whole(path)
+    content = path.read_bytes()
+    assert len(content) == 1004
+    path.write_bytes(content[:length])
+    assert not is_whole(path)

@@ -1,0 +1,89 @@
+"""A fold goes on from its own checkpoints, and from no others."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pml_potential.benchmark.data.datasets import load_glyphs
+from pml_potential.benchmark.data.labelled_tensors import ArrayTensors
+from pml_potential.benchmark.training.checkpoints import Checkpoints, remove_checkpoints, work_hash
+from tests.benchmark.tiny import tiny_config
+
+GLYPHS = load_glyphs()
+
+
+def images(labels: str = "own", count: int = 64) -> ArrayTensors:
+    """The first images, of classes of 32, with some of their labels changed."""
+    tensors = ArrayTensors(GLYPHS, np.arange(count))
+    if labels == "one other":
+        tensors.labels[5] = 1 - tensors.labels[5]
+    return tensors
+
+
+def hashed(**changes: Any) -> str:
+    given: dict[str, Any] = {
+        "config": tiny_config(),
+        "seed": 3,
+        "train": images(),
+        "validation": images(),
+        "keep_models": True,
+        "queries": None,
+    }
+    return work_hash(*(given | changes).values())
+
+
+def test_the_same_work_has_the_same_hash() -> None:
+    assert hashed() == hashed()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"config": tiny_config("loss.params.alpha=1.5")},
+        {"config": tiny_config("model.embedding_size=32")},
+        {"seed": 4},
+        {"train": images("one other")},
+        {"train": images(count=96)},
+        {"validation": images("one other")},
+        {"keep_models": False},
+        {"queries": 8},
+    ],
+)
+def test_other_work_has_another_hash(changes: dict[str, Any]) -> None:
+    assert hashed(**changes) != hashed()
+
+
+def test_the_latest_two_are_kept_and_the_latest_is_read(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, "work")
+    assert checkpoints.latest() is None
+    for epoch in range(1, 12):
+        checkpoints.write(epoch, {"epoch": epoch})
+    assert {path.name for path in tmp_path.glob("checkpoints/*")} == {"0010.pt", "0011.pt"}
+    assert checkpoints.latest() == {"epoch": 11}
+
+
+def test_a_checkpoint_of_other_work_is_left_alone(tmp_path: Path) -> None:
+    Checkpoints(tmp_path, "work").write(1, {"epoch": 1})
+    with pytest.warns(UserWarning, match="is of another configuration, seed or data set"):
+        assert Checkpoints(tmp_path, "other work").latest() is None
+    assert (tmp_path / "checkpoints" / "0001.pt").is_file()
+
+
+def test_damaged_ones_outlive_the_end_of_a_fold(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, "work")
+    for epoch in (1, 2):
+        checkpoints.write(epoch, {"epoch": epoch})
+    (tmp_path / "checkpoints" / "0002.pt").write_bytes(b"")
+    with pytest.warns(UserWarning, match=r"0002\.pt is damaged.*set aside"):
+        assert checkpoints.latest() == {"epoch": 1}
+    remove_checkpoints(tmp_path)
+    assert [path.name for path in tmp_path.glob("checkpoints/*")] == ["0002.pt.damaged_1"]
+
+
+def test_without_damage_nothing_is_left(tmp_path: Path) -> None:
+    Checkpoints(tmp_path, "work").write(1, {"epoch": 1})
+    remove_checkpoints(tmp_path)
+    remove_checkpoints(tmp_path)
+    assert list(tmp_path.iterdir()) == []

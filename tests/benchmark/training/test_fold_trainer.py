@@ -1,0 +1,125 @@
+"""A trainer's state is all that its next epochs depend on, and each of its options does what it says."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pml_potential.benchmark.config.schema import Config
+from pml_potential.benchmark.config.seeds import seed_everything
+from pml_potential.benchmark.data.datasets import load_glyphs
+from pml_potential.benchmark.data.folds import divide
+from pml_potential.benchmark.data.images import ImageArrays
+from pml_potential.benchmark.evaluation import without_progress_bars
+from pml_potential.benchmark.files import read_state, write_state
+from pml_potential.benchmark.training.fold_models import untrained_models
+from pml_potential.benchmark.training.fold_trainer import FoldTrainer
+from pml_potential.benchmark.training.record_keeper import record_keeper
+from tests.benchmark.tiny import tiny_config
+
+SEED = 3
+EPOCHS = ("protocol.max_epochs=5", "protocol.patience=9", "protocol.iterations_per_epoch=3")
+STARTING_AFTER_2 = "loss.initialize_proxies_after_epoch=2"
+
+CASES: dict[str, tuple[str, ...]] = {
+    "proxies": (),
+    "momentum": ("loss.optimizer={name: SGD, lr: 0.1, momentum: 0.9}",),
+    "Adam, a schedule and a warm-up": (
+        "model.warm_up_epochs=3",
+        "model.trunk_optimizer={name: Adam, lr: 1.0e-3}",
+        "loss.optimizer={name: Adam, lr: 1.0e-2}",
+        "training.schedule={name: StepLR, params: {step_size: 1, gamma: 0.5}}",
+    ),
+    "clipping": ("training.clip_norm=0.01", "training.clip_value=0.001"),
+    # Without the trunk, whose convolutions a processor computes slowly in float16.
+    "float16": ("model.amp=float16", "model.freeze_trunk=true"),
+    "bfloat16": ("model.amp=bfloat16",),
+    "every second epoch": ("protocol.validation_interval=2",),
+    "proxies that start before the first step": ("loss.initialize_proxies_after_epoch=0",),
+    "proxies that start after the stop": (STARTING_AFTER_2,),
+    "proxies that are followed": ("protocol.proxy_alignment=true",),
+    "features of a frozen trunk": ("model.freeze_trunk=true",),
+    "a frozen BatchNorm": ("model.freeze_batchnorm=true",),
+    "wrong labels": ("dataset.label_noise=0.2",),
+}
+LOSSES = ("contrastive", "proxy_anchor", "mean_field_contrastive", "multi_similarity_miner")
+
+
+@pytest.fixture(scope="module")
+def few() -> ImageArrays:
+    glyphs = load_glyphs()
+    chosen = np.flatnonzero((glyphs.labels < 40) & (np.arange(len(glyphs.labels)) % 32 < 4))
+    return ImageArrays("few", glyphs.images[chosen], glyphs.labels[chosen], glyphs.class_names[:40])
+
+
+@contextmanager
+def trainer(
+    config: Config, images: ImageArrays, folder: Path, seed: int = SEED
+) -> Iterator[FoldTrainer]:
+    """A trainer of the first fold, whose models start from a seed; batches have the fold's."""
+    train, validation = divide(config, images, folder / "features").fold(config, 0)
+    models = untrained_models(config, train, seed)
+    with record_keeper(folder) as keeper, without_progress_bars():
+        yield FoldTrainer(config, models, train, validation, SEED, keeper, None)
+
+
+def train(made: FoldTrainer, epochs: int) -> None:
+    for _ in range(epochs):
+        made.train_epoch()
+
+
+def plain(value: Any) -> Any:
+    """A state as numbers that compare by their bits."""
+    if isinstance(value, torch.Tensor):
+        return value.dtype, value.tolist()
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    return [plain(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
+def assert_goes_on_bit_for_bit(config: Config, images: ImageArrays, folder: Path) -> None:
+    with trainer(config, images, folder / "straight") as straight:
+        train(straight, 5)
+        expected = plain(straight.state())
+    with trainer(config, images, folder / "first") as first:
+        train(first, 2)
+        write_state(folder / "state.pt", first.state())
+    seed_everything(99)
+    with trainer(config, images, folder / "second", seed=99) as second:
+        second.load_state(read_state(folder / "state.pt"))
+        train(second, 3)
+        assert plain(second.state()) == expected
+        assert second.is_done
+    assert len(expected["history"]) == 5 // config.protocol.validation_interval
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_takes_over_a_state_goes_on_bit_for_bit(
+    name: str, few: ImageArrays, tmp_path: Path
+) -> None:
+    assert_goes_on_bit_for_bit(tiny_config(*EPOCHS, *CASES[name]), few, tmp_path)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_what_takes_over_the_state_of_another_loss_goes_on_bit_for_bit(
+    loss: str, few: ImageArrays, tmp_path: Path
+) -> None:
+    assert_goes_on_bit_for_bit(tiny_config(*EPOCHS, loss=loss), few, tmp_path)
+
+
+@pytest.mark.parametrize("optimizer", ["{name: Adam, lr: 0.01}", "{name: RMSprop, lr: 0.01}"])
+def test_proxies_that_start_anew_have_no_moments_of_their_past(
+    optimizer: str, few: ImageArrays, tmp_path: Path
+) -> None:
+    config = tiny_config(*EPOCHS, STARTING_AFTER_2, f"loss.optimizer={optimizer}")
+    with trainer(config, few, tmp_path) as made:
+        train(made, 1)
+        moments = made.state()["optimizers"]["metric_loss_optimizer"]["state"]
+        assert moments, "the test needs an optimizer that keeps moments"
+        train(made, 1)
+        assert made.state()["optimizers"]["metric_loss_optimizer"]["state"] == {}
+        assert made.state()["optimizers"]["embedder_optimizer"]["state"] != {}
