@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from pml_potential.benchmark.cli import app
-from pml_potential.benchmark.records import read_json
+from pml_potential.benchmark.commands.app import app
+from pml_potential.benchmark.files import read_json
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PUBLISHED = ROOT / "pml_potential" / "benchmark" / "published"
+PUBLISHED = ROOT / "pml_potential" / "benchmark" / "report" / "published"
 
 
 def rows_of(page: Path) -> list[list[str]]:

@@ -1,4 +1,4 @@
-"""Losses for pytorch-metric-learning, one a file, named as the class."""
+"""Losses for pytorch-metric-learning, one in each file, named after its class."""
 
 from pml_potential.losses.class_wise_multi_similarity_loss import ClassWiseMultiSimilarityLoss
 from pml_potential.losses.cpml_loss import CPMLLoss

@@ -110,10 +110,11 @@ def _dataset(name: str, root: Path | None, file: Path | None, columns: list[str]
     except ValidationError as error:
         problem = error.errors()[0]
         role = problem["loc"][-1]
-        why = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
-            why = "there is no such role; there are path, label and split"
-        raise ConfigError(f"--column {role}: {why}") from error
+            raise ConfigError(
+                f"--column {role}: there is no such role; there are path, label and split"
+            ) from error
+        raise ConfigError(f"--column {role}: {problem['msg'].removeprefix('Value error, ')}") from error
 
 
 def _assignment(text: str) -> tuple[str, str]:

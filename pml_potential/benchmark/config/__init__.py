@@ -1,1 +1,1 @@
-"""What may be asked of the benchmark: keys, presets, names and seeds, and where a run keeps what."""
+"""What may be asked: schema, presets, seeds, and where a run keeps what."""

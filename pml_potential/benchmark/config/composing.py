@@ -62,24 +62,24 @@ def compose(
     for assignment in assignments:
         dotted, separator, text = assignment.partition("=")
         if not separator or not dotted:
-            raise ConfigError(f"{_ASSIGNED}{assignment}: write it as dotted.path=value")
+            raise ConfigError(f"--set {assignment}: write it as dotted.path=value")
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            raise ConfigError(f"{_ASSIGNED}{assignment}: the value is no YAML: {error}") from error
+            raise ConfigError(f"--set {assignment}: the value is no YAML: {error}") from error
         ranges = values.get("search")
         searched = list(ranges) if isinstance(ranges, dict) else []
         keys = _keys_of(dotted, searched)
         if value is None and keys[0] == "search" and len(keys) == 2 and keys[1] not in searched:
             near = did_you_mean(keys[1], searched)
             raise ConfigError(
-                f"{_ASSIGNED}{assignment}: {keys[1]!r} is not searched{near}; searched are: "
+                f"--set {assignment}: {keys[1]!r} is not searched{near}; searched are: "
                 f"{', '.join(searched)}"
             )
         nested: Any = value
         for key in reversed(keys):
             nested = {key: nested}
-        _lay_over(values, nested, origins, f"{_ASSIGNED}{assignment}")
+        _lay_over(values, nested, origins, f"--set {assignment}")
     ranges = values.get("search")
     if isinstance(ranges, dict):
         values["search"] = {path: found for path, found in ranges.items() if found is not None}

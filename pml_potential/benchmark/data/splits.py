@@ -70,16 +70,20 @@ def class_disjoint_splits(
     if division is None:
         classes = np.unique(labels)
         for_training, for_test = np.split(classes, [len(classes) // 2])
+        if len(for_training) < 2 * folds:
+            raise ValueError(
+                f"the data set has {len(classes)} classes; {folds} folds of the first half of them need at "
+                f"least {4 * folds}, two for each block"
+            )
         test, queries = _of_classes(labels, for_test), None
-        few = f"the data set has {len(classes)} classes; {folds} folds of the first half of them need"
-        needed = 4 * folds
     else:
         train, test, queries = _divided(labels, division)
         for_training = np.unique(labels[train])
-        few = f"the data set has {len(for_training)} classes for training; {folds} folds of them need"
-        needed = 2 * folds
-    if len(for_training) < 2 * folds:
-        raise ValueError(f"{few} at least {needed}, two for each block")
+        if len(for_training) < 2 * folds:
+            raise ValueError(
+                f"the data set has {len(for_training)} classes for training; {folds} folds of them need at "
+                f"least {2 * folds}, two for each block"
+            )
     blocks = np.array_split(for_training, folds)
     divided = []
     for fold in range(folds):

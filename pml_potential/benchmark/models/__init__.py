@@ -1,4 +1,4 @@
-"""The networks that are trained, from several libraries, and what is done to their weights."""
+"""Networks by name, from several libraries, with their weights, pooling and device."""
 
 from pml_potential.benchmark.models.building import build_models
 from pml_potential.benchmark.models.trunks import build_trunk, check_image_size, check_trunk_name

@@ -1,4 +1,4 @@
-"""The report of a run, and of a comparison: one HTML file that opens anywhere, offline."""
+"""What came out, for people: results as read, statistics, comparisons, figures and pages."""
 
 from pml_potential.benchmark.report.comparison_report import comparison_in_markdown, write_comparison
 from pml_potential.benchmark.report.formatting import METRIC_NAMES
