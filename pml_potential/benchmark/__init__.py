@@ -1,4 +1,4 @@
-"""The benchmark: "A Metric Learning Reality Check" on Optuna and PML's trainers and testers."""
+"""The benchmark of "A Metric Learning Reality Check", on Optuna and PML's trainers and testers."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -20,7 +20,7 @@ def test_imports_that_follow_from_others_are_not_drawn() -> None:
     assert reduced(HOUSE) == [("roof", "loft"), ("loft", "hall"), ("hall", "cellar")]
 
 
-def test_an_import_that_runs_up_shows_above_the_diagonal() -> None:
+def test_an_import_that_runs_up_shows_below_the_diagonal() -> None:
     rows = import_table([room("roof", "cellar"), room("cellar", "roof")]).splitlines()
     assert rows[2:] == ["| `roof` |  | ● |", "| `cellar` | ● |  |"]
 
