@@ -13,13 +13,13 @@ import pytest
 import typer
 import yaml
 
-from pml_potential.benchmark.training.names import check_names
 from pml_potential.benchmark.commands.app import app
 from pml_potential.benchmark.commands.options import presets_of
 from pml_potential.benchmark.config.composing import compose
 from pml_potential.benchmark.config.schema import Config
 from pml_potential.benchmark.models import build_models
 from pml_potential.benchmark.training.exported_model import export_model
+from pml_potential.benchmark.training.names import check_names
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks import loss_step, proxy_start, proxy_start_pretrained
 from benchmarks.glyphs_study import page as glyphs_study
-from pml_potential.benchmark.comparison import compare_runs
-from pml_potential.benchmark.records import read_json, write_json
+from pml_potential.benchmark.files import read_json, write_json
+from pml_potential.benchmark.report.comparison import compare_runs
 from pml_potential.benchmark.report.markdown import result_table
 
 ROOT = Path(__file__).parents[1]

@@ -22,7 +22,7 @@ def python(code: str, folder: Path | None = None) -> "subprocess.CompletedProces
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", code]
     return subprocess.run(
-        command, capture_output=True, text=True, env=environment, cwd=folder, timeout=120
+        command, capture_output=True, text=True, env=environment, cwd=folder, timeout=600
     )
 
 
@@ -64,7 +64,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     folder = tmp_path_factory.mktemp("wheel")
     options = ["--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--no-cache-dir"]
     command = [sys.executable, "-m", "pip", "wheel", *options, "--wheel-dir", str(folder), str(ROOT)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     (path,) = folder.glob("pml_potential-*.whl")
     with zipfile.ZipFile(path) as archive:

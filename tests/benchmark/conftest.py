@@ -1,14 +1,13 @@
 """The data of the tiny benchmark, and one tiny experiment that has run whole."""
 
 import io
-import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
 from rich.console import Console
 
 from pml_potential.benchmark.config.schema import Config
@@ -35,18 +34,19 @@ def fold_data(tmp_path_factory: pytest.TempPathFactory) -> FoldData:
 
 
 @pytest.fixture(scope="session")
-def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
+def experiment(
+    made_once: Callable[[str, Callable[[Path], None]], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Experiment:
     """Run once for all processes that test; each has a copy of the folder."""
     config = tiny_config(TRIALS, "seed=5")
-    own = tmp_path_factory.getbasetemp()
-    shared = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "experiment"
-    with FileLock(shared.with_suffix(".lock")):
-        said = shared / "output"
-        if not said.exists():
-            output = io.StringIO()
-            run_experiment(config, shared / "run", Console(file=output, width=200))
-            said.write_text(output.getvalue())
-    folder = own / "copied" / "experiment"
-    shutil.copytree(shared / "run", folder)
+
+    def run(folder: Path) -> None:
+        output = io.StringIO()
+        run_experiment(config, folder / "run", Console(file=output, width=200))
+        (folder / "output").write_text(output.getvalue())
+
+    made = made_once("experiment", run)
+    folder = tmp_path_factory.mktemp("copied") / "experiment"
+    shutil.copytree(made / "run", folder)
     results = run_experiment(config, folder, Console(file=io.StringIO()))
-    return Experiment(config, folder, results, said.read_text())
+    return Experiment(config, folder, results, (made / "output").read_text())

@@ -68,7 +68,6 @@ def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path, error: 
     path = tmp_path / "file"
     path.write_text("old")
 
-
     def write() -> None:
         with whole_file(path) as file:
             file.write(b"new")

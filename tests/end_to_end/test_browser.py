@@ -2,19 +2,21 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
-from tests.end_to_end.command import call, reference_run
+from tests.end_to_end.command import PATIENCE, Reference, call
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 LOCAL = ("file:", "data:", "blob:")
+SIZE = ViewportSize(width=1100, height=900)
 
 # Contrast of WCAG 2.1 between the colour of each text and the first opaque background below it.
 CONTRASTS = """
@@ -67,10 +69,10 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def pages(reference: Reference, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Pages of a tiny run and of its comparison with a copy of itself."""
     folder = tmp_path_factory.mktemp("browser")
-    original = reference_run().folder
+    original = reference.folder
     copied = folder / "copy" / "report"
     copied.mkdir(parents=True)
     shutil.copy(original / "report" / "results.json", copied)
@@ -80,9 +82,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {"report": original / "report" / "index.html", "comparison": out / "index.html"}
 
 
-@pytest.fixture(params=["report", "comparison"])
-def opened(request: pytest.FixtureRequest, browser: Browser, pages: dict[str, Path]) -> Iterator[Opened]:
-    context = browser.new_context(viewport={"width": 1100, "height": 900}, accept_downloads=True)
+@contextmanager
+def tab(browser: Browser, path: Path) -> Iterator[Opened]:
+    context = browser.new_context(viewport=SIZE, accept_downloads=True)
+    context.set_default_timeout(PATIENCE * 1000)
     found = Opened(context.new_page())
     found.page.on("request", lambda asked: found.requests.append(asked.url))
     found.page.on(
@@ -90,10 +93,36 @@ def opened(request: pytest.FixtureRequest, browser: Browser, pages: dict[str, Pa
         lambda said: found.complaints.append(said.text) if said.type in {"error", "warning"} else None,
     )
     found.page.on("pageerror", lambda error: found.complaints.append(str(error)))
-    found.page.goto(pages[request.param].as_uri())
+    found.page.goto(path.as_uri())
     found.page.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length > 0")
     yield found
     context.close()
+
+
+@pytest.fixture(scope="module", params=["report", "comparison"])
+def path(request: pytest.FixtureRequest, pages: dict[str, Path]) -> Path:
+    return pages[request.param]
+
+
+@pytest.fixture(scope="module")
+def kept_open(browser: Browser, path: Path) -> Iterator[Opened]:
+    with tab(browser, path) as found:
+        yield found
+
+
+@pytest.fixture
+def opened(kept_open: Opened) -> Opened:
+    """A page for tests that leave it as it is, as it looks on a screen by day."""
+    kept_open.page.emulate_media(color_scheme="light", media="screen")
+    kept_open.page.set_viewport_size(SIZE)
+    return kept_open
+
+
+@pytest.fixture
+def opened_anew(browser: Browser, path: Path) -> Iterator[Opened]:
+    """A page for a test that changes it."""
+    with tab(browser, path) as found:
+        yield found
 
 
 def test_the_page_asks_for_nothing_beyond_itself_and_does_not_complain(opened: Opened) -> None:
@@ -134,8 +163,8 @@ def keys_of(opened: Opened, table: int, column: int) -> list[float]:
     return keys
 
 
-def test_every_column_sorts_both_ways_by_click_and_by_key(opened: Opened) -> None:
-    tables = opened.page.locator("table")
+def test_every_column_sorts_both_ways_by_click_and_by_key(opened_anew: Opened) -> None:
+    tables = opened_anew.page.locator("table")
     assert tables.count() >= 3
     for table in range(tables.count()):
         headers = tables.nth(table).locator("thead th")
@@ -154,25 +183,25 @@ def test_every_column_sorts_both_ways_by_click_and_by_key(opened: Opened) -> Non
             assert tables.nth(table).locator("[aria-sort=descending]").count() == 1
 
 
-def test_numbers_are_sorted_as_numbers(opened: Opened) -> None:
-    first = opened.page.locator("table").first.locator("thead th")
+def test_numbers_are_sorted_as_numbers(opened_anew: Opened) -> None:
+    first = opened_anew.page.locator("table").first.locator("thead th")
     last = first.count() - 1
     for order in (sorted, lambda keys: sorted(keys, reverse=True)):
         first.nth(last).locator("button").click()
-        keys = keys_of(opened, 0, last)
+        keys = keys_of(opened_anew, 0, last)
         assert keys == order(keys)
         assert len(set(keys)) > 1
 
 
-def test_a_number_that_is_missing_stays_at_the_end(opened: Opened) -> None:
-    opened.page.evaluate(
+def test_a_number_that_is_missing_stays_at_the_end(opened_anew: Opened) -> None:
+    opened_anew.page.evaluate(
         """() => { const cells = document.querySelectorAll('table')[0].tBodies[0].rows[0].cells;
           cells[cells.length - 1].dataset.sort = ''; cells[cells.length - 1].textContent = '–'; }"""
     )
-    header = opened.page.locator("table").first.locator("thead th button").last
+    header = opened_anew.page.locator("table").first.locator("thead th button").last
     for _ in range(2):
         header.click()
-        texts = opened.page.locator("table").first.locator("tbody td:last-child").all_inner_texts()
+        texts = opened_anew.page.locator("table").first.locator("tbody td:last-child").all_inner_texts()
         assert texts[-1] == "–"
 
 
@@ -227,16 +256,16 @@ def test_the_page_never_scrolls_sideways(opened: Opened, width: int) -> None:
     assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_printing_fits_the_figures_to_paper_and_unfolds_the_rest(opened: Opened) -> None:
-    opened.page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    widths: list[float] = opened.page.evaluate(
+def test_printing_fits_the_figures_to_paper_and_unfolds_the_rest(opened_anew: Opened) -> None:
+    opened_anew.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    widths: list[float] = opened_anew.page.evaluate(
         "[...document.querySelectorAll('.main-svg')].map((svg) => svg.getBoundingClientRect().width)"
     )
     # 180 mm between the margins of A4.
     assert max(widths) <= 680
-    assert opened.page.locator("details:not([open])").count() == 0
-    opened.page.evaluate("dispatchEvent(new Event('afterprint'))")
-    opened.page.wait_for_function(
+    assert opened_anew.page.locator("details:not([open])").count() == 0
+    opened_anew.page.evaluate("dispatchEvent(new Event('afterprint'))")
+    opened_anew.page.wait_for_function(
         "Math.max(...[...document.querySelectorAll('.main-svg')]"
         ".map((svg) => svg.getBoundingClientRect().width)) > 800"
     )

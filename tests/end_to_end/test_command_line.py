@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from pml_potential import __version__
 from pml_potential.benchmark.commands.app import app
 from pml_potential.benchmark.report.formatting import METRIC_NAMES, interval
-from tests.end_to_end.command import call, reference_run
+from tests.end_to_end.command import Reference, call, call_from_a_shell
 
 
 def test_help_names_the_commands() -> None:
@@ -33,7 +33,8 @@ def test_help_of_run_names_every_option() -> None:
 
 
 def test_an_error_is_one_line_on_stderr_without_traceback(tmp_path: Path) -> None:
-    ended = call("run", "quick", "--folder", str(tmp_path / "run"), "--set", "protocol.flods=3")
+    arguments = ["run", "quick", "--folder", str(tmp_path / "run"), "--set", "protocol.flods=3"]
+    ended = call_from_a_shell(*arguments)
     assert ended.code == 2
     assert ended.output == ""
     assert re.fullmatch(r"error: --set protocol\.flods=3: .*did you mean 'folds'\?.*\n", ended.errors)
@@ -73,8 +74,8 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_output_that_is_no_terminal_is_plain_lines() -> None:
-    ended = reference_run().ended
+def test_output_that_is_no_terminal_is_plain_lines(reference: Reference) -> None:
+    ended = reference.ended
     assert ended.code == 0, ended.errors
     assert "\x1b" not in ended.output + ended.errors
     assert "\r" not in ended.output
@@ -82,21 +83,19 @@ def test_output_that_is_no_terminal_is_plain_lines() -> None:
     assert folds == [("1", "1"), ("1", "2"), ("2", "1"), ("2", "2")] * 2
 
 
-def test_nothing_but_the_command_speaks() -> None:
-    assert reference_run().ended.errors == ""
-    assert "%|" not in reference_run().ended.output
+def test_nothing_but_the_command_speaks(reference: Reference) -> None:
+    assert reference.ended.errors == ""
+    assert "%|" not in reference.ended.output
 
 
-def test_the_table_at_the_end_has_every_number() -> None:
-    reference = reference_run()
+def test_the_table_at_the_end_has_every_number(reference: Reference) -> None:
     for kinds in reference.results["test"].values():
         for metrics in kinds.values():
             assert all(interval(metrics[metric]) in reference.ended.output for metric in METRIC_NAMES)
     assert f"Report: {reference.folder / 'report' / 'index.html'}" in reference.ended.output
 
 
-def test_report_writes_the_page_again(tmp_path: Path) -> None:
-    reference = reference_run()
+def test_report_writes_the_page_again(reference: Reference, tmp_path: Path) -> None:
     (tmp_path / "report").mkdir()
     shutil.copy(reference.folder / "report" / "results.json", tmp_path / "report")
     ended = call("report", str(tmp_path))

@@ -13,30 +13,30 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.end_to_end.command import reference_run
+from tests.end_to_end.command import PATIENCE, Reference
 
 COMMAND = str(Path(sys.executable).with_name("optuna-dashboard"))
 
 
 def answer(url: str) -> Any:
-    with urlopen(url, timeout=10) as response:
+    with urlopen(url, timeout=PATIENCE) as response:
         return json.load(response)
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
+def address(reference: Reference) -> Iterator[str]:
     """Address of a dashboard that shows a tiny run."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    storage = f"sqlite:///{reference_run().folder / 'study.db'}"
+    storage = f"sqlite:///{reference.folder / 'study.db'}"
     process = subprocess.Popen(
         [COMMAND, storage, "--host", "127.0.0.1", "--port", str(port)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     url = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     try:
         while True:
             assert process.poll() is None, "the dashboard ended"
@@ -49,16 +49,16 @@ def address() -> Iterator[str]:
         yield url
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(PATIENCE)
 
 
-def test_the_dashboard_finds_the_study_with_its_trials(address: str) -> None:
+def test_the_dashboard_finds_the_study_with_its_trials(address: str, reference: Reference) -> None:
     listed = {each["study_name"]: each for each in answer(f"{address}/api/studies")["study_summaries"]}
     assert listed.keys() == {"search", "reproductions"}
     study = listed["search"]
     assert study["directions"] == ["maximize"]
     found = answer(f"{address}/api/studies/{study['study_id']}")
-    expected = reference_run().results["trials"]
+    expected = reference.results["trials"]
     assert [trial["values"] for trial in found["trials"]] == [
         [trial["validation_map_at_r"]] for trial in expected
     ]

@@ -1,7 +1,6 @@
 """A run that was stopped, and then killed, ends as one that was left alone."""
 
 import signal
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import pytest
 
 from pml_potential.benchmark.files import read_json
-from tests.end_to_end.command import Ended, reference_run, run_tiny, start_tiny
+from tests.end_to_end.command import Ended, Reference, run_tiny, start_tiny
 from tests.end_to_end.watch import Watch
 
 
@@ -34,17 +33,11 @@ def fold_results(folder: Path) -> dict[str, int]:
     return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in paths}
 
 
-def signal_after(folder: Path, finished_fold: str, number: signal.Signals, *arguments: str) -> Ended:
+def signal_after(folder: Path, finished_fold: str, number: signal.Signals) -> Ended:
     """Start the run, and send a signal as soon as a fold is finished."""
-    with start_tiny(folder, *arguments) as process:
-        deadline = time.monotonic() + 120
-        while not (folder / finished_fold / "result.json").is_file():
-            assert process.poll() is None, "the run ended too early"
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        process.send_signal(number)
-        output, errors = process.communicate(timeout=60)
-    return Ended(process.returncode, output, errors)
+    started = start_tiny(folder)
+    started.wait_until((folder / finished_fold / "result.json").is_file)
+    return started.send(number)
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +63,8 @@ def test_the_interrupted_run_ends_well(interrupted: Interrupted) -> None:
     assert (interrupted.folder / "report" / "index.html").is_file()
 
 
-def test_interruptions_do_not_change_the_search(interrupted: Interrupted) -> None:
-    expected = reference_run().results
+def test_interruptions_do_not_change_the_search(interrupted: Interrupted, reference: Reference) -> None:
+    expected = reference.results
     for key in ("number", "params", "validation_map_at_r", "failure"):
         assert [trial[key] for trial in interrupted.results["trials"]] == [
             trial[key] for trial in expected["trials"]
@@ -79,16 +72,18 @@ def test_interruptions_do_not_change_the_search(interrupted: Interrupted) -> Non
     assert interrupted.results["best"] == expected["best"]
 
 
-def test_interruptions_do_not_change_the_test_scores(interrupted: Interrupted) -> None:
-    assert interrupted.results["test"] == reference_run().results["test"]
+def test_interruptions_do_not_change_the_test_scores(
+    interrupted: Interrupted, reference: Reference
+) -> None:
+    assert interrupted.results["test"] == reference.results["test"]
 
 
-def test_interruptions_do_not_change_any_fold(interrupted: Interrupted) -> None:
+def test_interruptions_do_not_change_any_fold(interrupted: Interrupted, reference: Reference) -> None:
     def histories(results: Any) -> list[Any]:
         pieces = [*results["trials"], *results["reproductions"]]
         return [fold["history"] for piece in pieces for fold in piece["folds"]]
 
-    assert histories(interrupted.results) == histories(reference_run().results)
+    assert histories(interrupted.results) == histories(reference.results)
     assert len(histories(interrupted.results)) == 8
 
 
@@ -120,15 +115,16 @@ def test_the_resumed_command_tells_only_of_new_folds_or_says_that_they_are_old(
     assert len(trained) == 8 - len(interrupted.finished_before)
 
 
-def test_another_seed_gives_other_numbers(tmp_path: Path) -> None:
-    first_fold = "trials/0000/fold_0"
-    signal_after(tmp_path, first_fold, signal.SIGKILL, "--set", "seed=1")
-    found = read_json(tmp_path / first_fold / "result.json")
-    assert found["history"] != reference_run().results["trials"][0]["folds"][0]["history"]
+def test_another_seed_gives_other_numbers(reference: Reference, tmp_path: Path) -> None:
+    one_trial = "protocol.study={trials: 1, startup_trials: 1}"
+    ended = run_tiny(tmp_path / "run", "--set", "seed=1", "--set", one_trial)
+    assert ended.code == 0, ended.errors
+    found = read_json(tmp_path / "run" / "trials" / "0000" / "fold_0" / "result.json")
+    assert found["history"] != reference.results["trials"][0]["folds"][0]["history"]
 
 
-def test_a_run_of_another_seed_in_the_same_folder_is_refused() -> None:
-    folder = reference_run().folder
+def test_a_run_of_another_seed_in_the_same_folder_is_refused(reference: Reference) -> None:
+    folder = reference.folder
     before = fold_results(folder)
     ended = run_tiny(folder, "--set", "seed=1")
     assert ended.code == 2
@@ -141,13 +137,13 @@ def test_a_run_of_another_seed_in_the_same_folder_is_refused() -> None:
 def test_two_runs_started_at_once_on_one_folder_share_the_work(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     watch = Watch(folder)
-    with start_tiny(folder) as first, start_tiny(folder) as second:
-        ended = [process.communicate(timeout=200) for process in (first, second)]
+    started = [start_tiny(folder) for _ in range(2)]
+    ended = [each.end() for each in started]
     watch.end()
-    assert [first.returncode, second.returncode] == [0, 0], ended
+    assert [each.code for each in ended] == [0, 0], ended
     results = read_json(folder / "report" / "results.json")
     assert [trial["number"] for trial in results["trials"]] == [0, 1]
     assert len(watch.written) == 8
     assert watch.written_again == []
-    trained = [line for output, _ in ended for line in output.splitlines() if " s); " in line]
+    trained = [line for each in ended for line in each.output.splitlines() if " s); " in line]
     assert len(trained) == 8

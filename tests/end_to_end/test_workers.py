@@ -2,7 +2,6 @@
 
 import re
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import psycopg
 import pytest
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from pml_potential.benchmark.files import read_json
-from tests.end_to_end.command import COMMAND, ENVIRONMENT, Ended, call
+from tests.end_to_end.command import TINY, Ended, Started, call
 from tests.end_to_end.postgres import postgres
 from tests.end_to_end.watch import Watch
 
@@ -34,34 +34,19 @@ SETTINGS = [
 ]
 
 
-def start(*arguments: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [*COMMAND, *arguments, "--heartbeat", "2"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=ENVIRONMENT,
-    )
+def trains(pid: int, storage: RDBStorage) -> bool:
+    for name in optuna.get_all_study_names(storage):
+        study = optuna.load_study(study_name=name, storage=storage)
+        running = study.get_trials(states=(TrialState.RUNNING,))
+        if any(trial.user_attrs.get("worker", "").endswith(f":{pid}") for trial in running):
+            return True
+    return False
 
 
-def wait_until_it_trains(pid: int, storage: RDBStorage) -> None:
-    deadline = time.monotonic() + 120
-    while True:
-        for name in optuna.get_all_study_names(storage):
-            study = optuna.load_study(study_name=name, storage=storage)
-            running = study.get_trials(states=(TrialState.RUNNING,))
-            if any(trial.user_attrs.get("worker", "").endswith(f":{pid}") for trial in running):
-                return
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def kill_in_a_trial(victim: "subprocess.Popen[str]", storage: RDBStorage) -> int:
-    wait_until_it_trains(victim.pid, storage)
+def kill_in_a_trial(victim: Started, storage: RDBStorage) -> int:
+    victim.wait_until(lambda: trains(victim.pid, storage))
     time.sleep(0.3)
-    victim.send_signal(signal.SIGKILL)
-    victim.communicate()
-    return victim.returncode
+    return victim.send(signal.SIGKILL).code
 
 
 @dataclass(frozen=True)
@@ -80,36 +65,37 @@ class Shared:
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
-    folder = tmp_path_factory.mktemp("shared") / "run"
+def database() -> Iterator[str]:
+    """Address of a database on a server of one's own."""
     with postgres() as address:
-        watch = Watch(folder)
-        first = start("run", "quick", *SETTINGS, "--folder", str(folder), "--storage", address)
-        deadline = time.monotonic() + 100
-        while not (folder / "storage.json").is_file():
-            assert first.poll() is None, first.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        workers = [first, *(start("worker", str(folder)) for _ in range(3))]
-        # One storage for all looks: each keeps connections open, and the server has a hundred.
-        storage = RDBStorage(address)
-        killed = [kill_in_a_trial(first, storage)]
-        # While the others still begin: after the second kill there may be nothing left to do.
-        fifth = start("worker", str(folder))
-        killed.append(kill_in_a_trial(workers[2], storage))
-        workers = [workers[1], workers[3], fifth]
-        ended = []
-        for worker in workers:
-            output, errors = worker.communicate(timeout=300)
-            ended.append(Ended(worker.returncode, output, errors))
-        watch.end()
-        trials = {
-            optuna_study.split("/")[1]: optuna.load_study(
-                study_name=optuna_study, storage=storage
-            ).trials
-            for optuna_study in optuna.get_all_study_names(storage)
-        }
-        yield Shared(folder, watch, trials, killed, ended)
+        yield address
+
+
+@pytest.fixture(scope="module")
+def shared(database: str, tmp_path_factory: pytest.TempPathFactory) -> Shared:
+    folder = tmp_path_factory.mktemp("shared") / "run"
+
+    def start(*arguments: str) -> Started:
+        # A worker whose signs of life are three late counts as dead; a loaded machine may delay two.
+        return Started(folder.parent / "said", *arguments, "--heartbeat", "4")
+
+    watch = Watch(folder)
+    first = start("run", "quick", *SETTINGS, "--folder", str(folder), "--storage", database)
+    first.wait_until((folder / "storage.json").is_file)
+    workers = [start("worker", str(folder)) for _ in range(3)]
+    # One storage for all looks: each keeps connections open, and the server has a hundred.
+    storage = RDBStorage(database)
+    killed = [kill_in_a_trial(first, storage)]
+    # While the others still begin: after the second kill there may be nothing left to do.
+    workers.append(start("worker", str(folder)))
+    killed.append(kill_in_a_trial(workers.pop(1), storage))
+    ended = [worker.end() for worker in workers]
+    watch.end()
+    trials = {
+        name.split("/")[1]: optuna.load_study(study_name=name, storage=storage).trials
+        for name in optuna.get_all_study_names(storage)
+    }
+    return Shared(folder, watch, trials, killed, ended)
 
 
 def test_the_workers_that_were_left_alone_end_well(shared: Shared) -> None:
@@ -162,22 +148,20 @@ def test_all_workers_see_the_same_result(shared: Shared) -> None:
     assert len({re.sub(r"\d+ min \d+ s", "", table) for table in tables}) == 1
 
 
-def test_no_password_is_written_down(tmp_path: Path) -> None:
-    with postgres() as address:
-        secret = address.replace("tester@", "tester:hush@")
-        arguments = ["run", "quick", *SETTINGS, "--folder", str(tmp_path / "run")]
-        ended = call(
-            *arguments,
-            "--storage",
-            secret,
-            "--set",
-            "protocol.study={trials: 1, startup_trials: 1}",
-            "--set",
-            "protocol.iterations_per_epoch=1",
-            "--set",
-            "protocol.max_epochs=1",
-        )
-        assert ended.code == 0, ended.errors
+def test_no_password_is_written_down(database: str, tmp_path: Path) -> None:
+    with psycopg.connect(database.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE of_one_run")
+    address = database.replace("/postgres", "/of_one_run")
+    secret = address.replace("tester@", "tester:hush@")
+    smaller = [
+        "--set",
+        "protocol.study={trials: 1, startup_trials: 1}",
+        "--set",
+        "protocol.max_epochs=1",
+    ]
+    folder = ["--folder", str(tmp_path / "run")]
+    ended = call("run", "quick", *TINY, *smaller, *folder, "--storage", secret)
+    assert ended.code == 0, ended.errors
     assert read_json(tmp_path / "run" / "storage.json")["address"] == address
     for path in (tmp_path / "run").rglob("*"):
         assert path.is_dir() or b"hush" not in path.read_bytes(), path

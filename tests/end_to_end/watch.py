@@ -1,6 +1,7 @@
 """Seeing every fold of a run end, from outside."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -12,7 +13,7 @@ class Watch:
         self.written_again: list[str] = []
         self._folder = folder
         self._ends = threading.Event()
-        self._thread = threading.Thread(target=self._look)
+        self._thread = threading.Thread(target=self._look, daemon=True)
         self._thread.start()
 
     def _look(self) -> None:
@@ -21,6 +22,10 @@ class Watch:
                 name, when = str(path.relative_to(self._folder)), path.stat().st_mtime_ns
                 if self.written.setdefault(name, when) != when:
                     self.written_again.append(name)
+
+    def has_seen(self, number: int) -> Callable[[], bool]:
+        """A function that tells whether so many folds have ended."""
+        return lambda: len(self.written) >= number
 
     def end(self) -> None:
         self._ends.set()

@@ -1,8 +1,6 @@
-"""The site, built once for all tests of a process, and what its pages consist of."""
+"""The site, and what its pages consist of."""
 
-import functools
 import logging
-import tempfile
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
@@ -23,24 +21,28 @@ class Parsed:
     images_without_text: list[str] = field(default_factory=list)
 
 
-@functools.cache
-def site() -> "tempfile.TemporaryDirectory[str]":
-    """Build the site strictly, as CI does; the folder lasts as long as the process."""
-    folder = tempfile.TemporaryDirectory()
+@dataclass(frozen=True)
+class Site:
+    """The built site: its folder, and every page in it, parsed."""
+
+    folder: Path
+    pages: dict[Path, Parsed]
+
+    @property
+    def names(self) -> list[str]:
+        """Addresses of the pages within the site."""
+        return [page.relative_to(self.folder).as_posix() for page in self.pages]
+
+
+def build_site(folder: Path) -> None:
+    """Build the site strictly, as CI does."""
     logging.getLogger("mkdocs").setLevel(logging.WARNING)
-    build(load_config(str(ROOT / "mkdocs.yml"), site_dir=folder.name, strict=True))
-    return folder
+    build(load_config(str(ROOT / "mkdocs.yml"), site_dir=str(folder), strict=True))
 
 
-def site_folder() -> Path:
-    """Folder of the built site."""
-    return Path(site().name)
-
-
-@functools.cache
-def pages() -> dict[Path, Parsed]:
-    """Every page of the site, parsed."""
-    return {path: parse(path.read_text()) for path in sorted(site_folder().rglob("*.html"))}
+def read_site(folder: Path) -> Site:
+    """Parse the pages of a site."""
+    return Site(folder, {path: parse(path.read_text()) for path in sorted(folder.rglob("*.html"))})
 
 
 def parse(html: str) -> Parsed:

@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from tests.site.built_site import ROOT, Parsed, pages, parse, site_folder
+from tests.site.built_site import ROOT, Parsed, Site, parse
 
 ELSEWHERE = {"http", "https", "mailto", "data"}
 SOURCE_FOLDERS = "pml_potential|benchmarks|benchmarker_configs|documentation|docs|examples|tests"
@@ -33,20 +33,20 @@ def broken(folder: Path, found: dict[Path, Parsed]) -> Iterator[str]:
                 yield f"{page.name}: {link}: no such place"
 
 
-def test_links_within_the_site_lead_somewhere() -> None:
-    assert sum(len(parsed.links) for parsed in pages().values()) > 1000
-    assert list(broken(site_folder(), pages())) == []
+def test_links_within_the_site_lead_somewhere(site: Site) -> None:
+    assert sum(len(parsed.links) for parsed in site.pages.values()) > 1000
+    assert list(broken(site.folder, site.pages)) == []
 
 
-def test_pages_load_nothing_from_elsewhere() -> None:
-    asked = [(page.name, file) for page, parsed in pages().items() for file in parsed.loaded]
+def test_pages_load_nothing_from_elsewhere(site: Site) -> None:
+    asked = [(page.name, file) for page, parsed in site.pages.items() for file in parsed.loaded]
     assert len(asked) > 100
     assert [each for each in asked if urlsplit(each[1]).scheme not in {"", "data"}] == []
 
 
-def test_style_sheets_load_files_that_are_there() -> None:
-    sheets = list((site_folder() / "javascripts").rglob("*.css")) + list(
-        (site_folder() / "stylesheets").glob("*.css")
+def test_style_sheets_load_files_that_are_there(site: Site) -> None:
+    sheets = list((site.folder / "javascripts").rglob("*.css")) + list(
+        (site.folder / "stylesheets").glob("*.css")
     )
     files = [
         (sheet, file) for sheet in sheets for file in re.findall(r"url\((.+?)\)", sheet.read_text())
@@ -55,16 +55,16 @@ def test_style_sheets_load_files_that_are_there() -> None:
     assert [file for sheet, file in files if not (sheet.parent / file).is_file()] == []
 
 
-def test_images_have_alternative_text() -> None:
-    assert {page.name: parsed.images_without_text for page, parsed in pages().items()} == {
-        page.name: [] for page in pages()
+def test_images_have_alternative_text(site: Site) -> None:
+    assert {page.name: parsed.images_without_text for page, parsed in site.pages.items()} == {
+        page.name: [] for page in site.pages
     }
 
 
-def test_every_page_is_in_the_navigation() -> None:
-    listed = set(parse((site_folder() / "index.html").read_text()).links)
+def test_every_page_is_in_the_navigation(site: Site) -> None:
+    listed = set(parse((site.folder / "index.html").read_text()).links)
     missing = {
-        page.relative_to(site_folder()).as_posix() for page in pages() if page.name != "404.html"
+        page.relative_to(site.folder).as_posix() for page in site.pages if page.name != "404.html"
     } - {unquote(urlsplit(link).path) for link in listed}
     assert missing == set()
 

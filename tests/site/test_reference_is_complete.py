@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.site.built_site import pages
+from tests.site.built_site import Site
 
 PACKAGES = [
     "pml_potential",
@@ -28,8 +28,8 @@ PUBLIC = {
 CLASSES = [path for path, public in PUBLIC.items() if inspect.isclass(public)]
 
 
-def is_in_the_reference(places: set[str]) -> bool:
-    return any(places & parsed.anchors for parsed in pages().values())
+def is_in_the_reference(places: set[str], site: Site) -> bool:
+    return any(places & parsed.anchors for parsed in site.pages.values())
 
 
 def places_of(public: Any) -> set[str]:
@@ -52,14 +52,14 @@ def methods_of(public: type) -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("path", PUBLIC)
-def test_a_public_name_has_a_place(path: str) -> None:
-    assert is_in_the_reference(places_of(PUBLIC[path]))
+def test_a_public_name_has_a_place(path: str, site: Site) -> None:
+    assert is_in_the_reference(places_of(PUBLIC[path]), site)
 
 
 @pytest.mark.parametrize("path", CLASSES)
-def test_methods_of_a_public_class_have_places(path: str) -> None:
+def test_methods_of_a_public_class_have_places(path: str, site: Site) -> None:
     methods = methods_of(PUBLIC[path])
-    assert [name for name, places in methods.items() if not is_in_the_reference(places)] == []
+    assert [name for name, places in methods.items() if not is_in_the_reference(places, site)] == []
 
 
 def test_methods_are_found_along_the_bases() -> None:
@@ -68,5 +68,5 @@ def test_methods_are_found_along_the_bases() -> None:
     assert "forward" not in methods
 
 
-def test_what_is_not_public_has_no_place() -> None:
-    assert not is_in_the_reference({"pml_potential.losses.PotentialFieldLoss.absent"})
+def test_what_is_not_public_has_no_place(site: Site) -> None:
+    assert not is_in_the_reference({"pml_potential.losses.PotentialFieldLoss.absent"}, site)

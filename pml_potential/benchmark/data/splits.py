@@ -72,8 +72,8 @@ def class_disjoint_splits(
         for_training, for_test = np.split(classes, [len(classes) // 2])
         if len(for_training) < 2 * folds:
             raise ValueError(
-                f"the data set has {len(classes)} classes; {folds} folds of the first half of them need at "
-                f"least {4 * folds}, two for each block"
+                f"the data set has {len(classes)} classes; {folds} folds of the first half of them "
+                f"need at least {4 * folds}, two for each block"
             )
         test, queries = _of_classes(labels, for_test), None
     else:
@@ -81,8 +81,8 @@ def class_disjoint_splits(
         for_training = np.unique(labels[train])
         if len(for_training) < 2 * folds:
             raise ValueError(
-                f"the data set has {len(for_training)} classes for training; {folds} folds of them need at "
-                f"least {2 * folds}, two for each block"
+                f"the data set has {len(for_training)} classes for training; {folds} folds of them "
+                f"need at least {2 * folds}, two for each block"
             )
     blocks = np.array_split(for_training, folds)
     divided = []

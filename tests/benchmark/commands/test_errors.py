@@ -85,9 +85,13 @@ def test_work_that_can_be_stopped_says_errors_and_warnings_too(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     output = io.StringIO()
-    with pytest.raises(typer.Exit) as ended, stoppable(Console(file=output), Path("mine")):
+
+    def work() -> None:
         warnings.warn("careful", stacklevel=1)
         raise ConfigError("no such preset")
+
+    with pytest.raises(typer.Exit) as ended, stoppable(Console(file=output), Path("mine")):
+        work()
     assert ended.value.exit_code == 2
     assert output.getvalue() == "note: careful\n"
     assert capsys.readouterr().err == "error: no such preset\n"

@@ -51,5 +51,5 @@ def test_values_that_were_set_lie_over_the_presets() -> None:
 
 
 def test_every_name_is_looked_up() -> None:
-    with pytest.raises(ConfigError, match="has no argument 'alhpa'|unknown|alhpa"):
+    with pytest.raises(ConfigError, match=r"unknown key 'loss\.params\.alhpa'"):
         composed(QUICK, ["loss.params.alhpa=1.0"])

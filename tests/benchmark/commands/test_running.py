@@ -51,7 +51,7 @@ def test_run_searches_reproduces_and_reports(first: Result, folder: Path) -> Non
 @pytest.mark.parametrize("name", ["run", "worker"])
 @pytest.mark.usefixtures("first")
 def test_a_run_that_has_ended_is_not_trained_again(name: str, folder: Path) -> None:
-    files = sorted(folder.rglob("result.json"))
+    files = sorted(folder.rglob("fold_*/result.json"))
     before = [path.stat().st_mtime_ns for path in files]
     words = ["quick", *SETTINGS, *ONE_TRIAL, "--folder"] if name == "run" else []
     result = command(name, *words, folder)

@@ -9,7 +9,7 @@ from pml_potential.benchmark.commands.app import app
 from pml_potential.benchmark.experiments.studies.ablation import GRIDS
 from pml_potential.benchmark.experiments.studies.study import JUDGED_ON
 from pml_potential.benchmark.files import read_json
-from tests.benchmark.commands.run_settings import ONE_TRIAL, SETTINGS
+from tests.benchmark.commands.run_settings import ONE_FOLD, ONE_TRIAL, SETTINGS
 
 
 def study(*words: str | Path) -> Result:
@@ -32,7 +32,8 @@ def test_an_ablation_varies_one_value_in_a_folder_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    result = study("ablation", "sampler.m", "--values", "2, 4", *SETTINGS, "--loss", "contrastive")
+    words = [*SETTINGS, *ONE_FOLD, "--loss", "contrastive"]
+    result = study("ablation", "sampler.m", "--values", "2, 4", *words)
     folder = Path("runs") / "ablation-sampler.m-quick-glyphs-small_cnn-contrastive"
     assert_shows_the_study(result, folder, [2, 4])
 
@@ -40,8 +41,8 @@ def test_an_ablation_varies_one_value_in_a_folder_of_its_own(
 def test_noise_has_a_line_for_each_loss(tmp_path: Path) -> None:
     losses = ["--loss", "contrastive", "--loss", "cpml"]
     folder = tmp_path / "noise"
-    result = study("noise", *losses, "--levels", "0.5", "--folder", folder, *SETTINGS, *ONE_TRIAL)
-    assert_shows_the_study(result, folder, [0.5])
+    result = study("noise", *losses, "--levels", "0", "--folder", folder, *SETTINGS, *ONE_TRIAL)
+    assert_shows_the_study(result, folder, [0])
     assert read_json(folder / "study.json")["series"].keys() == {"contrastive", "cpml"}
 
 

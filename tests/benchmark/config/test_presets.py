@@ -77,7 +77,7 @@ def test_a_loss_can_be_run_and_trains_a_step(name: str, tmp_path: Path) -> None:
     assert_saved_as_it_was(config, tmp_path)
     images = few_glyphs(44)
     train, validation = (np.flatnonzero(images.labels < 36), np.flatnonzero(images.labels >= 36))
-    parts = (ArrayTensors(images, part) for part in (train, validation))
+    parts = ArrayTensors(images, train), ArrayTensors(images, validation)
     result = train_fold(config, *parts, tmp_path / "fold", 0, lambda *_: None)
     assert 0 < result.score <= 1
 

@@ -23,8 +23,8 @@ def test_a_seed_is_the_same_on_every_machine(
 
 
 def test_no_two_pieces_of_a_run_share_a_seed() -> None:
-    pieces = [(number,) for number in range(200)]
-    folds = [(number, fold) for number in range(60) for fold in range(10)]
+    pieces: list[tuple[int, ...]] = [(number,) for number in range(200)]
+    folds: list[tuple[int, ...]] = [(number, fold) for number in range(60) for fold in range(10)]
     places: dict[Stage, list[tuple[int, ...]]] = {
         "search": folds,
         "reproduction": folds,

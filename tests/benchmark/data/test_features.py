@@ -60,7 +60,8 @@ def test_features_are_the_output_of_the_trunk_for_every_image(
     images: ImageArrays, tmp_path: Path
 ) -> None:
     found = features(images, tmp_path)
-    assert (found.shape, found.dtype) == ((100, 16), np.float32)
+    assert found.shape == (100, 16)
+    assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected_features(images), atol=1e-6)
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from pml_potential.benchmark.config.composing import compose
+from pml_potential.benchmark.config.composing import compose, with_values
 from pml_potential.benchmark.config.presets import preset_names
 from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.data.datasets import load_glyphs
@@ -146,3 +146,24 @@ def test_without_augmentation_training_reads_what_evaluation_reads(tmp_path: Pat
 def test_too_few_classes_for_the_folds_are_told(few: ImageArrays, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"protocol\.folds: .*40 classes.*at least 80"):
         divide(tiny_config("protocol.folds=20"), few, tmp_path)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_images_are_read_as_the_configuration_of_the_trial_says(
+    few: ImageArrays, tmp_path: Path, frozen: bool
+) -> None:
+    """Also where a search chooses how: training, test and export have one white."""
+    still = "protocol.crop={resize: 16, size: 16, augment: false}"
+    settings = (PICTURES, still, *([FROZEN] if frozen else []))
+    config = tiny_config(*settings, "search.model.input.white={low: 0.5, high: 2.0}")
+    divided = divide(config, few, tmp_path / "features")
+    for white in (0.5, 2.0):
+        trial = with_values(config, {"model.input.white": white})
+        alone = divide(trial, few, tmp_path / "features")
+        for found, expected in (
+            (divided.test(trial), alone.test(trial)),
+            (divided.fold(trial, 0)[0], alone.fold(trial, 0)[0]),
+        ):
+            assert found[3][0].equal(expected[3][0])
+    different = [divided.test(with_values(config, {"model.input.white": white})) for white in (0.5, 2.0)]
+    assert not different[0][3][0].equal(different[1][3][0])

@@ -14,7 +14,7 @@ from pml_potential.benchmark.data.labelling import check_labelling, number_class
         (["0", "-1", "-10"], ("-10", "-1", "0")),
         # One name that is no plain integer, and all are text.
         (["10", "9", "x"], ("10", "9", "x")),
-        (["10", "09"], ("09", "10")),
+        (["9", "010"], ("010", "9")),
         (["0", "-0"], ("-0", "0")),
         (["10", "+9"], ("+9", "10")),
         (["10", "9 "], ("10", "9 ")),

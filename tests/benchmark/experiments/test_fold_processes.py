@@ -118,10 +118,20 @@ def test_the_processes_of_a_killed_worker_end_with_it(tmp_path: Path) -> None:
     wait_for(lambda: not any(Path(f"/proc/{pid}").is_dir() for pid in own), "a process is left")
 
 
+def devices_of_both(folder: Path) -> list[str]:
+    """In a process: the GPU that it sees, and that of the other one, as soon as that is there."""
+    (folder / os.environ["CUDA_VISIBLE_DEVICES"]).touch()
+    wait_for(lambda: len(list(folder.iterdir())) == 2, "one process did both")
+    return sorted(path.name for path in folder.iterdir())
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="looks at Linux's /proc")
 def test_a_trial_that_is_given_up_or_whose_process_is_killed_does_not_stop_the_next(
-    fold_data: FoldData, tmp_path: Path
+    fold_data: FoldData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """And those that are started anew get the GPUs of their parent in turn, as the first did."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     config = tiny_config(*LONG)
     with (
         RunProgress(console(), 2) as progress,
@@ -150,6 +160,10 @@ def test_a_trial_that_is_given_up_or_whose_process_is_killed_does_not_stop_the_n
             first.get(120)
         short = tiny_config()
         again = list(runner.train(short, "trial 3/3", tmp_path / "trials" / "0001", [1, 2]))
+        assert runner._pool is not None
+        (tmp_path / "devices").mkdir()
+        told = [runner._pool.submit(devices_of_both, tmp_path / "devices") for _ in range(2)]
+        assert [future.result(120) for future in told] == [["2", "3"]] * 2
     assert [result.history[-1]["epoch"] for result in again] == [1, 1]
     assert finished_fold(tmp_path / "trials" / "0000" / "fold_0") is None
 
@@ -180,20 +194,3 @@ def test_a_run_with_folds_side_by_side_gives_the_same_numbers_and_folders(tmp_pa
     assert pruned
     assert {(trial["failure"], len(trial["folds"])) for trial in pruned} == {("fold 1: pruned", 1)}
     assert f"trials/{pruned[0]['number']:04d}/fold_1" not in folds[0]
-
-
-def visible_device() -> str | None:
-    time.sleep(1)
-    return os.environ.get("CUDA_VISIBLE_DEVICES")
-
-
-def test_fold_processes_get_the_gpus_of_their_parent_in_turn(
-    fold_data: FoldData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    with RunProgress(console(), 2) as progress, FoldRunner(fold_data, tmp_path, progress, 2) as runner:
-        pool = runner._start(tiny_config())
-        seen = {future.result(120) for future in [pool.submit(visible_device) for _ in range(6)]}
-        pool.shutdown()
-    assert seen == {"2", "3"}

@@ -9,19 +9,16 @@ from statistics import mean
 
 import optuna
 import pytest
-from optuna.distributions import FloatDistribution
 from optuna.samplers import GPSampler
 from optuna.trial import TrialState
 from rich.console import Console
 
 from pml_potential.benchmark.config.run_folder import RunFolder, feature_cache
-from pml_potential.benchmark.config.schema import Config, ConfigError
+from pml_potential.benchmark.config.schema import Config
 from pml_potential.benchmark.config.seeds import derive_seed
 from pml_potential.benchmark.data.folds import FoldData
-from pml_potential.benchmark.experiments.experiment import run_experiment
 from pml_potential.benchmark.experiments.fold_processes import FoldRunner
 from pml_potential.benchmark.experiments.progress import RunProgress
-from pml_potential.benchmark.experiments.proposing import build_sampler
 from pml_potential.benchmark.experiments.search import (
     STUDY,
     SearchFailedError,
@@ -32,7 +29,7 @@ from pml_potential.benchmark.experiments.search import (
 from pml_potential.benchmark.experiments.trial_storage import HEARTBEAT, TrialStorage, open_storage
 from pml_potential.benchmark.experiments.work_queue import FAILURE, NUMBER, WORKER, ended_pieces, hand_on
 from pml_potential.benchmark.files import read_json
-from tests.benchmark.conftest import TRIALS, Experiment
+from tests.benchmark.conftest import Experiment
 from tests.benchmark.tiny import tiny_config
 
 UNSEARCHED = ("search.loss.params.alpha=null", "search.loss.params.delta=null")
@@ -209,26 +206,6 @@ def test_a_trial_that_was_killed_before_it_had_values_does_not_count(
     assert killed.best_value == whole.best_value
 
 
-@pytest.mark.parametrize(
-    ("name", "sampler"), [("gp", "GPSampler"), ("tpe", "TPESampler"), ("random", "RandomSampler")]
-)
-def test_every_sampler_proposes_by_its_seed(name: str, sampler: str) -> None:
-    study = tiny_config(
-        f"protocol.study={{trials: 9, startup_trials: 2, sampler: {name}}}"
-    ).protocol.study
-    assert study is not None
-    assert sampler in [parent.__name__ for parent in type(build_sampler(study, 0)).__mro__]
-    drawn = []
-    for seed in (3, 3, 4):
-        searched = optuna.create_study(direction="maximize")
-        for _ in range(4):
-            searched.sampler = build_sampler(study, seed)
-            trial = searched.ask({"x": FloatDistribution(0, 1)})
-            searched.tell(trial, trial.params["x"])
-        drawn.append([trial.params["x"] for trial in searched.trials])
-    assert drawn[0] == drawn[1] != drawn[2]
-
-
 def test_a_pruner_ends_hopeless_trials_by_the_mean_of_their_folds(
     experiment: Experiment, fold_data: FoldData, tmp_path: Path
 ) -> None:
@@ -253,38 +230,3 @@ def test_a_search_in_which_the_first_trials_are_all_pruned_stops_and_blames_the_
     config = tiny_config(f"protocol.study={{trials: 3, startup_trials: 2, {pruner}}}")
     with pytest.raises(SearchFailedError, match=r"first 2 of 3 trials were all pruned\. Choose"):
         search(config, fold_data, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("pruner", "message"),
-    [
-        ("{name: MedianPruned}", "did you mean 'MedianPruner'"),
-        ("{name: MedianPruner, params: {n_startup_trials: -1}}", "MedianPruner: "),
-    ],
-)
-def test_a_pruner_that_does_not_exist_is_refused_before_any_work(
-    pruner: str, message: str, tmp_path: Path
-) -> None:
-    config = tiny_config(f"protocol.study={{trials: 2, startup_trials: 1, pruner: {pruner}}}")
-    with pytest.raises(ConfigError, match=message):
-        run_experiment(config, tmp_path / "run", Console(file=io.StringIO()))
-    assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize(
-    ("assignment", "difference"),
-    [
-        ("seed=6", "seed: 5 and 6"),
-        ("protocol.max_epochs=2", "protocol.max_epochs: 1 and 2"),
-        ("search.loss.params.alpha=null", "search.loss.params.alpha.low: "),
-    ],
-)
-def test_another_configuration_in_the_same_folder_is_refused(
-    experiment: Experiment, assignment: str, difference: str
-) -> None:
-    with pytest.raises(ConfigError) as caught:
-        run_experiment(
-            tiny_config(TRIALS, "seed=5", assignment), experiment.folder, Console(file=io.StringIO())
-        )
-    assert difference in str(caught.value)
-    assert str(experiment.folder) in str(caught.value)

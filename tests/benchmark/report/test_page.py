@@ -1,7 +1,7 @@
 import jinja2
 import plotly.graph_objects as go
 import pytest
-from jinja2 import DictLoader
+from jinja2 import DictLoader, PackageLoader
 
 from pml_potential.benchmark.report import page
 from pml_potential.benchmark.report.page import PageFigure, render_page
@@ -20,10 +20,9 @@ def figure() -> go.Figure:
 def templates(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Templates beside those of the package."""
     own: dict[str, str] = {}
-    packaged = page.PackageLoader
 
     def loader(*where: str) -> jinja2.BaseLoader:
-        return jinja2.ChoiceLoader([DictLoader(own), packaged(*where)])
+        return jinja2.ChoiceLoader([DictLoader(own), PackageLoader(*where)])
 
     monkeypatch.setattr(page, "PackageLoader", loader)
     return own

@@ -14,13 +14,12 @@ import numpy as np
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from pml_potential.benchmark.data.datasets import load_glyphs
 from pml_potential.benchmark.data.folds import divide
-from pml_potential.benchmark.data.images import ImageArrays
 from pml_potential.benchmark.data.labelled_tensors import ImageTensors, LabelledTensors
 from pml_potential.benchmark.files import read_state
 from pml_potential.benchmark.training.fold import EpochReport, FoldResult, train_fold
 from tests.benchmark.tiny import tiny_config
+from tests.benchmark.training.few_glyphs import few_glyphs
 
 LONG = ("protocol.iterations_per_epoch=3", "protocol.max_epochs=5", "protocol.patience=9")
 
@@ -56,9 +55,7 @@ class Work:
     def train(self, folder: Path, report: EpochReport | None = None) -> FoldResult:
         """Train in this process."""
         config = tiny_config(*LONG, *self.assignments, loss=self.loss)
-        glyphs = load_glyphs()
-        chosen = np.flatnonzero((glyphs.labels < 40) & (np.arange(len(glyphs.labels)) % 32 < 8))
-        few = ImageArrays("few", glyphs.images[chosen], glyphs.labels[chosen], glyphs.class_names[:40])
+        few = few_glyphs()
         data = divide(config, few, folder.parent / "features")
         train: LabelledTensors
         train, validation = data.fold(config, 0)

@@ -71,7 +71,7 @@ def config_of(*assignments: str, loss: str = "potential_field") -> Config:
     return tiny_config(
         "model.freeze_batchnorm=true",
         "protocol.folds=4",
-        "protocol.max_epochs=3",
+        "protocol.max_epochs=2",
         "protocol.patience=0",
         *assignments,
         loss=loss,

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from pml_potential.benchmark.data.datasets import load_glyphs
 from pml_potential.benchmark.data.labelled_tensors import ArrayTensors
@@ -69,6 +70,33 @@ def test_a_checkpoint_of_other_work_is_left_alone(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="is of another configuration, seed or data set"):
         assert Checkpoints(tmp_path, "other work").latest() is None
     assert (tmp_path / "checkpoints" / "0001.pt").is_file()
+
+
+def damaged(content: bytes, kind: str) -> bytes:
+    if kind.startswith("cut to "):
+        return content[: int(len(content) * float(kind[7:]))]
+    place = {"header": 40, "middle": len(content) // 2, "list": -300, "last": -1}[kind]
+    flipped = bytearray(content)
+    flipped[place] ^= 1
+    return bytes(flipped)
+
+
+@pytest.mark.parametrize(
+    "kind", ["cut to 0", "cut to 0.5", "cut to 0.9999", "header", "middle", "list", "last"]
+)
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_is_read(kind: str, tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, "work")
+    for epoch in (2, 3):
+        checkpoints.write(epoch, {"epoch": epoch, "weights": torch.arange(20_000)})
+    path = tmp_path / "checkpoints" / "0003.pt"
+    path.write_bytes(content := damaged(path.read_bytes(), kind))
+    with pytest.warns(UserWarning, match=r"0003\.pt is damaged.*set aside as 0003\.pt\.damaged_1"):
+        found = checkpoints.latest()
+    assert found is not None
+    assert found["epoch"] == 2
+    names = {each.name for each in path.parent.iterdir()}
+    assert names == {"0002.pt", "0003.pt.damaged_1"}
+    assert path.with_name("0003.pt.damaged_1").read_bytes() == content
 
 
 def test_damaged_ones_outlive_the_end_of_a_fold(tmp_path: Path) -> None:

@@ -4,9 +4,7 @@ import math
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import (
@@ -15,17 +13,15 @@ from tensorboard.backend.event_processing.event_accumulator import (
 from torch import Tensor
 
 from pml_potential.benchmark.config.schema import Config, ConfigError
-from pml_potential.benchmark.data.datasets import load_glyphs
-from pml_potential.benchmark.data.folds import FoldData, divide
-from pml_potential.benchmark.data.images import ImageArrays
 from pml_potential.benchmark.evaluation import METRICS, PRIMARY_METRIC, embed, judge
 from pml_potential.benchmark.files import read_json
 from pml_potential.benchmark.models.device import training_device
-from pml_potential.benchmark.training.fold import FoldResult, finished_fold, train_fold
+from pml_potential.benchmark.training.fold import FoldResult, finished_fold
 from pml_potential.benchmark.training.fold_models import best_models, untrained_models
 from pml_potential.benchmark.training.fold_trainer import DivergedError
-from pml_potential.benchmark.training.losses import build_loss
 from tests.benchmark.tiny import tiny_config
+from tests.benchmark.training.few_glyphs import FewFolds
+from tests.pairwise import pairwise
 
 LEARNING = ("protocol.iterations_per_epoch=3", "protocol.max_epochs=4", "protocol.patience=9")
 RISE_AND_FALL = (
@@ -34,33 +30,16 @@ RISE_AND_FALL = (
     "model.trunk_optimizer.lr=3.0e-2",
 )
 STILL_PROXIES = "loss.optimizer={name: SGD, lr: 1.0e-30}"
-HUGE = "model.trunk_optimizer.lr=1.0e+30"
-NO_SEARCH = ("loss.params.alpha", "loss.params.delta", "loss.optimizer.lr")
 
 
 @pytest.fixture(scope="module")
-def few_images(tmp_path_factory: pytest.TempPathFactory) -> FoldData:
-    """Forty of the characters, eight images of each."""
-    glyphs = load_glyphs()
-    chosen = np.flatnonzero((glyphs.labels < 40) & (np.arange(len(glyphs.labels)) % 32 < 8))
-    part = ImageArrays(
-        "few glyphs", glyphs.images[chosen], glyphs.labels[chosen], glyphs.class_names[:40]
-    )
-    return divide(tiny_config(), part, tmp_path_factory.mktemp("features"))
+def folds(tmp_path_factory: pytest.TempPathFactory) -> FewFolds:
+    return FewFolds(tmp_path_factory.mktemp("features"))
 
 
 @pytest.fixture(scope="module")
-def train(few_images: FoldData) -> Callable[..., FoldResult]:
-    def run(
-        config: Config,
-        folder: Path,
-        seed: int = 3,
-        report: Callable[[int, float | None], None] = lambda _epoch, _score: None,
-        keep_models: bool = True,
-    ) -> FoldResult:
-        return train_fold(config, *few_images.fold(config, 0), folder, seed, report, keep_models)
-
-    return run
+def train(folds: FewFolds) -> Callable[..., FoldResult]:
+    return folds.train
 
 
 @pytest.fixture(scope="module")
@@ -87,13 +66,13 @@ def parameters(models: dict[str, torch.nn.Module]) -> Tensor:
 
 
 def test_training_makes_the_embeddings_of_new_classes_far_better(
-    train: Callable[..., FoldResult], few_images: FoldData, tmp_path: Path
+    train: Callable[..., FoldResult], folds: FewFolds, tmp_path: Path
 ) -> None:
     config = tiny_config(
         "protocol.batch_size=32", "protocol.iterations_per_epoch=40", loss="contrastive"
     )
-    validation = few_images.fold(config, 0)[1]
-    models = untrained_models(config, few_images.test(config), seed=3)
+    validation = folds.data.fold(config, 0)[1]
+    models = untrained_models(config, folds.data.test(config), seed=3)
     before = judge(embed(models, validation, training_device()), torch.from_numpy(validation.labels))
     after = train(config, tmp_path / "fold")
     assert after.score > before[PRIMARY_METRIC] + 0.1
@@ -150,7 +129,7 @@ def test_tensorboard_reads_scalars(learnt: tuple[Path, FoldResult]) -> None:
 def test_the_same_seed_gives_the_same_bits(
     train: Callable[..., FoldResult],
     learnt: tuple[Path, FoldResult],
-    few_images: FoldData,
+    folds: FewFolds,
     tmp_path: Path,
 ) -> None:
     folder, result = learnt
@@ -158,7 +137,7 @@ def test_the_same_seed_gives_the_same_bits(
     again = train(config, tmp_path / "again")
     assert numbers(again) == numbers(result)
     folders = (folder, tmp_path / "again")
-    weights = [parameters(best_models(config, few_images.images.channels, each)) for each in folders]
+    weights = [parameters(best_models(config, folds.data.images.channels, each)) for each in folders]
     assert weights[0].equal(weights[1])
 
 
@@ -224,24 +203,35 @@ def test_a_run_that_would_never_validate_is_refused(
         train(tiny_config(*assignments), tmp_path / "fold")
 
 
-@pytest.mark.parametrize(
-    "loss",
-    [
-        "potential_field",
-        "cpml",
-        "mean_field_contrastive",
-        "class_wise_multi_similarity",
-        "mean_field_class_wise_multi_similarity",
-        "contrastive",
-        "proxy_anchor",
-    ],
+HUGE = "model.trunk_optimizer.lr=1.0e+30"
+DIVERGING = {
+    "the trunk after its first step": (HUGE, "protocol.iterations_per_epoch=4"),
+    "the trunk in the last step before validation": (HUGE, "protocol.iterations_per_epoch=1"),
+    "the embeddings by an overflow": (
+        "model.embedder_optimizer={name: SGD, lr: 1.0e+38}",
+        "protocol.iterations_per_epoch=4",
+    ),
+}
+LOSSES = (
+    "potential_field",
+    "cpml",
+    "mean_field_contrastive",
+    "class_wise_multi_similarity",
+    "mean_field_class_wise_multi_similarity",
+    "contrastive",
+    "proxy_anchor",
 )
-def test_a_diverging_loss_is_an_error_that_names_the_epoch(
-    train: Callable[..., FoldResult], tmp_path: Path, loss: str
+
+
+@pytest.mark.parametrize(
+    ("loss", "cause", "keep_models"), pairwise(LOSSES, tuple(DIVERGING), (True, False))
+)
+def test_what_diverges_is_an_error_that_names_the_epoch_and_no_score(
+    train: Callable[..., FoldResult], tmp_path: Path, loss: str, cause: str, keep_models: bool
 ) -> None:
-    config = tiny_config(HUGE, "protocol.iterations_per_epoch=4", loss=loss)
+    config = tiny_config(*DIVERGING[cause], loss=loss)
     with pytest.raises(DivergedError, match="epoch 1"):
-        train(config, tmp_path / "fold")
+        train(config, tmp_path / "fold", keep_models=keep_models)
     assert finished_fold(tmp_path / "fold") is None
 
 
@@ -249,26 +239,9 @@ def test_a_diverging_loss_is_an_error_that_names_the_epoch(
 def test_a_diverging_loss_is_an_error_that_names_the_iteration(
     train: Callable[..., FoldResult], tmp_path: Path, loss: str
 ) -> None:
-    config = tiny_config(HUGE, "protocol.iterations_per_epoch=4", loss=loss)
+    config = tiny_config(*DIVERGING["the trunk after its first step"], loss=loss)
     with pytest.raises(DivergedError, match="iteration 2"):
         train(config, tmp_path / "fold")
-
-
-@pytest.mark.parametrize("loss", ["contrastive", "potential_field"])
-def test_divergence_in_the_last_step_before_validation_is_seen(
-    train: Callable[..., FoldResult], tmp_path: Path, loss: str
-) -> None:
-    with pytest.raises(DivergedError, match="epoch 1"):
-        train(tiny_config(HUGE, "protocol.iterations_per_epoch=1", loss=loss), tmp_path / "fold")
-
-
-@pytest.mark.parametrize("loss", ["contrastive", "potential_field"])
-def test_embeddings_that_overflow_are_no_score(
-    train: Callable[..., FoldResult], tmp_path: Path, loss: str
-) -> None:
-    overflow = "model.embedder_optimizer={name: SGD, lr: 1.0e+38}"
-    with pytest.raises(DivergedError, match="epoch 1"):
-        train(tiny_config(overflow, "protocol.iterations_per_epoch=4", loss=loss), tmp_path / "fold")
 
 
 def test_proxies_that_overflow_are_no_score(train: Callable[..., FoldResult], tmp_path: Path) -> None:
@@ -277,6 +250,11 @@ def test_proxies_that_overflow_are_no_score(train: Callable[..., FoldResult], tm
             tiny_config("loss.optimizer.lr=1.0e+38", "protocol.iterations_per_epoch=4"),
             tmp_path / "fold",
         )
+
+
+def test_an_embedder_is_trained_on_features(train: Callable[..., FoldResult], tmp_path: Path) -> None:
+    result = train(tiny_config("model.freeze_trunk=true", "protocol.max_epochs=3"), tmp_path / "fold")
+    assert 0 < result.score <= 1
 
 
 def distance_to_own_class(proxies: Tensor, embeddings: Tensor, labels: Tensor) -> float:
@@ -296,7 +274,7 @@ def saved_models(
 
 @pytest.mark.parametrize(("after", "moved"), [("null", False), ("0", True), ("1", True)])
 def test_proxies_start_in_the_data_when_they_are_told_to(
-    train: Callable[..., FoldResult], few_images: FoldData, tmp_path: Path, after: str, moved: bool
+    train: Callable[..., FoldResult], folds: FewFolds, tmp_path: Path, after: str, moved: bool
 ) -> None:
     config = tiny_config(
         STILL_PROXIES,
@@ -308,10 +286,10 @@ def test_proxies_start_in_the_data_when_they_are_told_to(
         "model.embedder_optimizer={name: SGD, lr: 1.0e-30}",
     )
     train(config, tmp_path / "fold")
-    models, proxies = saved_models(config, few_images.images.channels, tmp_path / "fold")
+    models, proxies = saved_models(config, folds.data.images.channels, tmp_path / "fold")
     if after == "0":
-        models = untrained_models(config, few_images.test(config), seed=3)
-    training = few_images.fold(config, 0)[0]
+        models = untrained_models(config, folds.data.test(config), seed=3)
+    training = folds.data.fold(config, 0)[0]
     embeddings = embed(models, training, training_device()).cpu()
     distance = distance_to_own_class(proxies, embeddings, torch.from_numpy(training.labels))
     assert distance < 0.2 if moved else distance > 0.8
@@ -322,49 +300,3 @@ def test_proxies_that_would_start_after_the_last_epoch_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match="initialize_proxies_after_epoch"):
         train(tiny_config("loss.initialize_proxies_after_epoch=7"), tmp_path / "fold")
-
-
-@pytest.mark.parametrize("loss", ["contrastive", "proxy_anchor"])
-def test_losses_of_pml_train(
-    train: Callable[..., FoldResult], few_images: FoldData, tmp_path: Path, loss: str
-) -> None:
-    config = tiny_config(loss=loss)
-    result = train(config, tmp_path / "fold")
-    trained = parameters(best_models(config, few_images.images.channels, tmp_path / "fold"))
-    assert result.score > 0
-    assert not trained.equal(parameters(untrained_models(config, few_images.test(config), seed=3)))
-
-
-@pytest.mark.parametrize("loss", ["proxy_anchor", "potential_field", "mean_field_contrastive"])
-def test_an_optimizer_of_the_loss_moves_its_parameters(
-    train: Callable[..., FoldResult], few_images: FoldData, tmp_path: Path, loss: str
-) -> None:
-    config = tiny_config(loss=loss)
-    train(config, tmp_path / "fold")
-    untrained_models(config, few_images.test(config), seed=3)
-    start: Any = build_loss(config.loss, few_images.fold(config, 0)[0].num_classes, 64)
-    end = torch.load(tmp_path / "fold" / "models" / "metric_loss_best.pth", weights_only=True)
-    assert any(not end[name].cpu().equal(value) for name, value in start.state_dict().items())
-
-
-def test_a_loss_with_parameters_needs_an_optimizer(
-    train: Callable[..., FoldResult], tmp_path: Path
-) -> None:
-    searched = [f"search.{path}=null" for path in NO_SEARCH]
-    with pytest.raises(ConfigError, match=r"loss.optimizer is missing: PotentialFieldLoss"):
-        train(tiny_config("loss.optimizer=null", *searched), tmp_path / "fold")
-
-
-def test_best_models_are_those_of_the_best_epoch(
-    train: Callable[..., FoldResult], few_images: FoldData, tmp_path: Path
-) -> None:
-    config = tiny_config(*RISE_AND_FALL)
-    result = train(config, tmp_path / "fold", seed=4)
-    validation = few_images.fold(config, 0)[1]
-    embeddings = embed(
-        best_models(config, few_images.images.channels, tmp_path / "fold"), validation, training_device()
-    )
-    judged = judge(embeddings, torch.from_numpy(validation.labels))
-    assert result.best_epoch < result.history[-1]["epoch"]
-    assert judged[PRIMARY_METRIC] == pytest.approx(result.score, abs=1e-6)
-    assert len({entry[PRIMARY_METRIC] for entry in result.history}) > 1

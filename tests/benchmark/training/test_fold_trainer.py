@@ -1,17 +1,16 @@
 """A trainer's state is all that its next epochs depend on, and each of its options does what it says."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
 from pml_potential.benchmark.config.schema import Config
 from pml_potential.benchmark.config.seeds import seed_everything
-from pml_potential.benchmark.data.datasets import load_glyphs
 from pml_potential.benchmark.data.folds import divide
 from pml_potential.benchmark.data.images import ImageArrays
 from pml_potential.benchmark.evaluation import without_progress_bars
@@ -20,6 +19,7 @@ from pml_potential.benchmark.training.fold_models import untrained_models
 from pml_potential.benchmark.training.fold_trainer import FoldTrainer
 from pml_potential.benchmark.training.record_keeper import record_keeper
 from tests.benchmark.tiny import tiny_config
+from tests.benchmark.training.few_glyphs import few_glyphs
 
 SEED = 3
 EPOCHS = ("protocol.max_epochs=5", "protocol.patience=9", "protocol.iterations_per_epoch=3")
@@ -51,9 +51,7 @@ LOSSES = ("contrastive", "proxy_anchor", "mean_field_contrastive", "multi_simila
 
 @pytest.fixture(scope="module")
 def few() -> ImageArrays:
-    glyphs = load_glyphs()
-    chosen = np.flatnonzero((glyphs.labels < 40) & (np.arange(len(glyphs.labels)) % 32 < 4))
-    return ImageArrays("few", glyphs.images[chosen], glyphs.labels[chosen], glyphs.class_names[:40])
+    return few_glyphs(images=4)
 
 
 @contextmanager
@@ -123,3 +121,66 @@ def test_proxies_that_start_anew_have_no_moments_of_their_past(
         train(made, 1)
         assert made.state()["optimizers"]["metric_loss_optimizer"]["state"] == {}
         assert made.state()["optimizers"]["embedder_optimizer"]["state"] != {}
+
+
+def trained(images: ImageArrays, folder: Path, *assignments: str) -> tuple[Any, dict[str, Any]]:
+    """A trainer after its epochs, and its models."""
+    config = tiny_config("protocol.max_epochs=3", "protocol.patience=9", *assignments)
+    with trainer(config, images, folder) as made:
+        while not made.is_done:
+            made.train_epoch()
+    models = {name: module for name, module in made.modules.items() if name != "metric_loss"}
+    return made, models
+
+
+def weights(module: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([parameter.detach().flatten().cpu() for parameter in module.parameters()])
+
+
+@pytest.mark.parametrize(("epochs", "moved"), [(0, True), (2, True), (3, False)])
+def test_in_warm_up_the_trunk_stays(few: ImageArrays, tmp_path: Path, epochs: int, moved: bool) -> None:
+    _, models = trained(few, tmp_path, f"model.warm_up_epochs={epochs}")
+    start = untrained_models(
+        tiny_config(), divide(tiny_config(), few, tmp_path).test(tiny_config()), seed=3
+    )
+    assert weights(models["trunk"]).equal(weights(start["trunk"])) is not moved
+    assert not weights(models["embedder"]).equal(weights(start["embedder"]))
+
+
+def test_a_schedule_steps_every_optimizer_after_each_epoch(few: ImageArrays, tmp_path: Path) -> None:
+    schedule = "training.schedule={name: StepLR, params: {step_size: 1, gamma: 0.5}}"
+    made, _ = trained(few, tmp_path, schedule)
+    settings = made._config
+    starts = {
+        "trunk_optimizer": settings.model.trunk_optimizer.lr,
+        "embedder_optimizer": settings.model.embedder_optimizer.lr,
+        "metric_loss_optimizer": settings.loss.optimizer.lr,
+    }
+    rates = {name: optimizer.param_groups[0]["lr"] for name, optimizer in made._optimizers.items()}
+    assert rates == {name: pytest.approx(rate / 8) for name, rate in starts.items()}
+
+
+def gradients(made: Any) -> torch.Tensor:
+    groups = [group for each in made._optimizers.values() for group in each.param_groups]
+    found = [parameter.grad for group in groups for parameter in group["params"]]
+    return torch.cat([gradient.flatten() for gradient in found])
+
+
+def test_gradients_are_clipped_by_value(few: ImageArrays, tmp_path: Path) -> None:
+    made, _ = trained(few, tmp_path, "training.clip_value=1.0e-3")
+    assert gradients(made).abs().max().item() == pytest.approx(1e-3)
+
+
+def test_gradients_are_clipped_by_norm(few: ImageArrays, tmp_path: Path) -> None:
+    made, _ = trained(few, tmp_path, "training.clip_norm=1.0e-2")
+    assert gradients(made).norm().item() == pytest.approx(1e-2, rel=1e-3)
+
+
+@pytest.mark.parametrize("setting", ["amp=bfloat16", "amp=float16", "channels_last=true"])
+def test_other_arithmetic_trains_much_alike(few: ImageArrays, tmp_path: Path, setting: str) -> None:
+    _, full = trained(few, tmp_path / "plain", "loss.params.alpha=1.0")
+    _, other = trained(few, tmp_path / "other", "loss.params.alpha=1.0", f"model.{setting}")
+    difference = (weights(other["embedder"]) - weights(full["embedder"])).norm()
+    assert math.isfinite(difference)
+    assert difference < 0.1 * weights(full["embedder"]).norm()
+    assert all(p.dtype == torch.float32 for model in other.values() for p in model.parameters())

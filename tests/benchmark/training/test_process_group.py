@@ -63,25 +63,29 @@ def kill(rank: int, epoch: int, folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of all cases; the first was killed twice."""
-    folder = tmp_path_factory.mktemp("together")
-    kill(1, 1, folder)
-    kill(0, 2, folder)
-    command = torchrun(str(SCRIPT), "everything", str(folder))
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two folders of all cases: trained together, the first killed twice, and in this process."""
+    together, alone = (tmp_path_factory.mktemp(name) for name in ("together", "alone"))
+    kill(1, 1, together)
+    kill(0, 2, together)
+    command = torchrun(str(SCRIPT), "everything", str(together))
+    # In the meantime, for a start takes long.
+    folds = Folds(alone)
+    for name in CASES:
+        folds.train(name)
     output = output_of(command)
     assert command.returncode == 0, output
-    return folder
+    return together, alone
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of all cases, trained in this process."""
-    folder = tmp_path_factory.mktemp("alone")
-    folds = Folds(folder)
-    for name in CASES:
-        folds.train(name)
-    return folder
+def together(trained: tuple[Path, Path]) -> Path:
+    return trained[0]
+
+
+@pytest.fixture(scope="module")
+def alone(trained: tuple[Path, Path]) -> Path:
+    return trained[1]
 
 
 def result_of(folder: Path, name: str) -> FoldResult:
@@ -143,13 +147,13 @@ def test_a_run_of_two_processes_gives_the_report_of_one(tmp_path: Path) -> None:
     words += [word for setting in (*TINY, *settings) for word in ("--set", setting)]
     folder = tmp_path / "together" / "run"
     command = torchrun("-m", "pml_potential", "run", *words, f"--folder={folder}")
+    quiet = Console(file=io.StringIO())
+    expected = run_experiment(tiny_config(*settings), tmp_path / "alone" / "run", quiet)
     output = output_of(command)
     assert command.returncode == 0, output
     assert output.count("trial 1/1, fold 2/2: MAP@R") == 1
     assert output.count("Report: ") == 1
     found = read_json(folder / "report" / "results.json")
-    quiet = Console(file=io.StringIO())
-    expected = run_experiment(tiny_config(*settings), tmp_path / "alone" / "run", quiet)
     assert found["best"]["params"] == expected["best"]["params"]
     assert scores(found) == pytest.approx(scores(expected), rel=1e-3)
 

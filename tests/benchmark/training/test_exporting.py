@@ -1,0 +1,60 @@
+"""The trunk that is exported is the one that embeds, also where training saw its features alone."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from pml_potential.benchmark.config.run_folder import RunFolder, fold_folder
+from pml_potential.benchmark.config.schema import ConfigError
+from pml_potential.benchmark.data.datasets import load_glyphs
+from pml_potential.benchmark.data.folds import frozen_trunk
+from pml_potential.benchmark.files import write_json
+from pml_potential.benchmark.training.exported_model import load_model
+from pml_potential.benchmark.training.exporting import export_from_run
+from pml_potential.benchmark.training.fold_models import fold_models, save_best
+from tests.benchmark.tiny import tiny_config
+
+NUMBER, FOLD = 1, 0
+
+
+def keep_models(run: RunFolder, models: dict[str, nn.Module]) -> None:
+    """What a finished fold of a reproduction leaves."""
+    folder = fold_folder(run.reproduction(NUMBER), FOLD)
+    (folder / "models").mkdir(parents=True)
+    save_best(models, folder)
+    history = [{"epoch": 1, "mean_average_precision_at_r": 0.5}]
+    write_json(
+        folder / "result.json", {"score": 0.5, "best_epoch": 1, "history": history, "seconds": 1.0}
+    )
+
+
+@pytest.mark.parametrize("on_features", [False, True])
+def test_the_trunk_is_the_trained_one_or_the_one_that_made_the_features(
+    on_features: bool, tmp_path: Path
+) -> None:
+    config = tiny_config(f"model.freeze_trunk={str(on_features).lower()}", "seed=7")
+    glyphs = load_glyphs()
+    made = frozen_trunk(config, glyphs)
+    with torch.no_grad():
+        width = made.eval()(torch.randn(1, 1, 32, 32)).shape[1] if on_features else None
+    models = fold_models(config, 1, width)
+    run = RunFolder(tmp_path / "run")
+    keep_models(run, models)
+    export_from_run(run, config, NUMBER, FOLD, tmp_path / "model")
+    trunk = made if on_features else models["trunk"]
+    image = glyphs.images[0]
+    pixels = torch.from_numpy(image).float()[None, None] / 127.5 - 1
+    with torch.no_grad():
+        expected = models["embedder"](trunk.eval()(pixels))
+    found = load_model(tmp_path / "model").embed([Image.fromarray(image)]).cpu()
+    torch.testing.assert_close(found, nn.functional.normalize(expected).cpu())
+
+
+def test_a_fold_without_a_result_has_no_model(tmp_path: Path) -> None:
+    message = r"0001.fold_0 holds no trained model; the run has 2 reproductions of 2 folds"
+    with pytest.raises(ConfigError, match=message):
+        export_from_run(RunFolder(tmp_path), tiny_config(), NUMBER, FOLD, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
