@@ -11,17 +11,22 @@ from filelock import FileLock
 # The files that take longest, longest first: handed out last, one of them would keep one core busy while
 # the others have nothing to do.
 LONGEST = (
-    "tests/compatibility/test_compiled.py",
     "tests/benchmark/experiments/test_fold_processes.py",
     "tests/site/test_every_page.py",
     "tests/benchmark/training/test_process_group.py",
-    "tests/end_to_end/test_browser.py",
     "tests/end_to_end/test_interruption.py",
+    "tests/benchmark/experiments/studies/test_running_studies.py",
     "tests/end_to_end/test_workers.py",
+    "tests/compatibility/test_compiled.py",
     "tests/end_to_end/test_studies.py",
-    "tests/end_to_end/test_tutorial.py",
-    "tests/site/test_site_in_browser.py",
+    "tests/benchmark/commands/test_reading.py",
+    "tests/benchmark/commands/test_studies.py",
+    "tests/benchmark/commands/test_running.py",
+    "tests/benchmark/data/datasets/test_miniature_runs.py",
+    "tests/benchmark/report/test_run_analysis.py",
+    "tests/end_to_end/test_browser.py",
     "tests/end_to_end/test_kills.py",
+    "tests/benchmark/experiments/test_damaged_runs.py",
 )
 
 

@@ -73,7 +73,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 @pytest.mark.parametrize(
     "path",
-    ["py.typed", "benchmark/datasets/glyphs.npz", "benchmark/report/report.html.j2", "__main__.py"],
+    ["py.typed", "benchmark/data/datasets/glyphs.npz", "benchmark/report/report.html.j2", "__main__.py"],
 )
 def test_the_wheel_contains(wheel: list[str], path: str) -> None:
     assert f"pml_potential/{path}" in wheel
