@@ -15,7 +15,7 @@ LONGEST = (
     "tests/site/test_every_page.py",
     "tests/benchmark/training/test_process_group.py",
     "tests/end_to_end/test_interruption.py",
-    "tests/benchmark/experiments/studies/test_running_studies.py",
+    "tests/benchmark/experiments/studies/test_label_noise.py",
     "tests/end_to_end/test_workers.py",
     "tests/compatibility/test_compiled.py",
     "tests/end_to_end/test_studies.py",

@@ -50,7 +50,7 @@ def python(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[st
         # Options for the whole suite, such as more processes, are not for the one test here.
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTEST_ADDOPTS": ""} | variables,
         cwd=ROOT,
-        timeout=300,
+        timeout=600,
     )
 
 

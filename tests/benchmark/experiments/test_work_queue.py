@@ -271,14 +271,14 @@ def test_processes_share_the_pieces_of_a_file_and_the_dead_lose_none(tmp_path: P
     workers = [context.Process(target=work_slowly, args=(tmp_path, log)) for _ in range(3)]
     for worker in workers:
         worker.start()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while not log.exists() or log.read_text().count("end") < 4:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert workers[0].pid is not None
     os.kill(workers[0].pid, signal.SIGKILL)
     for worker in workers[1:]:
-        worker.join(120)
+        worker.join(600)
         assert worker.exitcode == 0
     study = storage_in(tmp_path).open("search")
     assert sorted(complete(study)) == list(range(12))

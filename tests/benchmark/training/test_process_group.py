@@ -41,7 +41,7 @@ def torchrun(*arguments: str) -> "subprocess.Popen[str]":
 def output_of(command: "subprocess.Popen[str]") -> str:
     """Wait for the end of a command, and return what it said."""
     try:
-        output, _ = command.communicate(timeout=300)
+        output, _ = command.communicate(timeout=600)
     finally:
         # If it hangs, so that it ends its processes.
         command.terminate()
@@ -52,7 +52,7 @@ def kill(rank: int, epoch: int, folder: Path) -> None:
     """Kill one of the processes that train a fold, after an epoch; the whole command ends."""
     command = torchrun(str(SCRIPT), "killed", str(folder))
     checkpoint = folder / "killed" / "fold_0" / "checkpoints" / f"{epoch:04d}.pt"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while command.poll() is None and not checkpoint.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     os.kill(read_json(folder / f"process_{rank}.json"), signal.SIGKILL)

@@ -226,7 +226,7 @@ def test_a_killed_download_leaves_no_data_set_and_the_next_one_clears_up(
     )
     arguments = [sys.executable, "-c", script, str(root), server.url("stalling/products.zip")]
     with subprocess.Popen(arguments, cwd=Path(__file__).parents[4]) as process:
-        assert server.half_sent.wait(timeout=60)
+        assert server.half_sent.wait(timeout=600)
         while not list(root.parent.glob(f".{root.name}.partial/*")):
             assert process.poll() is None
         process.kill()
