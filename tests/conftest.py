@@ -18,7 +18,6 @@ LONGEST = (
     "tests/benchmark/experiments/studies/test_label_noise.py",
     "tests/end_to_end/test_workers.py",
     "tests/compatibility/test_compiled.py",
-    "tests/end_to_end/test_studies.py",
     "tests/benchmark/commands/test_reading.py",
     "tests/benchmark/commands/test_studies.py",
     "tests/benchmark/commands/test_running.py",

@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from pml_potential.benchmark.commands.errors import errors_in_words, stoppable
+from pml_potential.benchmark.commands.errors import errors_in_words, fail, stoppable
 from pml_potential.benchmark.commands.options import (
     Assignments,
     DatasetName,
@@ -90,6 +90,8 @@ def release(
 
     Only for workers that are known to be gone: what is still being trained would be trained twice.
     """
+    if not trials and not reproductions:
+        fail("nothing to hand on is named; give the number of a --trial or of a --reproduction")
     with errors_in_words():
         for study_name, numbers in (("search", trials), ("reproductions", reproductions)):
             if numbers:

@@ -43,7 +43,7 @@ def trunk_features(
     """
     if len(images.labels) == 0:
         raise ValueError(f"{images.name} has no images")
-    path = cache_path(cache, (weights_hash(trunk), repr(transform), images.sha256), ".npy")
+    path = cache_path(cache, (weights_hash(trunk), repr(transform), images.cache_key), ".npy")
     if not is_cached(path):
         dataset = ImageTensors(images, np.arange(len(images.labels)), transform)
         with sealed_file(path) as file:

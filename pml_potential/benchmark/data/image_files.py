@@ -117,6 +117,17 @@ class ImageFiles:
             digest.update(ascii(row).encode())
         return digest.hexdigest()
 
+    @cached_property
+    def cache_key(self) -> str:
+        """What a cache that keeps something of each image by its place is found by.
+
+        The hash, and the order of the images where it is not that of their relative paths.
+        """
+        order = [self.relative_path(index) for index in range(len(self.paths))]
+        if order == sorted(order):
+            return self.sha256
+        return hashlib.sha256(ascii((self.sha256, order)).encode()).hexdigest()
+
     def _size(self, path: Path) -> int:
         try:
             return path.stat().st_size

@@ -37,6 +37,10 @@ class Images(Protocol):
         """A hash that changes when the data set does."""
 
     @property
+    def cache_key(self) -> str:
+        """A hash that changes when the data set or the order of its images does."""
+
+    @property
     def channels(self) -> int:
         """1 for grey images, 3 for colour."""
 
@@ -106,6 +110,11 @@ class ImageArrays:
             IndexError: If there is no such place.
         """
         return Image.fromarray(self.images[index])
+
+    @property
+    def cache_key(self) -> str:
+        """The hash, which depends on the order as well."""
+        return self.sha256
 
     @property
     def sha256(self) -> str:

@@ -38,7 +38,7 @@ class ResizedImages:
     def __init__(self, images: Images, pixels: Path, index: NDArray[np.int64]) -> None:
         self.name, self.labels, self.class_names = images.name, images.labels, images.class_names
         self.division = images.division
-        self.sha256, self.channels = images.sha256, images.channels
+        self.sha256, self.cache_key, self.channels = images.sha256, images.cache_key, images.channels
         self._pixels = pixels
         self._index = index
         self._mapped: NDArray[np.uint8] | None = None
@@ -73,7 +73,9 @@ def resized_images(images: Images, size: int, cache: Path) -> Images:
     Raises:
         UnreadableImageError: A picture cannot be decoded; the message names the file.
     """
-    pixels, index = (cache_path(cache, (images.sha256, size), suffix) for suffix in (".pixels", ".npy"))
+    pixels, index = (
+        cache_path(cache, (images.cache_key, size), suffix) for suffix in (".pixels", ".npy")
+    )
     # Both are looked at, and a damaged one is set aside. The index is written last.
     if not all([is_cached(pixels), is_cached(index)]):
         cache.mkdir(parents=True, exist_ok=True)

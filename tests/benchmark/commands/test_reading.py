@@ -4,6 +4,7 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -11,10 +12,16 @@ from typer.testing import CliRunner, Result
 
 from pml_potential.benchmark import load_model
 from pml_potential.benchmark.commands.app import app
-from pml_potential.benchmark.evaluation import PRIMARY_METRIC
+from pml_potential.benchmark.config.run_folder import RunFolder, fold_folder
+from pml_potential.benchmark.data.datasets import load_glyphs
+from pml_potential.benchmark.data.folds import FoldData
+from pml_potential.benchmark.evaluation import PRIMARY_METRIC, embed
 from pml_potential.benchmark.files import read_json, write_json
+from pml_potential.benchmark.models.device import training_device
 from pml_potential.benchmark.report.formatting import interval
+from pml_potential.benchmark.report.results import best_config, read_results
 from pml_potential.benchmark.report.run_analysis import MEASURES
+from pml_potential.benchmark.training.fold_models import best_models
 from tests.benchmark.conftest import Experiment
 from tests.benchmark.report.runs_to_compare import write_run
 
@@ -52,6 +59,19 @@ def test_an_exported_model_embeds_images(ended: Path, tmp_path: Path) -> None:
     first, second = (model.embed(images) for model in models)
     assert first.shape == second.shape == (2, 64)
     assert not torch.allclose(first, second)
+
+
+def test_an_exported_model_embeds_as_it_did_in_the_run(
+    ended: Path, fold_data: FoldData, tmp_path: Path
+) -> None:
+    result = command("export", ended, tmp_path / "model", "--reproduction", "2", "--fold", "2")
+    assert result.exit_code == 0, result.output
+    glyphs = load_glyphs()
+    found = load_model(tmp_path / "model").embed([glyphs.image(index) for index in range(5)])
+    config = best_config(ended, read_results(ended))
+    models = best_models(config, 1, fold_folder(RunFolder(ended).reproduction(1), 1))
+    five = fold_data.for_evaluation(config, np.arange(5))
+    torch.testing.assert_close(found.cpu(), embed(models, five, training_device()).cpu())
 
 
 def test_analyze_has_a_column_for_each_run(ended: Path) -> None:

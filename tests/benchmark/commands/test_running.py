@@ -100,7 +100,16 @@ def test_train_searches_nothing_and_has_a_folder_of_its_own(
     folder = Path("runs") / "quick-glyphs-small_cnn-contrastive-train"
     assert_shows_the_scores(result, folder)
     assert "trial" not in result.stdout
-    assert read_json(folder / "report" / "results.json")["trials"] == []
+    results = read_json(folder / "report" / "results.json")
+    assert results["trials"] == []
+    assert results["best"] == {
+        "trial": None,
+        "params": {},
+        "config": results["config"],
+        "validation_map_at_r": None,
+    }
+    assert len(results["reproductions"]) == 2
+    assert "<h2>Search</h2>" not in (folder / "report" / "index.html").read_text(encoding="utf-8")
     assert sorted(path.name for path in Path("runs").iterdir()) == [folder.name]
 
 
@@ -150,3 +159,9 @@ def test_an_interruption_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, tmp_
     result = command("run", "--folder", tmp_path / "mine")
     assert result.exit_code == 130
     assert f"Stopped. The same command goes on with {tmp_path / 'mine'}." in result.stdout
+
+
+def test_release_of_nothing_is_refused(folder: Path) -> None:
+    result = command("release", folder)
+    assert result.exit_code == 2
+    assert "nothing to hand on is named" in result.stderr

@@ -54,6 +54,7 @@ def test_noise_has_a_line_for_each_loss(tmp_path: Path) -> None:
         (["ablation", "sampler.m", "--values", ""], "the values of sampler.m are none"),
         (["ablation", "sampler.m", "--values", "2, 2"], "the values of sampler.m are 2, 2"),
         (["ablation", "sampler.n", "--values", "2"], "sampler.n"),
+        (["ablation", "loss.params.alpha", "--values", "9"], "alpha is 9; it must lie in [0, 8]"),
         (["ablation", "sampler.m", "--values", "2", "--loss", "cpm"], "no loss 'cpm', did you mean"),
         (["noise", "--levels", "2"], "dataset.label_noise: Input should be less than or equal to 1"),
         (["noise", "--levels", "half"], "levels must be numbers, got 'half'"),

@@ -1,6 +1,7 @@
 """Features of a frozen trunk are computed once, and again for everything that changes them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,11 @@ from torch import nn
 
 from pml_potential.benchmark.config.schema import Crop, Input
 from pml_potential.benchmark.data.datasets import load_glyphs
+from pml_potential.benchmark.data.datasets.folder import load_folder
 from pml_potential.benchmark.data.features import trunk_features
 from pml_potential.benchmark.data.images import ImageArrays
 from pml_potential.benchmark.data.transforms import evaluation_transform
+from tests.benchmark.data.datasets.miniatures import write_class_folders
 
 CPU = torch.device("cpu")
 INPUT = Input(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
@@ -136,3 +139,16 @@ def test_no_images_have_no_features(images: ImageArrays, tmp_path: Path) -> None
     transform = evaluation_transform(INPUT, CROP, 1)
     with pytest.raises(ValueError, match="nothing has no images"):
         trunk_features(trunk(), Nothing(), transform, tmp_path, CPU)  # type: ignore[arg-type]
+
+
+def test_the_same_images_in_another_order_have_features_of_their_own(tmp_path: Path) -> None:
+    """Features are kept by the places of their images."""
+    images = load_folder(write_class_folders(tmp_path / "data", classes=2, images=2, side=4))
+    turned = replace(images, paths=images.paths[::-1], labels=images.labels[::-1])
+    transform = evaluation_transform(None, Crop(size=4), channels=3)
+    first, second = (
+        trunk_features(nn.Flatten(), each, transform, tmp_path / "cache", CPU)
+        for each in (images, turned)
+    )
+    assert (first[0] == second[3]).all()
+    assert (first[0] != second[0]).any()

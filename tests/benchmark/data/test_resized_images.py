@@ -1,6 +1,7 @@
 """Pictures that were decoded once are those that the transforms would have made."""
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -107,3 +108,15 @@ def test_an_unreadable_picture_is_named_and_leaves_nothing(images: ImageFiles, t
     with pytest.raises(UnreadableImageError, match=images.paths[3].name):
         resized_images(images, CROP.resize, tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_the_same_pictures_in_another_order_have_a_file_of_their_own(
+    images: ImageFiles, tmp_path: Path
+) -> None:
+    """Pictures are kept by their places."""
+    turned = replace(images, paths=images.paths[::-1], labels=images.labels[::-1])
+    assert turned.sha256 == images.sha256
+    first, second = (resized_images(each, 20, tmp_path / "cache") for each in (images, turned))
+    last = len(images.paths) - 1
+    assert first.image(0).tobytes() == second.image(last).tobytes()
+    assert first.image(0).tobytes() != second.image(0).tobytes()

@@ -20,7 +20,7 @@ from pml_potential.benchmark.report.run_analysis import MEASURES, analyze_run
 from pml_potential.benchmark.training.fold_models import best_models
 from tests.benchmark.tiny import tiny_config
 
-SMALL = ("protocol.study=null", "protocol.max_epochs=3", "protocol.proxy_alignment=true")
+SMALL = ("protocol.study=null", "protocol.max_epochs=2", "protocol.proxy_alignment=true")
 
 
 def run(folder: Path, *assignments: str, loss: str = "potential_field") -> dict[str, Any]:
@@ -94,7 +94,7 @@ def test_everything_is_written_beside_the_run(folder: Path, found: dict[str, Any
 
 
 def test_a_loss_without_proxies_has_no_alignment(tmp_path: Path) -> None:
-    run(tmp_path / "run", "protocol.study=null", loss="contrastive")
+    run(tmp_path / "run", "protocol.study=null", "protocol.folds=1", loss="contrastive")
     found = analyze_run(tmp_path / "run")
     assert found["measures"]["proxy_alignment"] is None
     assert found["measures"]["intra"]["mean"] > 0
