@@ -8,8 +8,9 @@ from playwright.sync_api import ViewportSize, sync_playwright
 
 from documentation.small_picture import shrink
 from pml_potential.benchmark.files import read_json
-from pml_potential.benchmark.report import write_comparison, write_report
 from pml_potential.benchmark.report.comparison import compare_runs
+from pml_potential.benchmark.report.comparison_report import write_comparison
+from pml_potential.benchmark.report.run_report import write_report
 
 DOCS = Path(__file__).parents[1] / "docs"
 LOSSES = ("potential_field", "contrastive", "proxy_anchor")

@@ -25,8 +25,8 @@ from pml_potential.benchmark.evaluation import PRIMARY_METRIC, embed
 from pml_potential.benchmark.experiments.experiment import run_experiment
 from pml_potential.benchmark.experiments.studies import Study, run_ablation, run_label_noise
 from pml_potential.benchmark.files import read_json_or_set_aside
-from pml_potential.benchmark.report import comparison_in_markdown
 from pml_potential.benchmark.report.comparison import compare_runs
+from pml_potential.benchmark.report.comparison_report import comparison_in_markdown
 from pml_potential.benchmark.report.environment import describe_environment
 from pml_potential.benchmark.report.intervals import confidence_interval
 from pml_potential.benchmark.report.results import read_results

@@ -115,14 +115,6 @@ def test_the_resumed_command_tells_only_of_new_folds_or_says_that_they_are_old(
     assert len(trained) == 8 - len(interrupted.finished_before)
 
 
-def test_another_seed_gives_other_numbers(reference: Reference, tmp_path: Path) -> None:
-    one_trial = "protocol.study={trials: 1, startup_trials: 1}"
-    ended = run_tiny(tmp_path / "run", "--set", "seed=1", "--set", one_trial)
-    assert ended.code == 0, ended.errors
-    found = read_json(tmp_path / "run" / "trials" / "0000" / "fold_0" / "result.json")
-    assert found["history"] != reference.results["trials"][0]["folds"][0]["history"]
-
-
 def test_a_run_of_another_seed_in_the_same_folder_is_refused(reference: Reference) -> None:
     folder = reference.folder
     before = fold_results(folder)

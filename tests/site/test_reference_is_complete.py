@@ -16,7 +16,7 @@ PACKAGES = [
     "pml_potential.benchmark",
     "pml_potential.benchmark.data.datasets",
     "pml_potential.benchmark.models",
-    "pml_potential.benchmark.report",
+    "pml_potential.benchmark.data",
     "pml_potential.benchmark.experiments.studies",
 ]
 PUBLIC = {

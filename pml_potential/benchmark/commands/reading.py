@@ -11,11 +11,12 @@ from rich.table import Table
 from pml_potential.benchmark.commands.errors import errors_in_words, stoppable
 from pml_potential.benchmark.commands.tables import result_table
 from pml_potential.benchmark.config.run_folder import RunFolder
-from pml_potential.benchmark.report import comparison_in_markdown, write_comparison, write_report
 from pml_potential.benchmark.report.comparison import compare_runs
+from pml_potential.benchmark.report.comparison_report import comparison_in_markdown, write_comparison
 from pml_potential.benchmark.report.formatting import interval
 from pml_potential.benchmark.report.results import best_config, read_results
 from pml_potential.benchmark.report.run_analysis import MEASURES, analyze_run
+from pml_potential.benchmark.report.run_report import write_report
 from pml_potential.benchmark.training.exporting import export_from_run
 
 

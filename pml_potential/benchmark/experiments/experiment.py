@@ -22,8 +22,8 @@ from pml_potential.benchmark.experiments.search import run_search, trials_to_run
 from pml_potential.benchmark.experiments.trial_storage import HEARTBEAT, open_storage
 from pml_potential.benchmark.experiments.work_queue import hand_on, release
 from pml_potential.benchmark.files import read_json_or_set_aside, write_json, write_text
-from pml_potential.benchmark.report import write_report
 from pml_potential.benchmark.report.environment import describe_environment
+from pml_potential.benchmark.report.run_report import write_report
 from pml_potential.benchmark.training.batches import check_batches
 from pml_potential.benchmark.training.process_group import check_fold_processes
 

@@ -9,7 +9,7 @@ from pml_potential.benchmark.commands.app import app
 from pml_potential.benchmark.experiments.studies.ablation import GRIDS
 from pml_potential.benchmark.experiments.studies.study import JUDGED_ON
 from pml_potential.benchmark.files import read_json
-from tests.benchmark.commands.run_settings import ONE_FOLD, ONE_TRIAL, SETTINGS
+from tests.benchmark.commands.run_settings import ONE_FOLD, SETTINGS
 
 
 def study(*words: str | Path) -> Result:
@@ -41,7 +41,7 @@ def test_an_ablation_varies_one_value_in_a_folder_of_its_own(
 def test_noise_has_a_line_for_each_loss(tmp_path: Path) -> None:
     losses = ["--loss", "contrastive", "--loss", "cpml"]
     folder = tmp_path / "noise"
-    result = study("noise", *losses, "--levels", "0", "--folder", folder, *SETTINGS, *ONE_TRIAL)
+    result = study("noise", *losses, "--levels", "0", "--folder", folder, *SETTINGS, *ONE_FOLD)
     assert_shows_the_study(result, folder, [0])
     assert read_json(folder / "study.json")["series"].keys() == {"contrastive", "cpml"}
 

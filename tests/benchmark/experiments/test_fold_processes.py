@@ -176,7 +176,7 @@ def without_time(value: Any) -> Any:
 def test_a_run_with_folds_side_by_side_gives_the_same_numbers_and_folders(tmp_path: Path) -> None:
     """With a pruner that ends all trials but the best so far after their first fold."""
     pruner = "pruner: {name: PercentilePruner, params: {percentile: 0.0, n_startup_trials: 1}}"
-    config = tiny_config(f"protocol.study={{trials: 4, startup_trials: 4, {pruner}}}", "seed=5")
+    config = tiny_config(f"protocol.study={{trials: 3, startup_trials: 3, {pruner}}}", "seed=5")
     found, folds = [], []
     for processes in (1, 2):
         folder = tmp_path / str(processes)

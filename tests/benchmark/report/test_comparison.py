@@ -12,8 +12,8 @@ from pml_potential.benchmark.commands.app import app
 from pml_potential.benchmark.config.schema import ConfigError
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC
 from pml_potential.benchmark.files import write_json
-from pml_potential.benchmark.report import write_comparison
 from pml_potential.benchmark.report.comparison import Comparison, compare_runs
+from pml_potential.benchmark.report.comparison_report import write_comparison
 from pml_potential.benchmark.report.formatting import interval, p_value, signed_interval
 from tests.benchmark.conftest import Experiment
 from tests.benchmark.report.runs_to_compare import write_run

@@ -10,9 +10,9 @@ import pytest
 
 from pml_potential.benchmark.config.composing import compose
 from pml_potential.benchmark.evaluation import METRICS, PRIMARY_METRIC
-from pml_potential.benchmark.report import METRIC_NAMES, write_report
-from pml_potential.benchmark.report.formatting import interval, number
+from pml_potential.benchmark.report.formatting import METRIC_NAMES, interval, number
 from pml_potential.benchmark.report.published_figures import published_figures
+from pml_potential.benchmark.report.run_report import write_report
 from tests.benchmark.conftest import Experiment
 from tests.benchmark.report.page_reader import Page as Page
 from tests.benchmark.report.page_reader import traces_of
