@@ -16,8 +16,8 @@ from pml_potential.benchmark.report.comparison import Comparison, compare_runs
 from pml_potential.benchmark.report.comparison_report import write_comparison
 from pml_potential.benchmark.report.formatting import interval, p_value, signed_interval
 from tests.benchmark.conftest import Experiment
+from tests.benchmark.report.page_reader import Page
 from tests.benchmark.report.runs_to_compare import write_run
-from tests.benchmark.report.test_run_report import Page
 
 CLOSE = {
     "ContrastiveLoss": [0.50, 0.52, 0.51, 0.53],

@@ -14,8 +14,7 @@ from pml_potential.benchmark.report.formatting import METRIC_NAMES, interval, nu
 from pml_potential.benchmark.report.published_figures import published_figures
 from pml_potential.benchmark.report.run_report import write_report
 from tests.benchmark.conftest import Experiment
-from tests.benchmark.report.page_reader import Page as Page
-from tests.benchmark.report.page_reader import traces_of
+from tests.benchmark.report.page_reader import Page, traces_of
 
 EVIL = "<script>alert('x')</script><b>&amp;"
 
