@@ -27,6 +27,8 @@ TINY = [
         "protocol.max_epochs=2",
         "protocol.study={trials: 2, startup_trials: 1}",
         "protocol.reproductions=2",
+        # What is trained matters little here, and features are quick. Trunks go on in tests of training.
+        "model.freeze_trunk=true",
     )
     for argument in ("--set", assignment)
 ]

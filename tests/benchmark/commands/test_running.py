@@ -110,7 +110,7 @@ def test_train_searches_nothing_and_has_a_folder_of_its_own(
     }
     assert len(results["reproductions"]) == 2
     assert "<h2>Search</h2>" not in (folder / "report" / "index.html").read_text(encoding="utf-8")
-    assert sorted(path.name for path in Path("runs").iterdir()) == [folder.name]
+    assert sorted(path.name for path in Path("runs").iterdir()) == ["features", folder.name]
 
 
 def test_profile_says_where_the_time_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
