@@ -229,6 +229,7 @@ def _is_lost(work: Work, trial: FrozenTrial) -> bool:
 def _work_on_one(work: Work, claim: FileLock) -> None:
     locks: list[FileLock] = []
     did: list[int] = []
+    stopped: list[int] = []
 
     def begin(trial: optuna.Trial) -> int:
         number = trial.user_attrs.get(NUMBER)
@@ -265,12 +266,20 @@ def _work_on_one(work: Work, claim: FileLock) -> None:
             did.append(trial.number)
             trial.set_user_attr(FAILURE, str(error))
             raise
+        except KeyboardInterrupt:
+            stopped.append(trial.number)
+            raise
         did.append(trial.number)
         return score
 
     try:
         work.study.optimize(objective, n_trials=1, catch=(PieceFailedError,))
-    except (AssertionError, ValueError):
+    except (AssertionError, NameError, ValueError) as error:
+        if stopped or _came_from_ctrl_c(error):
+            # Ctrl-C came as Optuna was storing how the trial ended, and an error of Optuna's hid it.
+            with claim:
+                _restore(work)
+            raise KeyboardInterrupt from None
         # What Optuna raises when it is told of a trial that has ended: this process slept for so long
         # that its piece was handed on, and whoever has it finds its folds done.
         trials = work.study.get_trials(deepcopy=False)
@@ -283,6 +292,12 @@ def _work_on_one(work: Work, claim: FileLock) -> None:
     finally:
         for lock in locks:
             lock.release()
+
+
+def _came_from_ctrl_c(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
 
 
 def _has_ended(trial: FrozenTrial) -> bool:

@@ -130,6 +130,29 @@ def test_a_piece_that_fails_keeps_its_reason_and_is_not_tried_again(tmp_path: Pa
     assert len(queue.study.trials) == 3
 
 
+@pytest.mark.parametrize("stored", [False, True])
+def test_ctrl_c_while_a_score_is_stored_is_ctrl_c(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stored: bool
+) -> None:
+    queue = queue_of(tmp_path, 3, score)
+    storage = queue.study._storage
+    store = storage.set_trial_state_values
+
+    def interrupted(trial_id: int, state: TrialState, values: list[float] | None = None) -> bool:
+        if state is not TrialState.COMPLETE:
+            return store(trial_id, state, values)
+        if stored:
+            store(trial_id, state, values)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "set_trial_state_values", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            work_all(queue, tmp_path)
+    work_all(queue, tmp_path)
+    assert [trial.value is not None for trial in ended_pieces(queue.study)] == [True] * 3
+
+
 @pytest.mark.parametrize("error", [OSError("the disk is full"), KeyboardInterrupt()])
 def test_a_piece_that_was_interrupted_goes_on_with_its_hyperparameters(
     tmp_path: Path, error: BaseException
