@@ -274,9 +274,9 @@ def _work_on_one(work: Work, claim: FileLock) -> None:
 
     try:
         work.study.optimize(objective, n_trials=1, catch=(PieceFailedError,))
-    except (AssertionError, NameError, ValueError) as error:
+    except (AssertionError, KeyboardInterrupt, NameError, ValueError) as error:
+        # Ctrl-C as Optuna stores how a trial ended surfaces as an error of Optuna's.
         if stopped or _came_from_ctrl_c(error):
-            # Ctrl-C came as Optuna was storing how the trial ended, and an error of Optuna's hid it.
             with claim:
                 _restore(work)
             raise KeyboardInterrupt from None
@@ -285,10 +285,6 @@ def _work_on_one(work: Work, claim: FileLock) -> None:
         trials = work.study.get_trials(deepcopy=False)
         if not did or not trials[did[0]].state.is_finished():
             raise
-    except KeyboardInterrupt:
-        with claim:
-            _restore(work)
-        raise
     finally:
         for lock in locks:
             lock.release()

@@ -153,6 +153,26 @@ def test_ctrl_c_while_a_score_is_stored_is_ctrl_c(
     assert [trial.value is not None for trial in ended_pieces(queue.study)] == [True] * 3
 
 
+def test_ctrl_c_is_ctrl_c_when_the_trial_cannot_be_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_trial: optuna.Trial, _number: int) -> float:
+        raise KeyboardInterrupt
+
+    queue = queue_of(tmp_path, 1, interrupted)
+    storage = queue.study._storage
+    store = storage.set_trial_state_values
+
+    def refuse(trial_id: int, state: TrialState, values: list[float] | None = None) -> bool:
+        if state is TrialState.FAIL:
+            raise ValueError("the trial has ended")
+        return store(trial_id, state, values)
+
+    monkeypatch.setattr(storage, "set_trial_state_values", refuse)
+    with pytest.raises(KeyboardInterrupt):
+        work_all(queue, tmp_path)
+
+
 @pytest.mark.parametrize("error", [OSError("the disk is full"), KeyboardInterrupt()])
 def test_a_piece_that_was_interrupted_goes_on_with_its_hyperparameters(
     tmp_path: Path, error: BaseException
