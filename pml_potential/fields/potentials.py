@@ -6,6 +6,10 @@ d psi / d s. The force on a point x from a source y is then ``-2 * slope * (x - 
 Every potential has two halves. Points of one class attract each other where they are farther apart
 than ``attraction_radius``; points of different classes repel each other where they are closer than
 ``repulsion_radius``. Everywhere else the potential is a constant, its *plateau*, with slope zero.
+
+A repulsion that diverges as r -> 0 has a *core*: below ``core_radius`` it goes on as the straight line
+that touches it there. The potential stays continuous, the force keeps the magnitude that it has at the
+edge of the core, and still points away from the source.
 """
 
 import math
@@ -15,14 +19,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-CORE_RADIUS = 0.01
-"""Distance below which repulsion stops to grow.
-
-A power law diverges as r -> 0. Below this distance the potential goes on as the straight line that
-touches it there, so that the force keeps the magnitude that it has at the edge of the core and still
-points away from the source: two nearly coincident points are driven apart, with a finite force. The
-radius is as small as float32 allows: with alpha = 8 the force is 8e18, whose square Adam can store.
-"""
+SMALLEST_CORE_RADIUS = 0.01
+"""The smallest core that float32 bears: with alpha = 8 the force is 8e18, whose square Adam can store."""
 
 _SMALLEST_DISTANCE = 1e-12
 
@@ -77,6 +75,7 @@ class PowerLaw(Potential):
     """
 
     alpha: float
+    core_radius: float = SMALLEST_CORE_RADIUS
 
     @property
     def attraction_plateau(self) -> float:
@@ -96,10 +95,10 @@ class PowerLaw(Potential):
         return value, torch.where(squared_distance > self.attraction_radius**2, slope, 0)
 
     def repulsion(self, squared_distance: Tensor) -> tuple[Tensor, Tensor]:
-        """min(r, delta_rep)^-alpha, continued as a straight line within ``CORE_RADIUS``."""
+        """min(r, delta_rep)^-alpha, continued as a straight line within ``core_radius``."""
         distance = squared_distance.sqrt()
-        outside = distance.clamp(CORE_RADIUS, self.repulsion_radius)
-        depth = (CORE_RADIUS - distance).clamp_min(0)
+        outside = distance.clamp(self.core_radius, self.repulsion_radius)
+        depth = (self.core_radius - distance).clamp_min(0)
         value = outside.pow(-self.alpha)
         force = value / outside * -self.alpha
         slope = _slope_of_linear_force(force, distance)
@@ -112,6 +111,8 @@ class Logarithmic(Potential):
 
     The limit of (r^-alpha - 1) / alpha -> -ln r for alpha -> 0, where the power law itself is flat.
     """
+
+    core_radius: float = SMALLEST_CORE_RADIUS
 
     @property
     def attraction_plateau(self) -> float:
@@ -130,10 +131,10 @@ class Logarithmic(Potential):
         return squared.log() / 2, torch.where(acts, 0.5 / squared, 0)
 
     def repulsion(self, squared_distance: Tensor) -> tuple[Tensor, Tensor]:
-        """-ln min(r, delta_rep), continued as a straight line within ``CORE_RADIUS``."""
+        """-ln min(r, delta_rep), continued as a straight line within ``core_radius``."""
         distance = squared_distance.sqrt()
-        outside = distance.clamp(CORE_RADIUS, self.repulsion_radius)
-        depth = (CORE_RADIUS - distance).clamp_min(0)
+        outside = distance.clamp(self.core_radius, self.repulsion_radius)
+        depth = (self.core_radius - distance).clamp_min(0)
         slope = _slope_of_linear_force(-1 / outside, distance)
         value = depth / outside - outside.log()
         return value, torch.where(distance < self.repulsion_radius, slope, 0)

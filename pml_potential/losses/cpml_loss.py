@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pml_potential.fields.potentials import CORE_RADIUS, Contrastive
+from pml_potential.fields.potentials import Contrastive
 from pml_potential.losses.field_loss import FieldLoss
 from pml_potential.losses.validation import check_number
 
@@ -58,7 +58,7 @@ class CPMLLoss(FieldLoss):
         delta: float = 0.2,
         **kwargs: Any,
     ) -> None:
-        delta = check_number("delta", delta, CORE_RADIUS, 2, low_is_allowed=False)
+        delta = check_number("delta", delta, 0.01, 2, low_is_allowed=False)
         potential = Contrastive(delta, delta)
         super().__init__(potential, num_classes, embedding_size, proxies_per_class, **kwargs)
         self.delta = delta

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pml_potential.fields.potentials import CORE_RADIUS, Logarithmic, Potential, PowerLaw
+from pml_potential.fields.potentials import SMALLEST_CORE_RADIUS, Logarithmic, Potential, PowerLaw
 from pml_potential.losses.field_loss import FieldLoss
 from pml_potential.losses.validation import check_number
 
@@ -25,8 +25,8 @@ class PotentialFieldLoss(FieldLoss):
     ``initialize_proxies``. alpha = 0 is the limit of the power law, the logarithm:
     psi_att = ln max(r, delta), psi_rep = -ln min(r, delta_rep).
 
-    Tiny distances: below r = 0.01 (``CORE_RADIUS``) the repulsive potential goes on as its tangent,
-    so that the force stays at alpha * 0.01^-(alpha+1) and keeps its direction. Two points that
+    Tiny distances: below r = ``core_radius`` the repulsive potential goes on as its tangent, so that
+    the force stays at alpha * core_radius^-(alpha+1) and keeps its direction. Two points that
     coincide exactly have no direction and exert no force on each other.
 
     Mixed precision: the loss computes in float32, but gradients return in the embeddings' dtype, and
@@ -50,6 +50,7 @@ class PotentialFieldLoss(FieldLoss):
             published optimum 0.1 to 0.3.
         delta_rep: radius of repulsion, a distance in (0.01, 2]. Default: delta. A larger radius than
             delta hurts, according to the paper.
+        core_radius: distance below which repulsion stops to grow, in [0.01, delta_rep]. Default 0.01.
         **kwargs: what PML's losses take: ``reducer`` (default ``DivisorReducer``), ``distance``
             (``LpDistance()``, no other), ``embedding_regularizer``, ``weight_regularizer``,
             ``weight_reg_weight``, ``weight_init_func`` (default: standard normal).
@@ -94,18 +95,25 @@ class PotentialFieldLoss(FieldLoss):
         alpha: float = 4.0,
         delta: float = 0.2,
         delta_rep: float | None = None,
+        core_radius: float = SMALLEST_CORE_RADIUS,
         **kwargs: Any,
     ) -> None:
         alpha = check_number("alpha", alpha, 0, 8)
-        delta = check_number("delta", delta, CORE_RADIUS, 2, low_is_allowed=False)
+        delta = check_number("delta", delta, SMALLEST_CORE_RADIUS, 2, low_is_allowed=False)
         if delta_rep is None:
             delta_rep = delta
-        delta_rep = check_number("delta_rep", delta_rep, CORE_RADIUS, 2, low_is_allowed=False)
+        delta_rep = check_number("delta_rep", delta_rep, SMALLEST_CORE_RADIUS, 2, low_is_allowed=False)
+        core_radius = check_number("core_radius", core_radius, SMALLEST_CORE_RADIUS, delta_rep)
         potential: Potential = (
-            Logarithmic(delta, delta_rep) if alpha == 0 else PowerLaw(delta, delta_rep, alpha)
+            Logarithmic(delta, delta_rep, core_radius)
+            if alpha == 0
+            else PowerLaw(delta, delta_rep, alpha, core_radius)
         )
         super().__init__(potential, num_classes, embedding_size, proxies_per_class, **kwargs)
         self.alpha = alpha
         self.delta = delta
         self.delta_rep = delta_rep
-        self.add_to_recordable_attributes(list_of_names=["alpha", "delta", "delta_rep"], is_stat=False)
+        self.core_radius = core_radius
+        self.add_to_recordable_attributes(
+            list_of_names=["alpha", "delta", "delta_rep", "core_radius"], is_stat=False
+        )

@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 from pml_potential import CPMLLoss, PotentialFieldLoss
 from pml_potential.analysis import class_field, proxies_of, proxy_alignment
 from pml_potential.fields.potentials import (
-    CORE_RADIUS,
+    SMALLEST_CORE_RADIUS,
     Contrastive,
     Logarithmic,
     Potential,
@@ -71,7 +71,7 @@ def test_repulsion_is_highest_at_the_source_alone_and_lowest_from_delta_on(
 def test_both_forces_of_pfml_fade_with_distance_wherever_they_act(potential: Potential) -> None:
     attraction, repulsion = forces(potential, "attraction"), forces(potential, "repulsion")
     assert (attraction[DISTANCES > DELTA + 1e-9].diff() < 0).all()
-    assert (repulsion[(DISTANCES > CORE_RADIUS) & (DISTANCES < DELTA - 1e-9)].diff() < 0).all()
+    assert (repulsion[(DISTANCES > SMALLEST_CORE_RADIUS) & (DISTANCES < DELTA - 1e-9)].diff() < 0).all()
 
 
 @each_decaying

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pml_potential.fields.potentials import (
-    CORE_RADIUS,
+    SMALLEST_CORE_RADIUS,
     Contrastive,
     Logarithmic,
     Potential,
@@ -66,7 +66,7 @@ def test_repulsion_in_the_core_is_a_straight_line(
     potential: Potential, edge: float, force: float, r: float
 ) -> None:
     value, _ = at(potential, "repulsion", [r])
-    assert value.item() == pytest.approx(edge + force * (CORE_RADIUS - r), rel=1e-12)
+    assert value.item() == pytest.approx(edge + force * (SMALLEST_CORE_RADIUS - r), rel=1e-12)
 
 
 @pytest.mark.parametrize("r", [0.004, 0.02, 0.1, 0.21, 0.45, 0.9, 1.9])
@@ -100,7 +100,7 @@ def test_plateau_is_flat(potential: Potential, half: str) -> None:
 @each_half
 @each_potential
 def test_value_is_continuous(potential: Potential, half: str, place: str) -> None:
-    r = CORE_RADIUS if place == "core" else getattr(potential, place)
+    r = SMALLEST_CORE_RADIUS if place == "core" else getattr(potential, place)
     values, _ = at(potential, half, [r * (1 - 1e-9), r * (1 + 1e-9)])
     assert values[0].item() == pytest.approx(values[1].item(), rel=1e-6, abs=1e-9)
 
