@@ -1,66 +1,93 @@
 """The pairs of points of different classes that are close enough to repel each other."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
 
-from pml_potential.fields.neighbors import are_near, is_crowded, near_tiles, widest_coordinates
+from pml_potential.fields.neighbor_list import Candidates, NeighborList
+from pml_potential.fields.neighbors import filter_coordinates, search
 from pml_potential.fields.pairs import Block, Pairs
+from pml_potential.fields.plan import Plan
 
 
-def different_class_pairs_of_few(
-    radius: float, points: Tensor, labels: Tensor, targets: int
-) -> Iterator[Pairs | Block]:
-    """Yield the same as ``different_class_pairs_within``, for so few points that one look does.
+def listed_pairs(
+    radius: float,
+    points: Tensor,
+    labels: Tensor,
+    targets: int,
+    known: slice,
+    neighbor_list: NeighborList,
+    plan: Plan,
+) -> Pairs | None:
+    """List all pairs of points of different classes within a radius, in order; None if too many.
+
+    How a pair was found leaves no trace: the list depends on the points alone.
 
     Args:
-        radius: distance; pairs that are farther apart may be yielded as well.
+        radius: distance; pairs farther apart by no more than rounding are listed as well.
         points: (n, d), each of norm at most 1.
         labels: class of each point, (n,), integers.
         targets: number of leading points of which each pair holds at least one.
+        known: which of the targets ``neighbor_list`` remembers.
+        neighbor_list: remembers near pairs from call to call.
+        plan: how many pairs are too many.
 
     Examples:
-        >>> points = torch.tensor([[1.0, 0.0]]).repeat(3, 1)
-        >>> (block,) = different_class_pairs_of_few(0.2, points, torch.tensor([0, 0, 1]), targets=3)
-        >>> block.wanted.sum()
-        tensor(2)
+        >>> points, labels = torch.tensor([[1.0, 0.0]]).repeat(3, 1), torch.tensor([0, 0, 1])
+        >>> pairs = listed_pairs(0.2, points, labels, 3, slice(0, 3), NeighborList(), Plan(crowded_share=1))
+        >>> pairs.first, pairs.second
+        (tensor([0, 1]), tensor([2, 2]))
     """
-    columns = torch.arange(len(labels), device=labels.device)[None]
-    rows = columns if targets == len(labels) else columns[:, :targets]
-    differ = labels[rows][:, :, None] != labels[columns][:, None, :]
-    block = Block(rows, columns, differ & (rows[:, :, None] < columns[:, None, :]))
-    near = block.wanted & are_near(radius, points[:targets], points)
-    yield block if is_crowded(int(near.sum()), near.numel()) else block.pairs(near)
+    most = min(plan.most_listed, int(plan.crowded_share * len(points) ** 2))
+    limit = radius**2 * (1 + 1e-5)
+    keys = [torch.empty(0, dtype=torch.long, device=points.device)]
+    count = 0
+    candidates = neighbor_list.candidates(radius, points, labels, targets, known, plan)
+    for first, second in _in_groups(candidates, plan.numbers_per_chunk // points.shape[1]):
+        low, high = torch.minimum(first, second), torch.maximum(first, second)
+        wanted = (labels[low] != labels[high]) & (low < targets)
+        pairs = Pairs(low[wanted], high[wanted], plan.numbers_per_chunk)
+        near = pairs.where(pairs.squared_distances(points) < limit)
+        keys.append(near.first * len(points) + near.second)
+        count += len(near.first)
+        if count > most:
+            return None
+    ordered = torch.cat(keys).sort().values
+    first = ordered.div(len(points), rounding_mode="floor")
+    return Pairs(first, ordered - first * len(points), plan.numbers_per_chunk)
 
 
-def different_class_pairs_within(
-    radius: float, points: Tensor, labels: Tensor, targets: int
+def crowded_pairs(
+    radius: float, points: Tensor, labels: Tensor, targets: int, plan: Plan
 ) -> Iterator[Pairs | Block]:
-    """Yield all pairs of points of different classes that are closer than a radius, each once.
+    """Yield the pairs of ``listed_pairs`` however many there are, tile by tile.
 
-    However many there are, no more than a tile of them is held at a time; where they crowd, the tile
-    is yielded as a block.
-
-    Args:
-        radius: distance; pairs that are farther apart may be yielded as well.
-        points: (n, d), each of norm at most 1.
-        labels: class of each point, (n,), integers.
-        targets: number of leading points of which each pair holds at least one.
-
-    Examples:
-        >>> points = torch.tensor([[1.0, 0.0]]).repeat(300, 1)
-        >>> (block,) = different_class_pairs_within(0.2, points, torch.arange(300) % 2, targets=300)
-        >>> block.wanted.sum()
-        tensor(22500)
+    Where they crowd, a tile is yielded as a block, with all pairs of different classes in it.
     """
-    coordinates = widest_coordinates(points)
+    coordinates, _ = filter_coordinates(radius, points, labels, plan)
     position = torch.arange(len(points), device=points.device)
-    for tile in near_tiles(radius, points[:targets], points, coordinates, each_once=True):
-        if tile.is_crowded():
-            rows, columns = position[None, tile.rows], position[None, tile.columns]
-            differ = labels[rows][:, :, None] != labels[columns][:, None, :]
-            yield Block(rows, columns, differ & (rows[:, :, None] < columns[:, None, :]))
+    some = points.index_select(1, coordinates)
+    for tile in search(radius, some[:targets], some, plan, each_once=True):
+        rows, columns = position[tile.rows], position[tile.columns]
+        if len(tile.first) > plan.crowded_share * len(rows) * len(columns):
+            differ = labels[rows][:, None] != labels[columns]
+            wanted = (differ & (rows[:, None] < columns))[None]
+            yield Block(rows[None], columns[None], wanted, plan.numbers_per_chunk)
         else:
             differ = labels[tile.first] != labels[tile.second]
-            yield tile.first[differ], tile.second[differ]
+            yield Pairs(tile.first[differ], tile.second[differ], plan.numbers_per_chunk)
+
+
+def _in_groups(found: Iterable[Candidates], size: int) -> Iterator[Candidates]:
+    """Yield the same pairs in groups of at least ``size``, but for the last."""
+    waiting: list[Candidates] = []
+    count = 0
+    for pairs in found:
+        waiting.append(pairs)
+        count += len(pairs[0])
+        if count >= size:
+            yield torch.cat([first for first, _ in waiting]), torch.cat([second for _, second in waiting])
+            waiting, count = [], 0
+    if count > 0:
+        yield torch.cat([first for first, _ in waiting]), torch.cat([second for _, second in waiting])

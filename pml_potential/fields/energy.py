@@ -1,33 +1,28 @@
-"""The energy of each point in the field of all the others, and its gradient."""
+"""The energy of each point in the field of all the others, and its gradient.
 
-from collections.abc import Iterable, Iterator
+Only pairs that act are computed: points of one class that are farther apart than delta_att, and points
+of different classes that are closer than delta_rep. All others contribute the plateau of their
+potential, which is counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch._compile import _disable_dynamo
 
-from pml_potential.fields.different_class import (
-    different_class_pairs_of_few,
-    different_class_pairs_within,
-)
+from pml_potential.fields.different_class import crowded_pairs, listed_pairs
 from pml_potential.fields.first_order import Gradients, first_order
-from pml_potential.fields.forces import Forces, forces_of, pairs_per_chunk, squared_distances
 from pml_potential.fields.neighbor_list import NeighborList
-from pml_potential.fields.pairs import Block, Pairs, regrouped
+from pml_potential.fields.pairs import Block, Pairs
+from pml_potential.fields.plan import Plan
 from pml_potential.fields.potentials import Potential
 from pml_potential.fields.same_class import same_class_pairs
 from pml_potential.fields.statistics import FieldStatistics
-
-_MOST_PAIRS = 2**19
-_LARGEST_SHARE_OF_PAIRS = 1 / 32
-"""Acting pairs, in all and as a share of all, up to which they are listed before they are worked on."""
-
-_FEW_POINTS = 512
-"""Points up to which a look at all pairs at once is no dearer than a search."""
-
-_KEPT_SLOPES = 2**21
-"""Slopes that the forward pass keeps for the backward pass, which computes the others again."""
 
 
 # The search decides by what it finds, which no graph can hold. torch.compiler.disable says the same, but
@@ -38,16 +33,18 @@ def point_energies(
     labels: Tensor,
     potential: Potential,
     targets: int | None = None,
+    known: slice = slice(0, 0),
     neighbor_list: NeighborList | None = None,
     statistics: FieldStatistics | None = None,
+    plan: Plan | None = None,
 ) -> Tensor:
-    """Energy of each point: the sum of its potentials with every source, itself included.
+    """Energy of each point, as by ``energies_by_formula``, from the pairs that act alone.
 
         E_i = Σ_{j: y_j = y_i} psi_att(||x_i - x_j||) + Σ_{j: y_j != y_i} psi_rep(||x_i - x_j||)
 
-    Equations 3 to 6 of Bhatnagar & Ahuja, CVPR 2025: the sum over i is their U. Exact: pairs that do
-    not act contribute the plateaus of the potential, which are counted instead of computed, and no
-    pair that acts is missed. The same points give the same bits, whatever ``neighbor_list`` has seen.
+    Exact: pairs that do not act contribute the plateaus of the potential, which are counted instead of
+    computed, and no pair that acts is missed. The same points give the same bits, whatever
+    ``neighbor_list`` has seen.
 
     Args:
         points: x, (n, d), each of norm at most 1, float32 or float64.
@@ -55,8 +52,10 @@ def point_energies(
         potential: what two points do to each other.
         targets: number of leading points whose energy is wanted; the others are only sources.
             Default: all n.
-        neighbor_list: remembers near pairs from call to call. Default: none, search anew.
+        known: which of the targets are the same points on each call. Default: none.
+        neighbor_list: remembers near pairs of these from call to call. Default: search anew.
         statistics: filled with what is found on the way. Default: none, nothing is counted.
+        plan: sizes that decide how long it takes. Default: those for the device.
 
     Returns:
         (targets,), in the dtype of ``points``. Differentiable once with respect to all points.
@@ -71,12 +70,39 @@ def point_energies(
         tensor([2.0100, 2.0100])
     """
     targets = len(points) if targets is None else targets
-    neighbor_list = NeighborList(0) if neighbor_list is None else neighbor_list
+    plan = Plan.of(points) if plan is None else plan
     with torch.autocast(points.device.type, enabled=False):
-        energies: Tensor = _PointEnergies.apply(
-            points, labels, potential, targets, neighbor_list, statistics
-        )
+        with torch.no_grad():
+            near = listed_pairs(
+                potential.repulsion_radius,
+                points,
+                labels,
+                targets,
+                known,
+                NeighborList() if neighbor_list is None else neighbor_list,
+                plan,
+            )
+        energies: Tensor = _PointEnergies.apply(points, labels, potential, targets, near, plan, statistics)
     return energies
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """What pairs of one kind do to each other; all numbers are 0 for pairs that do not act.
+
+    Args:
+        pairs: of one class, or of different classes.
+        attracts: whether they are of one class.
+        value: potential psi of each pair, float64.
+        excess: the potential beyond its plateau, float64.
+        slope: d psi / d r^2.
+    """
+
+    pairs: Pairs | Block
+    attracts: bool
+    value: Tensor
+    excess: Tensor
+    slope: Tensor
 
 
 class _PointEnergies(torch.autograd.Function):
@@ -87,96 +113,88 @@ class _PointEnergies(torch.autograd.Function):
         labels: Tensor,
         potential: Potential,
         targets: int,
-        neighbor_list: NeighborList,
+        near: Pairs | None,
+        plan: Plan,
         statistics: FieldStatistics | None,
     ) -> Tensor:
-        energies = _energies_of_plateaus(labels, potential)
-        pairs = None
-        if len(points) > _FEW_POINTS:
-            pairs = _acting_pairs(points, labels, potential.repulsion_radius, targets, neighbor_list)
-        kept: list[Forces] | None = []
+        energies = energies_at_rest(labels, potential)
+        kept: list[Interaction] | None = []
         slopes = 0
-        for forces in _all_forces(points, labels, potential, targets, pairs, energies, statistics):
-            slopes += forces.slope.numel()
-            if slopes > _KEPT_SLOPES:
+        for interaction in interactions(points, labels, potential, targets, near, plan):
+            interaction.pairs.add_to_ends(energies, interaction.excess)
+            if statistics is not None:
+                _count(interaction, targets, len(points), statistics)
+            slopes += interaction.slope.numel()
+            if slopes > plan.most_kept:
                 kept = None
             if kept is not None:
-                kept.append(forces)
+                kept.append(interaction)
         ctx.save_for_backward(points, labels)
-        ctx.potential, ctx.targets, ctx.pairs, ctx.kept = potential, targets, pairs, kept
+        ctx.found = kept, (potential, targets, near, plan)
         return energies[:targets].to(points.dtype)
 
     @staticmethod
     @first_order
-    def backward(ctx: Any, grad_energies: Tensor) -> Gradients:
-        points, labels = ctx.saved_tensors
-        all_forces = ctx.kept
-        if all_forces is None:
-            unused = torch.zeros(len(points), dtype=torch.float64, device=points.device)
-            all_forces = _all_forces(points, labels, ctx.potential, ctx.targets, ctx.pairs, unused)
+    def backward(ctx: Any, saved: tuple[Tensor, ...], grad_energies: Tensor) -> Gradients:
+        points, labels = saved
+        kept, arguments = ctx.found
         upstream = grad_energies.new_zeros(len(points))
-        upstream[: ctx.targets] = grad_energies
+        upstream[: len(grad_energies)] = grad_energies
         gradient = torch.zeros_like(points)
-        for forces in all_forces:
-            forces.add_gradient(gradient, points, upstream)
-        return gradient, None, None, None, None, None
+        for interaction in interactions(points, labels, *arguments) if kept is None else kept:
+            # A pair counts in the energies of both its ends.
+            weights = 2 * interaction.slope * interaction.pairs.sums_of_ends(upstream)
+            interaction.pairs.add_forces(gradient, points, weights)
+        return gradient, None, None, None, None, None, None
 
 
-def _energies_of_plateaus(labels: Tensor, potential: Potential) -> Tensor:
+def energies_at_rest(labels: Tensor, potential: Potential) -> Tensor:
     """Energy of each point if no pair acted, (n,), float64."""
     of_own_class = labels.bincount()[labels].double()
     of_other_classes = len(labels) - of_own_class
     return of_own_class * potential.attraction_plateau + of_other_classes * potential.repulsion_plateau
 
 
-def _acting_pairs(
-    points: Tensor, labels: Tensor, radius: float, targets: int, neighbor_list: NeighborList
-) -> Pairs | None:
-    """List the pairs of different classes within the radius, in order; None if they are too many.
+def interactions(
+    points: Tensor, labels: Tensor, potential: Potential, targets: int, near: Pairs | None, plan: Plan
+) -> Iterator[Interaction]:
+    """Yield all that acts: attraction within classes, then repulsion between them.
 
-    How a pair was found leaves no trace: the list depends on the points alone.
+    Args:
+        near: the pairs that may repel each other; None to search for them tile by tile.
     """
-    most = min(_MOST_PAIRS, int(_LARGEST_SHARE_OF_PAIRS * len(points) ** 2))
-    keys = [torch.empty(0, dtype=torch.long, device=points.device)]
-    count = 0
-    # The potential decides what acts; a little more than the radius is room for rounding.
-    limit = radius**2 * (1 + 1e-5)
-    near_pairs = neighbor_list.pairs_within(radius, points, labels, targets)
-    for first, second in regrouped(near_pairs, pairs_per_chunk(points)):
-        near = squared_distances(points, first, second) < limit
-        low, high = torch.minimum(first, second)[near], torch.maximum(first, second)[near]
-        keys.append(low * len(points) + high)
-        count += len(low)
-        if count > most:
-            return None
-    ordered = torch.cat(keys).sort().values
-    return ordered.div(len(points), rounding_mode="floor"), ordered % len(points)
+    for pairs in same_class_pairs(labels, targets, points.shape[1], plan):
+        yield _interaction(pairs, True, points, potential, plan)
+    radius = potential.repulsion_radius
+    for pairs in crowded_pairs(radius, points, labels, targets, plan) if near is None else [near]:
+        yield _interaction(pairs, False, points, potential, plan)
 
 
-def _all_forces(
-    points: Tensor,
-    labels: Tensor,
-    potential: Potential,
-    targets: int,
-    repelling: Pairs | None,
-    energies: Tensor,
-    statistics: FieldStatistics | None = None,
-) -> Iterator[Forces]:
-    """Yield the forces of all pairs that act, and add to the energies what they have in excess."""
-    attracting = same_class_pairs(labels, targets, points.shape[1])
-    plateau = potential.attraction_plateau
-    attraction = forces_of(attracting, points, potential.attraction, plateau, energies)
-    radius, plateau = potential.repulsion_radius, potential.repulsion_plateau
-    found: Iterable[Pairs | Block]
-    if len(points) <= _FEW_POINTS:
-        found = different_class_pairs_of_few(radius, points, labels, targets)
-    elif repelling is None:
-        found = different_class_pairs_within(radius, points, labels, targets)
+def _interaction(
+    pairs: Pairs | Block, attracts: bool, points: Tensor, potential: Potential, plan: Plan
+) -> Interaction:
+    squared = pairs.squared_distances(points)
+    value, slope = potential.attraction(squared) if attracts else potential.repulsion(squared)
+    plateau = potential.attraction_plateau if attracts else potential.repulsion_plateau
+    acts = slope != 0
+    # Points that coincide have no direction to push each other in.
+    slope = slope.where(squared > 0, 0)
+    value = value.double()
+    if isinstance(pairs, Block):
+        acts &= pairs.wanted
+        if int(acts.sum()) > plan.crowded_share * acts.numel():
+            excess = (value - plateau).where(acts, 0)
+            return Interaction(pairs, attracts, value.where(acts, 0), excess, slope.where(acts, 0))
+    value = value[acts]
+    return Interaction(pairs.where(acts), attracts, value, value - plateau, slope[acts])
+
+
+def _count(interaction: Interaction, targets: int, count: int, statistics: FieldStatistics) -> None:
+    is_target = torch.arange(count, device=interaction.slope.device) < targets
+    ends = interaction.pairs.sums_of_ends(is_target.double())
+    statistics.acting_pairs += int(interaction.slope.count_nonzero())
+    if interaction.attracts:
+        statistics.attraction += (interaction.value * ends).sum().item()
+        statistics.attracting += int((ends * (interaction.slope != 0)).sum())
     else:
-        found = [repelling]
-    repulsion = forces_of(found, points, potential.repulsion, plateau, energies)
-    if statistics is not None:
-        attraction = statistics.attraction.watch(attraction, energies[:targets])
-        repulsion = statistics.repulsion.watch(repulsion, energies[:targets])
-    yield from attraction
-    yield from repulsion
+        statistics.repulsion += (interaction.excess * ends).sum().item()

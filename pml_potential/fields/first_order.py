@@ -13,18 +13,21 @@ Gradients = tuple[Tensor | None, ...]
 def first_order(backward: Callable[..., Gradients]) -> Callable[..., Gradients]:
     """Decorate the ``backward`` of an autograd function whose gradients have no gradients themselves.
 
+    ``backward`` gets the context, the saved tensors, which ``torch.utils.checkpoint`` lets nobody read
+    twice, and the gradients of the outputs.
+
     Raises:
         RuntimeError: When the gradients that it returned are differentiated.
     """
 
     @wraps(backward)
     def wrapper(ctx: Any, *grad_outputs: Tensor) -> Gradients:
-        device = grad_outputs[0].device.type
+        device, saved = grad_outputs[0].device.type, ctx.saved_tensors
         with torch.no_grad(), torch.autocast(device, enabled=False):
-            gradients = backward(ctx, *grad_outputs)
+            gradients = backward(ctx, saved, *grad_outputs)
         # With create_graph, the gradients must stay tied to what they depend on: autograd would take
         # them for constants, and leave out silently what is asked of them.
-        origins = [origin for origin in (*ctx.saved_tensors, *grad_outputs) if origin.requires_grad]
+        origins = [origin for origin in (*saved, *grad_outputs) if origin.requires_grad]
         if not torch.is_grad_enabled() or not origins:
             return gradients
         return tuple(

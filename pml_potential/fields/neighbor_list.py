@@ -1,5 +1,7 @@
 """Pairs that stay near while points move: the neighbour list of molecular dynamics, with a skin."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -7,23 +9,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pml_potential.fields.neighbors import pairs_within, widest_coordinates
-from pml_potential.fields.pairs import Pairs
+from pml_potential.fields.neighbors import filter_coordinates, search
+from pml_potential.fields.plan import Plan
 
-SKIN = 0.5
-"""Width of the skin as a share of the radius."""
-
-_LARGEST_SHARE_OF_STRAYS = 1 / 16
-"""Share of the points that may have left their skin before the list is made anew."""
-
-_MOST_PAIRS = 2**19
-_LARGEST_SHARE_OF_PAIRS = 1 / 64
-"""Pairs, in all and as a share of all, beyond which a list costs as much as the search that it saves."""
+Candidates = tuple[Tensor, Tensor]
+"""Indices of the points of pairs that may be near."""
 
 
 @dataclass(frozen=True)
 class _Listed:
-    """Pairs of different classes that were within radius + skin, and what made them so."""
+    """Pairs of known points that were within radius + skin, and what made them so.
+
+    Args:
+        radius: of the search.
+        labels: of the known points.
+        coordinates: the coordinates in which they were near, and are watched.
+        positions: where they were, in these coordinates.
+        first: one point of each pair, counted from the first known point.
+        second: the other one.
+    """
 
     radius: float
     labels: Tensor
@@ -32,134 +36,116 @@ class _Listed:
     first: Tensor
     second: Tensor
 
-    def is_of(self, radius: float, labels: Tensor) -> bool:
-        """Whether the list is one of these points, wherever they are now."""
-        same_device = self.labels.device == labels.device
-        return self.radius == radius and same_device and torch.equal(self.labels, labels)
-
 
 class NeighborList:
-    """Finds pairs of different classes within a radius, and remembers what it found between calls.
+    """Finds pairs of points within a radius, and remembers what it found between calls.
 
     Two points that were farther apart than radius + skin cannot be within the radius before one of
     them has moved by half the skin (Verlet, Physical Review 159, 1967). Distances in some coordinates
     obey the same, so that the list needs to know only those coordinates of its points. A point that
     has left its skin is a stray: it is searched for directly, as are the points that the list does not
-    know, and when strays are many the list is made anew. The pairs found are therefore the same
-    whatever the list has seen before; only the time that it takes to find them depends on that.
-
-    Args:
-        count: number of leading points that are the same points on each call. 0 remembers nothing.
+    know, and when strays are many the list is made anew. No near pair is missed, whatever the list has
+    seen before; only the time that it takes to find them, and which pairs are found beside them, depends
+    on that. Threads may share a list: it is replaced as a whole.
 
     Examples:
-        >>> points = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
-        >>> neighbor_list = NeighborList(3)
-        >>> list(neighbor_list.pairs_within(0.7, points, torch.tensor([0, 1, 2]), targets=3))
-        [(tensor([0]), tensor([1]))]
+        >>> points, labels = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]]), torch.arange(3)
+        >>> neighbor_list = NeighborList()
+        >>> list(neighbor_list.candidates(0.7, points, labels, 3, slice(0, 3), Plan()))
+        [(tensor([0, 1]), tensor([1, 2]))]
     """
 
-    def __init__(self, count: int) -> None:
-        self.count = count
+    def __init__(self) -> None:
         self._listed: _Listed | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles remember nothing: they find the same pairs without."""
-        return {"count": self.count, "_listed": None}
+        return {"_listed": None}
 
-    def pairs_within(
-        self, radius: float, points: Tensor, labels: Tensor, targets: int
-    ) -> Iterator[Pairs]:
-        """Yield all pairs of points of different classes that are closer than the radius, each once.
+    def candidates(
+        self, radius: float, points: Tensor, labels: Tensor, targets: int, known: slice, plan: Plan
+    ) -> Iterator[Candidates]:
+        """Yield all pairs that are closer than the radius, each once, and some that are not.
 
         Args:
-            radius: distance; pairs a little farther apart are yielded as well.
+            radius: distance.
             points: (n, d), each of norm at most 1.
-            labels: class of each point, (n,), integers.
+            labels: class of each point, (n,), integers; pairs of one class may be left out.
             targets: number of leading points of which each pair holds at least one.
-
-        Yields:
-            Two index tensors of equal length.
+            known: which of the targets are the same points on each call.
+            plan: sizes of the search.
         """
-        for first, second in self._near_pairs(radius, points, labels, targets):
-            if len(first) > 0:
-                differ = labels.index_select(0, first) != labels.index_select(0, second)
-                wanted = differ & (torch.minimum(first, second) < targets)
-                yield first[wanted], second[wanted]
-
-    def _near_pairs(
-        self, radius: float, points: Tensor, labels: Tensor, targets: int
-    ) -> Iterator[Pairs]:
-        strays = self._strays(radius, points, labels)
-        if strays is not None and self._listed is not None:
-            yield from _pairs_of_list(self._listed, strays, radius, points, targets)
-            return
-        # The search for the list finds the pairs of the other points on its way.
-        self._listed, found = _list_pairs(radius, points, labels, self.count, targets)
-        if self._listed is not None:
-            yield found
-        else:
-            coordinates = widest_coordinates(points)
-            yield from pairs_within(radius, points[:targets], points, coordinates, each_once=True)
-
-    def _strays(self, radius: float, points: Tensor, labels: Tensor) -> Tensor | None:
-        """Which known points have left their skins; None if there is no list that holds for them."""
-        listed, known = self._listed, points[: self.count]
-        if listed is None or not listed.is_of(radius, labels[: self.count]):
-            return None
-        moved = known.index_select(1, listed.coordinates).float() - listed.positions
-        strays = moved.square_().sum(dim=1) > (SKIN * radius / 2) ** 2
-        return strays if strays.sum().item() <= _LARGEST_SHARE_OF_STRAYS * self.count else None
-
-
-def _list_pairs(
-    radius: float, points: Tensor, labels: Tensor, count: int, targets: int
-) -> tuple[_Listed | None, Pairs]:
-    """List the pairs of the leading points, and find those of the others; None if they are too many."""
-    nothing = torch.empty(0, dtype=torch.long, device=points.device)
-    if count == 0:
-        return None, (nothing, nothing)
-    coordinates = widest_coordinates(points[:count])
-    # In no other coordinates, for in these alone the points are watched.
-    positions = points.index_select(1, coordinates).float()
-    every = torch.arange(len(coordinates), device=points.device)
-    rows = positions[: max(count, targets)]
-    found: list[Pairs] = [(nothing, nothing)]
-    length = 0
-    for first, second in pairs_within((1 + SKIN) * radius, rows, positions, every, each_once=True):
-        differ = labels.index_select(0, first) != labels.index_select(0, second)
-        found.append((first[differ], second[differ]))
-        length += len(found[-1][0])
-        if length > min(_MOST_PAIRS, _LARGEST_SHARE_OF_PAIRS * len(points) ** 2):
-            return None, (nothing, nothing)
-    first, second = (torch.cat(ends) for ends in zip(*found, strict=True))
-    is_known = second < count
-    listed = _Listed(
-        radius,
-        labels[:count].clone(),
-        coordinates,
-        positions[:count].clone(),
-        first[is_known],
-        second[is_known],
-    )
-    return listed, (first, second)
+        listed = self._listed
+        if listed is not None and listed.radius == radius:
+            positions = _positions(points, listed.coordinates)
+            strays = _strays(listed, positions[known], labels[known], plan)
+            if strays is not None:
+                yield from _of_list(listed, strays, positions, targets, known, plan)
+                return
+        most = min(plan.most_listed, int(plan.crowded_share / 2 * len(points) ** 2))
+        reach = (1 + plan.skin) * radius
+        coordinates, share = filter_coordinates(reach, points, labels, plan)
+        makes_list = known.start < known.stop and share * len(points) ** 2 / 2 <= most
+        if not makes_list:
+            reach = radius
+            coordinates, _ = filter_coordinates(reach, points, labels, plan)
+        positions = _positions(points, coordinates)
+        found: list[Candidates] = []
+        length = 0
+        for tile in search(reach, positions[:targets], positions, plan, each_once=True):
+            differ = labels.index_select(0, tile.first) != labels.index_select(0, tile.second)
+            found.append((tile.first[differ], tile.second[differ]))
+            yield found[-1]
+            length += len(found[-1][0])
+            if length > most or not makes_list:
+                found.clear()
+                makes_list = False
+        if makes_list:
+            nothing = labels.new_empty(0)
+            first = torch.cat([nothing, *(first for first, _ in found)])
+            second = torch.cat([nothing, *(second for _, second in found)])
+            is_known = (first >= known.start) & (second < known.stop)
+            self._listed = _Listed(
+                radius,
+                labels[known].clone(),
+                coordinates,
+                positions[known].clone(),
+                first[is_known] - known.start,
+                second[is_known] - known.start,
+            )
 
 
-def _pairs_of_list(
-    listed: _Listed, strays: Tensor, radius: float, points: Tensor, targets: int
-) -> Iterator[Pairs]:
+def _strays(listed: _Listed, positions: Tensor, labels: Tensor, plan: Plan) -> Tensor | None:
+    """Which known points have left their skins; None if the list is not theirs or too many have."""
+    if listed.labels.device != labels.device or not torch.equal(listed.labels, labels):
+        return None
+    moved = (positions - listed.positions).square_().sum(dim=1)
+    strays = moved > (plan.skin * listed.radius / 2) ** 2
+    return strays if strays.sum().item() <= plan.largest_share_of_strays * len(strays) else None
+
+
+def _of_list(
+    listed: _Listed, strays: Tensor, positions: Tensor, targets: int, known: slice, plan: Plan
+) -> Iterator[Candidates]:
     """Yield the listed pairs of points still in their skins, and all pairs of the other points."""
-    is_stray = torch.ones(len(points), dtype=torch.bool, device=points.device)
-    is_stray[: len(strays)] = strays
-    still_near = ~(is_stray[listed.first] | is_stray[listed.second])
-    yield listed.first[still_near], listed.second[still_near]
+    still_near = ~(strays[listed.first] | strays[listed.second])
+    yield listed.first[still_near] + known.start, listed.second[still_near] + known.start
 
+    is_stray = torch.ones(len(positions), dtype=torch.bool, device=positions.device)
+    is_stray[known] = strays
     stray = is_stray.nonzero().squeeze(1)
     targeted, sources = stray[stray < targets], stray[stray >= targets]
-    for row, second in pairs_within(radius, points[targeted], points, listed.coordinates):
-        first = targeted[row]
+    for tile in search(listed.radius, positions[targeted], positions, plan):
+        first, second = targeted[tile.first], tile.second
         # Two strays meet twice, once in either order, unless the second is only a source.
         once = ~is_stray[second] | (second >= targets) | (first < second)
         yield first[once], second[once]
-    for row, second in pairs_within(radius, points[sources], points[:targets], listed.coordinates):
-        once = ~is_stray[second]
-        yield sources[row][once], second[once]
+    for tile in search(listed.radius, positions[sources], positions[:targets], plan):
+        once = ~is_stray[tile.second]
+        yield sources[tile.first][once], tile.second[once]
+
+
+def _positions(points: Tensor, coordinates: Tensor) -> Tensor:
+    if len(coordinates) == points.shape[1]:
+        return points.float()
+    return points.index_select(1, coordinates).float()

@@ -45,8 +45,8 @@ class _SumOverPairs(torch.autograd.Function):
 
     @staticmethod
     @first_order
-    def backward(ctx: Any, grad_total: Tensor) -> Gradients:
-        (vectors,) = ctx.saved_tensors
+    def backward(ctx: Any, saved: tuple[Tensor, ...], grad_total: Tensor) -> Gradients:
+        (vectors,) = saved
         gradient = torch.zeros_like(vectors)
         for rows, columns in _tiles(vectors):
             of_rows = vectors[rows].detach().requires_grad_()

@@ -1,14 +1,73 @@
-"""Pairs of points: listed one by one where they are few, as blocks where they are many."""
+"""Pairs of points: listed one by one where they are few, in blocks where they are many.
 
-from collections.abc import Iterable, Iterator
+Both know the distances of their points, and hand energies and forces to the ends of each pair.
+"""
+
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import overload
 
 import torch
 from torch import Tensor
 
-Pairs = tuple[Tensor, Tensor]
-"""Indices of one point and of the other of each pair."""
+from pml_potential.fields.precision import float32_products_are_exact
+
+_SMALLEST_SHARE_OF_NORMS = 1 / 16
+"""Share of the squared norms that a squared distance must have to come out of a product."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs in a list.
+
+    Args:
+        first: index of one point of each pair, (k,).
+        second: index of the other one, (k,).
+        chunk: coordinates to work on at a time.
+    """
+
+    first: Tensor
+    second: Tensor
+    chunk: int
+
+    def where(self, chosen: Tensor) -> Pairs:
+        """The pairs at which a mask (k,) is true."""
+        return Pairs(self.first[chosen], self.second[chosen], self.chunk)
+
+    def squared_distances(self, points: Tensor) -> Tensor:
+        """Squared distances, (k,), from differences, in the dtype of the points."""
+        squared = points.new_empty(len(self.first))
+        size = max(1, self.chunk // points.shape[1])
+        for own, first, second in zip(
+            squared.split(size), self.first.split(size), self.second.split(size), strict=True
+        ):
+            torch.sum(_differences(points, first, second).square_(), dim=1, out=own)
+        return squared
+
+    def add_to_ends(self, totals: Tensor, values: Tensor) -> None:
+        """Add the value of each pair, (k,), to the totals (n,) of both ends."""
+        add_rows(totals, self.first, values)
+        add_rows(totals, self.second, values)
+
+    def sums_of_ends(self, values: Tensor) -> Tensor:
+        """The values (n,) of both ends of each pair together, (k,)."""
+        return values[self.first] + values[self.second]
+
+    def add_forces(self, gradient: Tensor, points: Tensor, weights: Tensor) -> None:
+        """Add w (x_first - x_second) at the first end and take it away at the second.
+
+        Args:
+            gradient: (n, d), changed in place.
+            points: x, (n, d).
+            weights: w, (k,).
+        """
+        size = max(1, self.chunk // points.shape[1])
+        for first, second, some in zip(
+            self.first.split(size), self.second.split(size), weights.split(size), strict=True
+        ):
+            forces = _differences(points, first, second).mul_(some[:, None].to(points.dtype))
+            add_rows(gradient, first, forces)
+            add_rows(gradient, second, forces.neg_())
 
 
 @dataclass(frozen=True)
@@ -18,51 +77,87 @@ class Block:
     Args:
         rows: indices of points, (groups, t).
         columns: indices of points, (groups, s); the very tensor ``rows`` where they are the same.
-        wanted: which pairs count, broadcastable to (groups, t, s).
+        wanted: which pairs count, (groups, t, s).
+        chunk: coordinates of pairs to work on at a time.
     """
 
     rows: Tensor
     columns: Tensor
     wanted: Tensor
+    chunk: int
 
-    def pairs(self, chosen: Tensor) -> Pairs:
-        """List the pairs where a mask (groups, t, s) is true."""
+    def where(self, chosen: Tensor) -> Pairs:
+        """The pairs at which a mask (groups, t, s) is true."""
         group, row, column = chosen.nonzero(as_tuple=True)
-        return self.rows[group, row], self.columns[group, column]
+        return Pairs(self.rows[group, row], self.columns[group, column], self.chunk)
+
+    def squared_distances(self, points: Tensor) -> Tensor:
+        """Squared distances, (groups, t, s).
+
+        They come from products, with the error of rounding the squared norms: too much for two points
+        that are far nearer to each other than to the origin, whose distance comes from differences.
+        """
+        rows, columns = self._centred(points)
+        row_norms = torch.linalg.vector_norm(rows, dim=2).square_()
+        column_norms = row_norms if columns is rows else torch.linalg.vector_norm(columns, dim=2).square_()
+        norms = row_norms[:, :, None] + column_norms[:, None, :]
+        squared = torch.baddbmm(norms, rows, columns.mT, alpha=-2).clamp_min_(0)
+        close = (squared < norms.mul_(_SMALLEST_SHARE_OF_NORMS)).logical_and_(self.wanted)
+        if close.any():
+            squared[close] = self.where(close).squared_distances(points).to(squared.dtype)
+        return squared
+
+    def add_to_ends(self, totals: Tensor, values: Tensor) -> None:
+        """Add the value of each pair, (groups, t, s), to the totals (n,) of both ends."""
+        add_rows(totals, self.rows.flatten(), values.sum(dim=2).flatten())
+        add_rows(totals, self.columns.flatten(), values.sum(dim=1).flatten())
+
+    def sums_of_ends(self, values: Tensor) -> Tensor:
+        """The values (n,) of both ends of each pair together, (groups, t, s)."""
+        return values[self.rows][:, :, None] + values[self.columns][:, None, :]
+
+    def add_forces(self, gradient: Tensor, points: Tensor, weights: Tensor) -> None:
+        """Add w (x_row - x_column) at the row and take it away at the column.
+
+        Args:
+            gradient: (n, d), changed in place.
+            points: x, (n, d).
+            weights: w, (groups, t, s).
+        """
+        rows, columns = self._centred(points)
+        weights = weights.to(rows.dtype)
+        if columns is rows:
+            sides = [(self.rows, rows, rows, weights + weights.mT)]
+        else:
+            sides = [(self.rows, rows, columns, weights), (self.columns, columns, rows, weights.mT)]
+        for index, own, others, side_weights in sides:
+            forces = own * side_weights.sum(dim=2, keepdim=True)
+            forces.baddbmm_(side_weights, others, alpha=-1)
+            add_rows(gradient, index.flatten(), forces.flatten(0, 1).to(gradient.dtype))
+
+    def _centred(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows and columns relative to the first row of each group, (groups, t or s, d)."""
+        dtype = points.dtype if float32_products_are_exact() else torch.float64
+        rows = _gathered(points, self.rows, dtype)
+        origin = rows[:, :1].clone()
+        rows -= origin
+        if self.columns is self.rows:
+            return rows, rows
+        return rows, _gathered(points, self.columns, dtype).sub_(origin)
 
 
-@overload
-def regrouped(found: Iterable[Pairs], size: int) -> Iterator[Pairs]: ...
+def add_rows(totals: Tensor, index: Tensor, rows: Tensor) -> None:
+    """Add rows to the rows of ``totals`` at ``index``, in an order that is the same on each call."""
+    if totals.is_cuda:
+        totals.index_put_((index,), rows, accumulate=True)
+    else:
+        totals.index_add_(0, index, rows)
 
 
-@overload
-def regrouped(found: Iterable[Pairs | Block], size: int) -> Iterator[Pairs | Block]: ...
+def _gathered(points: Tensor, index: Tensor, dtype: torch.dtype) -> Tensor:
+    gathered = points.index_select(0, index.flatten()).to(dtype)
+    return gathered.view(*index.shape, points.shape[1])
 
 
-def regrouped(found: Iterable[Pairs | Block], size: int) -> Iterator[Pairs | Block]:
-    """Yield the same pairs in groups of ``size``, the last of which may be smaller; blocks pass as is.
-
-    Work on many small groups of pairs would cost more than the pairs, and work on a large one memory.
-
-    Examples:
-        >>> few, more = torch.tensor([1]), torch.tensor([2, 3])
-        >>> [first.tolist() for first, _ in regrouped([(few, few), (more, more)], 2)]
-        [[1, 2], [3]]
-    """
-    waiting: list[Pairs] = []
-    count = 0
-    for pairs in found:
-        if isinstance(pairs, Block):
-            yield pairs
-            continue
-        waiting.append(pairs)
-        count += len(pairs[0])
-        if count >= size:
-            groups = [torch.cat(ends).split(size) for ends in zip(*waiting, strict=True)]
-            *full, (first, second) = zip(*groups, strict=True)
-            yield from full
-            # A copy, so that what has been yielded can be freed.
-            waiting, count = [(first.clone(), second.clone())], len(first)
-    if count > 0:
-        first, second = (torch.cat(ends) for ends in zip(*waiting, strict=True))
-        yield first, second
+def _differences(points: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    return points.index_select(0, first).sub_(points.index_select(0, second))

@@ -6,17 +6,10 @@ import torch
 from torch import Tensor
 
 from pml_potential.fields.pairs import Block, Pairs
-
-_NUMBERS_PER_BLOCK = 2**19
-"""Pairs, or coordinates of points, in a block: what stays in the cache."""
-
-_LARGEST_SIDE = 512
-
-_PAIRS_OF_SMALL_CLASS = 8 * 8
-"""Pairs in a class up to which it is cheaper to list them than to work on them as a block."""
+from pml_potential.fields.plan import Plan
 
 
-def same_class_pairs(labels: Tensor, targets: int, width: int) -> Iterator[Pairs | Block]:
+def same_class_pairs(labels: Tensor, targets: int, width: int, plan: Plan) -> Iterator[Pairs | Block]:
     """Yield all pairs of points of one class, each once.
 
     Classes of about equal size share a block, in which the smaller ones repeat a point in pairs that do
@@ -26,10 +19,12 @@ def same_class_pairs(labels: Tensor, targets: int, width: int) -> Iterator[Pairs
         labels: class of each point, (n,), integers.
         targets: number of leading points of which each pair holds at least one.
         width: d, coordinates of a point.
+        plan: what is small, and how large a block may be.
 
     Examples:
-        >>> list(same_class_pairs(torch.tensor([0, 1, 1, 0]), targets=4, width=8))
-        [(tensor([0, 1]), tensor([3, 2]))]
+        >>> (pairs,) = same_class_pairs(torch.tensor([0, 1, 1, 0]), 4, 8, Plan())
+        >>> pairs.first, pairs.second
+        (tensor([0, 1]), tensor([3, 2]))
     """
     # Sorting is stable: in each class, as among all points, targets come before further sources.
     order = labels.argsort(stable=True)
@@ -42,28 +37,28 @@ def same_class_pairs(labels: Tensor, targets: int, width: int) -> Iterator[Pairs
     shapes = most_targets * (2 * len(labels)) + most_members
     for shape in shapes.unique().tolist():
         rows, columns = divmod(shape, 2 * len(labels))
-        is_small = rows * columns <= _PAIRS_OF_SMALL_CLASS
-        for block in _blocks_of_shape(order, classes[shapes == shape], rows, columns, width):
-            yield block.pairs(block.wanted) if is_small else block
+        for block in _blocks_of_shape(order, classes[shapes == shape], rows, columns, width, plan):
+            yield block.where(block.wanted) if rows * columns <= plan.small_class else block
 
 
 def _blocks_of_shape(
-    order: Tensor, classes: Tensor, most_targets: int, most_members: int, width: int
+    order: Tensor, classes: Tensor, most_targets: int, most_members: int, width: int, plan: Plan
 ) -> Iterator[Block]:
     """Yield the pairs of classes, given by where they start in ``order`` and how long they are."""
     position = torch.arange(most_members, device=order.device)
     all_targeted = torch.equal(classes[:, 1], classes[:, 2])
-    for rows in position[:most_targets].split(_LARGEST_SIDE):
-        for columns in position[int(rows[0]) :].split(_LARGEST_SIDE):
+    for rows in position[:most_targets].split(plan.largest_side):
+        for columns in position[int(rows[0]) :].split(plan.largest_side):
             same = all_targeted and torch.equal(rows, columns)
             numbers = max(len(rows), width) * len(columns)
-            for some in classes.split(max(1, _NUMBERS_PER_BLOCK // numbers)):
+            for some in classes.split(max(1, plan.numbers_per_chunk // numbers)):
                 start, targeted, members = some.T[:, :, None]
                 of_rows = order[start + rows.minimum(targeted - 1)]
                 of_columns = of_rows if same else order[start + columns.minimum(members - 1)]
                 is_row = (rows < targeted)[:, :, None]
                 is_column = (columns < members)[:, None, :]
-                yield Block(of_rows, of_columns, is_row & is_column & (rows[:, None] < columns))
+                wanted = is_row & is_column & (rows[:, None] < columns)
+                yield Block(of_rows, of_columns, wanted, plan.numbers_per_chunk)
 
 
 def _rounded_up(sizes: Tensor) -> Tensor:

@@ -53,8 +53,8 @@ class _UnitPoints(torch.autograd.Function):
 
     @staticmethod
     @first_order
-    def backward(ctx: Any, grad_points: Tensor) -> Gradients:
-        points, norms = ctx.saved_tensors
+    def backward(ctx: Any, saved: tuple[Tensor, ...], grad_points: Tensor) -> Gradients:
+        points, norms = saved
         gradients: list[Tensor | None] = []
         for grad_own, own, own_norms, dtype, needed in zip(
             *(tensor.split(ctx.lengths) for tensor in (grad_points, points, norms)),

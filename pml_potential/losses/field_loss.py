@@ -89,7 +89,8 @@ class FieldLoss(ClassVectorsLoss):
         """Compute the energy of each embedding and of each proxy, as PML's reducers take them."""
         points, point_labels = [embeddings], [labels.long()]
         if self.proxies_per_class > 0:
-            points, point_labels = [self.proxies, embeddings], [self.proxy_labels, labels.long()]
+            points.append(self.proxies)
+            point_labels.append(self.proxy_labels)
         count = sum(map(len, points))
         if ref_emb is not None and ref_labels is not None:
             points.append(ref_emb)
@@ -101,12 +102,13 @@ class FieldLoss(ClassVectorsLoss):
             unit_labels,
             self.potential,
             targets=count,
+            known=slice(len(embeddings), count),
             neighbor_list=self._neighbor_list,
             statistics=statistics,
         )
         if statistics is not None:
             self._record(statistics, unit.detach(), unit_labels, count)
-        proxy_energy, embedding_energy = energies.split([count - len(embeddings), len(embeddings)])
+        embedding_energy, proxy_energy = energies.split([len(embeddings), count - len(embeddings)])
         weights = convert_to_weights(indices_tuple, labels, energies.dtype, ref_emb is not None)
         elements = torch.arange(count, device=energies.device)
         loss_dict = {
@@ -134,18 +136,17 @@ class FieldLoss(ClassVectorsLoss):
         return torch.cat([labels.long(), self.proxy_labels])
 
     def _record(self, statistics: FieldStatistics, points: Tensor, labels: Tensor, count: int) -> None:
-        """Keep the statistics of a call, with proxies, embeddings and then references as points."""
-        attraction, repulsion = statistics.attraction, statistics.repulsion
+        """Keep the statistics of a call; the first ``count`` points are embeddings and proxies."""
         partners = int((labels.bincount()[labels[:count]] - 1).sum())
-        at_rest = partners * self.potential.attraction_plateau
-        self.attraction_energy = (attraction.energy + at_rest) / count
-        self.repulsion_energy = repulsion.energy / count
+        at_rest = (partners - statistics.attracting) * self.potential.attraction_plateau
+        self.attraction_energy = (statistics.attraction + at_rest) / count
+        self.repulsion_energy = statistics.repulsion / count
         pairs = math.comb(len(points), 2) - math.comb(len(points) - count, 2)
-        self.share_of_acting_pairs = (attraction.acting_pairs + repulsion.acting_pairs) / max(pairs, 1)
+        self.share_of_acting_pairs = statistics.acting_pairs / max(pairs, 1)
         if self.proxies_per_class > 0:
-            proxies = points[: len(self.proxies)].unflatten(0, (-1, self.proxies_per_class))
-            embeddings = slice(len(self.proxies), count)
-            apart = proxies[labels[embeddings]] - points[embeddings, None]
+            batch = count - len(self.proxies)
+            proxies = points[batch:count].unflatten(0, (-1, self.proxies_per_class))
+            apart = proxies[labels[:batch]] - points[:batch, None]
             self.mean_proxy_distance = apart.norm(dim=2).mean().item()
 
     def _names_of_statistics(self) -> list[str]:
@@ -161,7 +162,7 @@ class FieldLoss(ClassVectorsLoss):
 
     def _fit_to_classes(self) -> None:
         # Only makes the search faster: what the loss returns does not depend on it.
-        self._neighbor_list = NeighborList(len(self.proxies))
+        self._neighbor_list = NeighborList()
 
     def get_extra_state(self) -> Tensor:
         """A part of the checkpoint, since rows of proxies do not tell how many of them make a class."""
