@@ -1,7 +1,7 @@
 """What a step of a loss costs, beside the alternatives: ``python -m benchmarks.loss_step``.
 
 Measures time and memory of forward and backward passes, each in a process of its own, prints a table,
-and writes ``docs/results/loss_step.json``, ``docs/images/loss_step.png`` and ``docs/speed.md``.
+and writes ``docs/results/loss_step.json``, the pictures ``docs/images/loss_step*.png`` and ``docs/speed.md``.
 """
 
 import json
@@ -22,14 +22,12 @@ from pml_potential.benchmark.report.environment import describe_environment
 
 DOCS = Path(__file__).parents[1] / "docs"
 RESULTS = DOCS / "results" / "loss_step.json"
-ELSEWHERE = DOCS / "results" / "loss_step_xeon.json"
-"""What the same command wrote on another processor."""
-
 PLOT = DOCS / "images" / "loss_step.png"
+DELTA_PLOT = DOCS / "images" / "loss_step_delta.png"
 PAGE = DOCS / "speed.md"
 TEMPLATE = Path(__file__).with_suffix(".md.j2")
 
-OURS, DENSE, BRUTE = "PotentialFieldLoss", "X @ X.T", "brute force"
+OURS, DENSE, FORMULA = "PotentialFieldLoss", "X @ X.T", "formula"
 PROXY_ANCHOR, SOFT_TRIPLE, KEOPS = "ProxyAnchorLoss", "SoftTripleLoss", "KeOps"
 
 CUB = Case(OURS, "random", classes=100, proxies_per_class=15, width=512)
@@ -43,40 +41,57 @@ MEAN_FIELDS = Case(
     width=128,
 )
 SCALES = {"CUB-like": CUB, "SOP-like": SOP, "100,000 classes": HUGE, "mean fields": MEAN_FIELDS}
+STATES = ("random", "clustered")
+
+SOP_SHARES = {0.1: 0.25, 0.2: 0.25, 0.3: 0.35, 0.5: 0.6, 0.8: 1.0}
+"""What a step may cost at a radius, as a share of one dense product."""
+
+CUB_SHARES = {0.2: 0.9, 0.5: 1.1, 0.65: 1.2}
+TRAINING_SHARES = {0.2: 1.0, 0.5: 1.8, 0.65: 2.5}
+"""What a step of training may cost at a radius, as a multiple of one of ``ProxyAnchorLoss``."""
+
+SMALL = [
+    replace(CUB, classes=classes, proxies_per_class=proxies, width=width)
+    for classes, proxies in ((20, 5), (100, 5), (100, 15))
+    for width in (64, 512)
+]
+"""Few points, where the search saves little: beside ``SoftTripleLoss`` with as many proxies."""
 
 GROWTH_CLASSES = (200, 800, 3200, 12_800)
 """Numbers of classes in the plot, with two proxies each."""
 
-_BRUTE_FORCE_POINTS = 7000
-"""Points beyond which the brute force needs more than 3 GiB."""
+_MOST_POINTS_OF_FORMULA = 7000
+"""Points beyond which the formula needs more than 3 GiB."""
 
 
 def cases() -> dict[str, list[Case]]:
-    """All that is measured: the rows of the table, and the points of the plot."""
-    # All states cost the brute force of KeOps the same.
-    keops = [replace(CUB, method=KEOPS)] if find_spec("pykeops") else []
-    table = [
-        replace(CUB, method=method, state=state)
-        for state in ("random", "clustered", "collapsed")
-        for method in (DENSE, OURS, BRUTE, PROXY_ANCHOR, SOFT_TRIPLE)
-    ]
+    """All that is measured: the rows of the tables, and the points of the plot."""
+    table: list[Case] = []
+    for state in (*STATES, "collapsed"):
+        cub = replace(CUB, state=state)
+        table += [replace(cub, method=name) for name in (DENSE, FORMULA, PROXY_ANCHOR, SOFT_TRIPLE)]
+        table += [replace(cub, delta=delta) for delta in CUB_SHARES if state in STATES or delta == 0.2]
+    for state in STATES:
+        sop = replace(SOP, state=state)
+        table += [replace(sop, method=name) for name in (DENSE, PROXY_ANCHOR, SOFT_TRIPLE)]
+        table += [replace(sop, delta=delta) for delta in SOP_SHARES]
+        for scale in (CUB, SOP):
+            training = replace(scale, state=state, training=True)
+            table += [replace(training, method=PROXY_ANCHOR)]
+            table += [replace(training, delta=delta) for delta in TRAINING_SHARES]
+    # All states cost KeOps the same.
+    table += [replace(CUB, method=KEOPS)] if find_spec("pykeops") else []
+    table += [HUGE, MEAN_FIELDS]
+    known = set(table)
     table += [
-        replace(SOP, method=method, state=state)
-        for state in ("random", "clustered")
-        for method in (DENSE, OURS, PROXY_ANCHOR, SOFT_TRIPLE)
+        case for small in SMALL for case in (small, replace(small, method=SOFT_TRIPLE)) if case not in known
     ]
-    table += [
-        replace(SOP, method=method, state=state, training=True)
-        for state in ("random", "clustered")
-        for method in (OURS, PROXY_ANCHOR)
-    ]
-    table += [*keops, HUGE, MEAN_FIELDS]
     growing = [
         replace(SOP, method=method, state="clustered", classes=classes)
         for classes in GROWTH_CLASSES
-        for method in (DENSE, OURS, BRUTE, PROXY_ANCHOR)
+        for method in (DENSE, OURS, FORMULA, PROXY_ANCHOR)
     ]
-    plot = [case for case in growing if case.method != BRUTE or case.points < _BRUTE_FORCE_POINTS]
+    plot = [case for case in growing if case.method != FORMULA or case.points < _MOST_POINTS_OF_FORMULA]
     return {"table": table, "plot": plot}
 
 
@@ -86,7 +101,8 @@ def measure(case: Case) -> dict[str, Any]:
     # What goes wrong is printed where the user sees it: only the result is taken out of the output.
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     result: dict[str, Any] = json.loads(output.splitlines()[-1])
-    print(f"{case.state:10} {case.points:7} points  {case.method:22} {_cost(result)}", flush=True)
+    name = f"{case.method} {case.delta:g}" if case.method == OURS else case.method
+    print(f"{case.state:10} {case.points:7} points  {name:22} {_cost(result)}", flush=True)
     return result
 
 
@@ -120,31 +136,34 @@ class Goal:
         cost = float(_row_of(rows, self.case)[self.quantity])
         if self.beside is None:
             return cost
-        return cost / float(_row_of(rows, replace(self.case, method=self.beside))[self.quantity])
+        # Other methods know no delta.
+        other = replace(self.case, method=self.beside, delta=CUB.delta)
+        return cost / float(_row_of(rows, other)[self.quantity])
 
 
 def goals() -> list[Goal]:
     """All goals, in the order of the page."""
-    listed = []
-    for state in ("random", "clustered"):
+    listed: list[Goal] = []
+    for state in STATES:
         cub, sop = replace(CUB, state=state), replace(SOP, state=state)
-        listed += [
-            Goal(f"CUB-like, {state}", cub, 0.8, beside=DENSE),
-            Goal(f"CUB-like, {state}", cub, 0.2, beside=BRUTE),
-            Goal(f"SOP-like, {state}", sop, 0.25, beside=DENSE),
-            Goal(f"SOP-like, {state}", sop, 256, "peak_mib"),
-            Goal(
-                f"SOP-like, {state}, steps of training",
-                replace(sop, training=True),
-                1.5,
-                beside=PROXY_ANCHOR,
-            ),
-        ]
+        for name, case, shares in (("SOP-like", sop, SOP_SHARES), ("CUB-like", cub, CUB_SHARES)):
+            for delta, most in shares.items():
+                at = replace(case, delta=delta)
+                listed.append(Goal(f"{name}, {state}, delta {delta}", at, most, beside=DENSE))
+            for delta, most in TRAINING_SHARES.items():
+                at = replace(case, training=True, delta=delta)
+                title = f"{name}, {state}, training, delta {delta}"
+                listed.append(Goal(title, at, most, beside=PROXY_ANCHOR))
+        listed.append(Goal(f"CUB-like, {state}", cub, 0.2, beside=FORMULA))
+        listed.append(Goal(f"SOP-like, {state}", sop, 256, "peak_mib"))
+    for small in SMALL:
+        title = f"{small.points:,} points, d = {small.width}"
+        listed.append(Goal(title, small, 2, beside=SOFT_TRIPLE))
     collapsed = replace(CUB, state="collapsed")
     return [
         *listed,
-        Goal("CUB-like, collapsed", collapsed, 2, beside=BRUTE),
-        Goal("CUB-like, collapsed", collapsed, 1, "peak_mib", BRUTE),
+        Goal("CUB-like, collapsed", collapsed, 2, beside=FORMULA),
+        Goal("CUB-like, collapsed", collapsed, 1, "peak_mib", FORMULA),
         Goal("100,000 classes x 2, clustered", HUGE, 1536, "peak_mib"),
         Goal("100,000 mean fields, MFCWMS", MEAN_FIELDS, 512, "peak_mib"),
     ]
@@ -156,17 +175,19 @@ def _row_of(rows: list[dict[str, Any]], case: Case) -> dict[str, Any]:
     return found
 
 
-def page(results: dict[str, Any], elsewhere: dict[str, Any]) -> str:
-    """Write the documentation's page from the results of two machines; the tables are the first's."""
+def page(results: dict[str, Any]) -> str:
+    """Write the documentation's page from the results."""
     template = Template(TEMPLATE.read_text(), undefined=StrictUndefined, keep_trailing_newline=True)
+    shares = [Goal("", replace(SOP, delta=d), 1, beside=DENSE).measured(results["table"]) for d in SOP_SHARES]
     rendered: str = template.render(
         environment=results["environment"],
-        elsewhere=elsewhere["environment"],
         batch_size=SOP.batch_size,
         width=SOP.width,
+        points=SOP.points,
+        shares=[f"{share:.2f}" for share in shares],
         proxy_learning_rate=PROXY_LEARNING_RATE,
         training_steps=TRAINING_STEPS,
-        goals="\n".join(_goal_line(goal, results["table"], elsewhere["table"]) for goal in goals()),
+        goals="\n".join(_goal_line(goal, results["table"]) for goal in goals()),
         scales=[
             (name, _table([row for row in results["table"] if _is_of_scale(row, case)]))
             for name, case in SCALES.items()
@@ -175,10 +196,10 @@ def page(results: dict[str, Any], elsewhere: dict[str, Any]) -> str:
     return rendered
 
 
-def _goal_line(goal: Goal, *tables: list[dict[str, Any]]) -> str:
-    measured = [goal.measured(rows) for rows in tables]
-    cells = [f"{value:.3g}" if value <= goal.most else f"**{value:.3g}, missed**" for value in measured]
-    return f"| {goal.title} | {goal.text()} | {' | '.join(cells)} |"
+def _goal_line(goal: Goal, rows: list[dict[str, Any]]) -> str:
+    value = goal.measured(rows)
+    cell = f"{value:.3g}" if value <= goal.most else f"**{value:.3g}, missed**"
+    return f"| {goal.title} | {goal.text()} | {cell} |"
 
 
 def plot(results: dict[str, Any], path: Path) -> None:
@@ -189,7 +210,7 @@ def plot(results: dict[str, Any], path: Path) -> None:
     from matplotlib import pyplot
 
     figure, (time_axes, memory_axes) = pyplot.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-    for method in (BRUTE, DENSE, PROXY_ANCHOR, OURS):
+    for method in (FORMULA, DENSE, PROXY_ANCHOR, OURS):
         rows = [row for row in results["plot"] if row["method"] == method]
         points = [row["points"] for row in rows]
         time_axes.loglog(points, [row["seconds"] for row in rows], "o-", label=method)
@@ -202,16 +223,36 @@ def plot(results: dict[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
+def plot_delta(results: dict[str, Any], path: Path) -> None:
+    """Draw the cost of a step against the radius, as a share of one dense product."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(6, 3.6), layout="constrained")
+    for state in STATES:
+        goals_of_state = [Goal("", replace(SOP, state=state, delta=d), 1, beside=DENSE) for d in SOP_SHARES]
+        measured = [goal.measured(results["table"]) for goal in goals_of_state]
+        axes.plot(list(SOP_SHARES), measured, "o-", label=f"{state} points")
+    axes.set(xlabel="delta (distance on the unit sphere)", ylabel="share of the time of X @ X.T")
+    axes.set(title=f"A step of {SOP.points:,} points costs less than one product", ylim=(0, None))
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=120)
+
+
 def _is_of_scale(row: dict[str, Any], scale: Case) -> bool:
     return all(row[key] == getattr(scale, key) for key in ("classes", "proxies_per_class", "width"))
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
-    lines = ["| points | step | method | time | memory above the inputs |", "|---|---|---|---|---|"]
+    lines = ["| step | method | time | memory above the inputs |", "|---|---|---|---|"]
     for row in rows:
         step = f"{row['state']}, training" if row["training"] else row["state"]
+        method = f"`{row['method']}`" + (f", delta {row['delta']}" if row["method"] == OURS else "")
         seconds, memory = _cost(row).split(", ")
-        lines.append(f"| {row['points']:,} | {step} | `{row['method']}` | {seconds} | {memory} |")
+        lines.append(f"| {step} | {method} | {seconds} | {memory} |")
     return "\n".join(lines)
 
 
@@ -231,9 +272,10 @@ def _machine(environment: dict[str, Any]) -> str:
 
 
 def write_documents(results: dict[str, Any]) -> None:
-    """Write the page and its picture."""
+    """Write the page and its pictures."""
     plot(results, PLOT)
-    write_text(PAGE, page(results, read_json(ELSEWHERE)))
+    plot_delta(results, DELTA_PLOT)
+    write_text(PAGE, page(results))
 
 
 if __name__ == "__main__":

@@ -20,9 +20,10 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from pml_potential import MeanFieldClassWiseMultiSimilarityLoss, PotentialFieldLoss
+from pml_potential.fields.formula import energies_at_distances
 
-ALPHA, DELTA = 4.0, 0.2
-"""The loss's defaults, which are the paper's."""
+ALPHA = 4.0
+"""The loss's default, which is the paper's."""
 
 PROXY_LEARNING_RATE = 100 * 5e-4
 """The paper's, with Adam."""
@@ -50,6 +51,7 @@ class Case:
         width: coordinates of an embedding.
         batch_size: number of embeddings.
         training: whether a step is one of training: a batch of its own, and Adam moves the proxies.
+        delta: radius of ``PotentialFieldLoss``, of no meaning to the others.
     """
 
     method: str
@@ -59,6 +61,7 @@ class Case:
     width: int
     batch_size: int = 128
     training: bool = False
+    delta: float = 0.2
 
     @property
     def points(self) -> int:
@@ -101,7 +104,9 @@ class Inputs:
 
 def _potential_field(inputs: Inputs) -> Any:
     case = inputs.case
-    loss = PotentialFieldLoss(case.classes, case.width, case.proxies_per_class, alpha=ALPHA, delta=DELTA)
+    loss = PotentialFieldLoss(
+        case.classes, case.width, case.proxies_per_class, alpha=ALPHA, delta=case.delta
+    )
     loss.proxies.data.copy_(inputs.proxies)
     return loss
 
@@ -135,25 +140,23 @@ def _dense_product(inputs: Inputs) -> Step:
     return step
 
 
-def _brute_force(inputs: Inputs) -> Step:
-    """The formula under autograd, with distances from products: the fastest way to write it."""
+def _formula(inputs: Inputs) -> Step:
+    """The formula under autograd, with distances from products, which are the fastest."""
     points, labels = inputs.points()
     points.requires_grad_()
     potential = _potential_field(inputs).potential
-    same_class = labels[:, None] == labels[None, :]
 
     def step() -> None:
         points.grad = None
         unit = normalize(points)
         squared = (2 - 2 * unit @ unit.T).clamp_min(1e-12)
-        attraction, repulsion = potential.attraction(squared)[0], potential.repulsion(squared)[0]
-        torch.where(same_class, attraction, repulsion).sum(dim=1).mean().backward()
+        energies_at_distances(squared, labels, potential).mean().backward()
 
     return step
 
 
 def _keops(inputs: Inputs) -> Step:
-    """The brute force without its n x n matrices: KeOps computes them on the fly."""
+    """The formula without its n x n matrices: KeOps computes them on the fly."""
     from pykeops.torch import LazyTensor
 
     points, labels = inputs.points()
@@ -166,8 +169,8 @@ def _keops(inputs: Inputs) -> Step:
         row, column = LazyTensor(unit[:, None, :]), LazyTensor(unit[None, :, :])
         apart = (LazyTensor(classes[:, None, :]) - LazyTensor(classes[None, :, :])).abs()
         squared = ((row - column) ** 2).sum(-1)
-        attraction = -(squared.clamp(DELTA**2, 4).power(-ALPHA / 2))
-        repulsion = squared.clamp(1e-4, DELTA**2).power(-ALPHA / 2)
+        attraction = -(squared.clamp(inputs.case.delta**2, 4).power(-ALPHA / 2))
+        repulsion = squared.clamp(1e-4, inputs.case.delta**2).power(-ALPHA / 2)
         same_class = (0.5 - apart).step()
         potential = same_class * attraction + (1 - same_class) * repulsion
         potential.sum(dim=1).mean().backward()
@@ -183,7 +186,7 @@ LOSSES: dict[str, Callable[[Inputs], Any]] = {
 }
 STEPS: dict[str, Callable[[Inputs], Step]] = {
     "X @ X.T": _dense_product,
-    "brute force": _brute_force,
+    "formula": _formula,
     "KeOps": _keops,
 }
 

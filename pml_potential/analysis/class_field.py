@@ -18,7 +18,8 @@ def class_field(
                    + Σ_{s: y_s != j} [psi_rep(||x - s||) - psi_rep(delta_rep)]
 
     Equations 3 to 5 of Bhatnagar & Ahuja, CVPR 2025, less the constant of their repulsion, so that
-    sources of other classes which are out of reach count as nothing. The force is minus the gradient.
+    sources of other classes which are out of reach count as nothing. The force is minus the gradient; a source that coincides with the probe
+    exerts none.
 
     Args:
         probes: x, (p, d).
@@ -42,13 +43,12 @@ def class_field(
     for value, force, block in zip(
         values.split(rows), forces.split(rows), probes.double().split(rows), strict=True
     ):
-        squared = torch.zeros(len(block), len(to), dtype=block.dtype, device=block.device)
         # From differences: products lose the digits of small distances.
-        for there, here in zip(block.T, to.T, strict=True):
-            squared += (there[:, None] - here).square_()
+        squared = torch.cdist(block, to, compute_mode="donot_use_mm_for_euclid_dist").square_()
         attraction, pull = potential.attraction(squared)
         repulsion, push = potential.repulsion(squared)
         value.copy_(torch.where(own, attraction, repulsion - potential.repulsion_plateau).sum(dim=1))
-        slopes = torch.where(own, pull, push)
+        # A source at the very place of the probe has no direction to push in.
+        slopes = torch.where(own, pull, push).where(squared > 0, 0)
         force.copy_(2 * (slopes @ to - slopes.sum(dim=1, keepdim=True) * block))
     return values, forces

@@ -35,7 +35,9 @@ def listed_pairs(
 
     Examples:
         >>> points, labels = torch.tensor([[1.0, 0.0]]).repeat(3, 1), torch.tensor([0, 0, 1])
-        >>> pairs = listed_pairs(0.2, points, labels, 3, slice(0, 3), NeighborList(), Plan(crowded_share=1))
+        >>> pairs = listed_pairs(
+        ...     0.2, points, labels, 3, slice(0, 3), NeighborList(), Plan(crowded_share=1)
+        ... )
         >>> pairs.first, pairs.second
         (tensor([0, 1]), tensor([2, 2]))
     """
@@ -87,7 +89,10 @@ def _in_groups(found: Iterable[Candidates], size: int) -> Iterator[Candidates]:
         waiting.append(pairs)
         count += len(pairs[0])
         if count >= size:
-            yield torch.cat([first for first, _ in waiting]), torch.cat([second for _, second in waiting])
+            yield (
+                torch.cat([first for first, _ in waiting]),
+                torch.cat([second for _, second in waiting]),
+            )
             waiting, count = [], 0
     if count > 0:
         yield torch.cat([first for first, _ in waiting]), torch.cat([second for _, second in waiting])

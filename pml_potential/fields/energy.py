@@ -7,7 +7,7 @@ potential, which is counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from torch._compile import _disable_dynamo
 
 from pml_potential.fields.different_class import crowded_pairs, listed_pairs
-from pml_potential.fields.first_order import Gradients, first_order
+from pml_potential.fields.first_order import Gradients, apply_first_order, first_order
 from pml_potential.fields.neighbor_list import NeighborList
 from pml_potential.fields.pairs import Block, Pairs
 from pml_potential.fields.plan import Plan
@@ -82,7 +82,9 @@ def point_energies(
                 NeighborList() if neighbor_list is None else neighbor_list,
                 plan,
             )
-        energies: Tensor = _PointEnergies.apply(points, labels, potential, targets, near, plan, statistics)
+        energies: Tensor = apply_first_order(
+            _PointEnergies, points, labels, potential, targets, near, plan, statistics
+        )
     return energies
 
 
@@ -174,19 +176,23 @@ def _interaction(
     pairs: Pairs | Block, attracts: bool, points: Tensor, potential: Potential, plan: Plan
 ) -> Interaction:
     squared = pairs.squared_distances(points)
-    value, slope = potential.attraction(squared) if attracts else potential.repulsion(squared)
-    plateau = potential.attraction_plateau if attracts else potential.repulsion_plateau
-    acts = slope != 0
+    if attracts:
+        law, plateau, acts = potential.attraction, potential.attraction_plateau, squared > potential.attraction_radius**2
+    else:
+        law, plateau, acts = potential.repulsion, potential.repulsion_plateau, squared < potential.repulsion_radius**2
+    if isinstance(pairs, Block):
+        acts.logical_and_(pairs.wanted)
+    as_block = isinstance(pairs, Block) and int(acts.count_nonzero()) > plan.crowded_share * acts.numel()
+    if not as_block:
+        pairs, squared = pairs.where(acts), squared[acts]
+    value, slope = law(squared)
+    value = value.double()
+    excess = value - plateau
     # Points that coincide have no direction to push each other in.
     slope = slope.where(squared > 0, 0)
-    value = value.double()
-    if isinstance(pairs, Block):
-        acts &= pairs.wanted
-        if int(acts.sum()) > plan.crowded_share * acts.numel():
-            excess = (value - plateau).where(acts, 0)
-            return Interaction(pairs, attracts, value.where(acts, 0), excess, slope.where(acts, 0))
-    value = value[acts]
-    return Interaction(pairs.where(acts), attracts, value, value - plateau, slope[acts])
+    if as_block:
+        value, excess, slope = (each.where(acts, 0) for each in (value, excess, slope))
+    return Interaction(pairs, attracts, value, excess, slope)
 
 
 def _count(interaction: Interaction, targets: int, count: int, statistics: FieldStatistics) -> None:

@@ -31,6 +31,11 @@ def energies_by_formula(points: Tensor, labels: Tensor, potential: Potential) ->
     """
     # Not from products: they know nothing of the distance of points that nearly coincide.
     squared = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist").square()
+    return energies_at_distances(squared, labels, potential)
+
+
+def energies_at_distances(squared: Tensor, labels: Tensor, potential: Potential) -> Tensor:
+    """The same from the squared distances of all points, (n, n)."""
     same_class = labels[:, None] == labels[None, :]
     attraction, repulsion = potential.attraction(squared)[0], potential.repulsion(squared)[0]
     return torch.where(same_class, attraction, repulsion).sum(dim=1)

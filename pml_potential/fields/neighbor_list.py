@@ -82,6 +82,10 @@ class NeighborList:
             if strays is not None:
                 yield from _of_list(listed, strays, positions, targets, known, plan)
                 return
+        if len(points) <= plan.few_points:
+            for tile in search(radius, points[:targets], points, plan, each_once=True):
+                yield tile.first, tile.second
+            return
         most = min(plan.most_listed, int(plan.crowded_share / 2 * len(points) ** 2))
         reach = (1 + plan.skin) * radius
         coordinates, share = filter_coordinates(reach, points, labels, plan)

@@ -124,9 +124,7 @@ def search(
             yield Tile(of_rows, of_columns, first + top, second + start)
 
 
-def _below(
-    limit: float, left: Tensor, right: Tensor, buffer: Tensor
-) -> tuple[Tensor, Tensor] | None:
+def _below(limit: float, left: Tensor, right: Tensor, buffer: Tensor) -> tuple[Tensor, Tensor] | None:
     """Row and column of each product below the limit; None if there is none."""
     shape = len(left), len(right) // _SEGMENT, _SEGMENT
     segments = buffer[: math.prod(shape)].view(shape)

@@ -99,7 +99,9 @@ class Block:
         """
         rows, columns = self._centred(points)
         row_norms = torch.linalg.vector_norm(rows, dim=2).square_()
-        column_norms = row_norms if columns is rows else torch.linalg.vector_norm(columns, dim=2).square_()
+        column_norms = (
+            row_norms if columns is rows else torch.linalg.vector_norm(columns, dim=2).square_()
+        )
         norms = row_norms[:, :, None] + column_norms[:, None, :]
         squared = torch.baddbmm(norms, rows, columns.mT, alpha=-2).clamp_min_(0)
         close = (squared < norms.mul_(_SMALLEST_SHARE_OF_NORMS)).logical_and_(self.wanted)

@@ -13,6 +13,7 @@ class Plan:
     """Sizes that suit a device and a problem; tests give others.
 
     Args:
+        few_points: points up to which the search looks at all coordinates, and no list of neighbours pays.
         tile_side: points on a side of a tile of the search: its products stay in the cache.
         searches_in_bfloat16: whether the search multiplies in bfloat16, which finds a few more pairs.
         sampled_points: points by whose distances the search chooses its coordinates.
@@ -28,6 +29,7 @@ class Plan:
         largest_share_of_strays: share of the points that may leave their skins before a new list.
     """
 
+    few_points: int = 320
     tile_side: int = 448
     searches_in_bfloat16: bool = False
     sampled_points: int = 512
@@ -53,7 +55,9 @@ class Plan:
         # The sample's cost stays below that of the search.
         plan = cls(sampled_points=min(512, 128 + len(points) // 32))
         if points.device.type != "cpu":
-            return replace(plan, tile_side=4096, numbers_per_chunk=2**25, largest_side=4096, most_kept=2**25)
+            return replace(
+                plan, tile_side=4096, numbers_per_chunk=2**25, largest_side=4096, most_kept=2**25
+            )
         if torch.cpu._is_amx_tile_supported():
             # Products in bfloat16 take an eighth of the time here; elsewhere they may take longer.
             return replace(plan, searches_in_bfloat16=True, tile_side=832, cost_of_pair=2**17)

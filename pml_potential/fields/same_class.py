@@ -33,7 +33,7 @@ def same_class_pairs(labels: Tensor, targets: int, width: int, plan: Plan) -> It
     targeted = torch.zeros_like(members).index_add_(0, class_of, (order < targets).long())
     has_pairs = (targeted > 0) & (members > 1)
     classes = torch.stack([starts, targeted, members], dim=1)[has_pairs]
-    most_targets, most_members = _rounded_up(classes[:, 1:]).T
+    most_targets, most_members = _shapes(classes[:, 1:], width, plan).T
     shapes = most_targets * (2 * len(labels)) + most_members
     for shape in shapes.unique().tolist():
         rows, columns = divmod(shape, 2 * len(labels))
@@ -61,7 +61,14 @@ def _blocks_of_shape(
                 yield Block(of_rows, of_columns, wanted, plan.numbers_per_chunk)
 
 
-def _rounded_up(sizes: Tensor) -> Tensor:
-    """The next power of two, or three quarters of it if that is enough."""
+def _shapes(sizes: Tensor, width: int, plan: Plan) -> Tensor:
+    """Size of the block that a class is put in, (classes, 2), one for all classes if that stays small."""
+    if len(sizes) == 0:
+        return sizes
+    largest = sizes.amax(dim=0)
+    rows, columns = largest.tolist()
+    if len(sizes) * max(rows, width) * columns <= plan.numbers_per_chunk:
+        return largest.expand_as(sizes)
+    # The next power of two, or three quarters of it if that is enough.
     power = 2 ** sizes.double().log2().ceil().long()
     return torch.where(sizes <= power * 3 // 4, power * 3 // 4, power)

@@ -1,6 +1,7 @@
 """What all losses of this package do before any arithmetic: check, then compute in full precision."""
 
 from abc import abstractmethod
+from functools import reduce
 from typing import Any
 
 import torch
@@ -11,7 +12,10 @@ from pml_potential.losses.validation import (
     check_device,
     check_embeddings,
     check_finite,
+    check_form_of_embeddings,
+    check_form_of_labels,
     check_labels,
+    values_are_valid,
 )
 
 
@@ -21,10 +25,22 @@ class CheckedMetricLoss(BaseMetricLossFunction):
     Mixed precision: half-precision embeddings are raised to float32, autocast is off inside, the loss
     is returned in float32, and gradients arrive in the dtype of the embeddings. Parameters are never
     cast in place.
+
+    Args:
+        check_finite: whether to refuse labels out of range, and embeddings and parameters that are not
+            finite. It makes a GPU wait once a step; without it, such input gives a meaningless loss or
+            a device error. Default True.
+        **kwargs: what PML's losses take.
     """
 
     num_classes: int | None = None
     embedding_size: int | None = None
+
+    def __init__(self, check_finite: bool = True, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(check_finite, bool):
+            raise TypeError(f"check_finite is {check_finite!r}; it must be True or False")
+        self.check_finite = check_finite
 
     def forward(
         self,
@@ -51,27 +67,49 @@ class CheckedMetricLoss(BaseMetricLossFunction):
                 are not finite (``NonFiniteError``).
             TypeError: Labels are not integers, or embeddings not floating.
         """
-        check_embeddings("embeddings", embeddings, self.embedding_size)
-        labels = check_labels("labels", labels, len(embeddings), self.num_classes)
+        check_form_of_embeddings("embeddings", embeddings, self.embedding_size)
+        labels = check_form_of_labels("labels", labels, len(embeddings))
         if (ref_emb is None) != (ref_labels is None):
             missing = "ref_labels" if ref_labels is None else "ref_emb"
             raise ValueError(f"{missing} is None; ref_emb and ref_labels go together")
+        all_embeddings, all_labels = {"embeddings": embeddings}, {"labels": labels}
         if ref_emb is not None:
-            check_embeddings("ref_emb", ref_emb, embeddings.shape[1])
-            ref_labels = check_labels("ref_labels", ref_labels, len(ref_emb), self.num_classes)
-            ref_labels = ref_labels.to(embeddings.device)
-        dtype = torch.promote_types(embeddings.dtype, torch.float32)
-        for name, parameter in self.named_parameters(recurse=False):
+            check_form_of_embeddings("ref_emb", ref_emb, embeddings.shape[1])
+            ref_labels = check_form_of_labels("ref_labels", ref_labels, len(ref_emb))
+            all_embeddings["ref_emb"], all_labels["ref_labels"] = ref_emb, ref_labels
+        parameters = dict(self.named_parameters(recurse=False))
+        for name, parameter in parameters.items():
             check_device(name, parameter, embeddings)
-            check_finite(name, parameter)
-            dtype = torch.promote_types(dtype, parameter.dtype)
+        if self.check_finite:
+            self._check_values(all_embeddings, all_labels, parameters)
+        dtypes = [
+            embeddings.dtype,
+            torch.float32,
+            *(parameter.dtype for parameter in parameters.values()),
+        ]
+        dtype = reduce(torch.promote_types, dtypes)
         with torch.autocast(embeddings.device.type, enabled=False):
             self.reset_stats()
             embeddings, labels = embeddings.to(dtype), labels.to(embeddings.device)
-            ref_emb = None if ref_emb is None else ref_emb.to(embeddings)
+            if ref_emb is not None and ref_labels is not None:
+                ref_emb, ref_labels = ref_emb.to(embeddings), ref_labels.to(embeddings.device)
             loss_dict = self.compute_loss(embeddings, labels, indices_tuple, ref_emb, ref_labels)
             self.add_embedding_regularization_to_loss_dict(loss_dict, embeddings)
             return self.reducer(loss_dict, embeddings, self.labels_of_elements(labels))
+
+    def _check_values(
+        self, embeddings: dict[str, Tensor], labels: dict[str, Tensor], parameters: dict[str, Tensor]
+    ) -> None:
+        """Raise if a value is one that no loss has an answer to."""
+        tensors = list(embeddings.values()), list(labels.values())
+        if values_are_valid(*tensors, self.num_classes, list(parameters.values())):
+            return
+        for name, own in embeddings.items():
+            check_embeddings(name, own, None)
+        for name, classes in labels.items():
+            check_labels(name, classes, len(classes), self.num_classes)
+        for name, parameter in parameters.items():
+            check_finite(name, parameter)
 
     @abstractmethod
     def compute_loss(

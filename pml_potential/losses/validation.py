@@ -38,6 +38,19 @@ def check_number(
 
 def check_embeddings(name: str, embeddings: Tensor, embedding_size: int | None) -> None:
     """Raise unless ``embeddings`` is a finite (n, embedding_size) tensor with n of at least 1."""
+    check_form_of_embeddings(name, embeddings, embedding_size)
+    norms = _norms(embeddings)
+    if not bool(norms.isfinite().all()):
+        row = int((~norms.isfinite()).nonzero()[0])
+        raise NonFiniteError(
+            f"{name}[{row}] has the norm {norms[row].item()}: it holds NaN or infinity, or numbers "
+            f"too large to square in {norms.dtype}; lower the learning rate or look for the layer that "
+            "diverges"
+        )
+
+
+def check_form_of_embeddings(name: str, embeddings: Tensor, embedding_size: int | None) -> None:
+    """Raise unless ``embeddings`` is a floating (n, embedding_size) tensor with n of at least 1."""
     if not isinstance(embeddings, Tensor):
         raise TypeError(f"{name} is a {type(embeddings).__name__}; it must be a torch.Tensor")
     if not embeddings.is_floating_point():
@@ -48,30 +61,11 @@ def check_embeddings(name: str, embeddings: Tensor, embedding_size: int | None) 
         raise ValueError(f"{name} has shape {tuple(embeddings.shape)}; it must be (batch_size, {width})")
     if 0 in embeddings.shape:
         raise ValueError(f"{name} has shape {tuple(embeddings.shape)}; it must not be empty")
-    # The norm is what the losses divide by: it also overflows for numbers beyond about 1e19.
-    dtype = torch.promote_types(embeddings.dtype, torch.float32)
-    norms = torch.linalg.vector_norm(embeddings.detach(), dim=1, dtype=dtype)
-    if not bool(norms.isfinite().all()):
-        row = int((~norms.isfinite()).nonzero()[0])
-        raise NonFiniteError(
-            f"{name}[{row}] has the norm {norms[row].item()}: it holds NaN or infinity, or numbers "
-            f"too large to square in {dtype}; lower the learning rate or look for the layer that "
-            "diverges"
-        )
 
 
 def check_labels(name: str, labels: Tensor | None, length: int, num_classes: int | None) -> Tensor:
     """Return ``labels`` if they are ``length`` integers in 0 .. num_classes - 1."""
-    if labels is None:
-        raise ValueError(f"{name} is None; this loss needs the class of each embedding")
-    if not isinstance(labels, Tensor):
-        raise TypeError(f"{name} is a {type(labels).__name__}; it must be a torch.Tensor")
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        raise TypeError(f"{name} has dtype {labels.dtype}; it must be an integer dtype")
-    if labels.shape != (length,):
-        raise ValueError(
-            f"{name} has shape {tuple(labels.shape)}; it must be ({length},), one for each embedding"
-        )
+    labels = check_form_of_labels(name, labels, length)
     # Some unsigned dtypes have no min and max.
     smallest, largest = int(labels.long().min()), int(labels.long().max())
     if smallest < 0:
@@ -82,6 +76,44 @@ def check_labels(name: str, labels: Tensor | None, length: int, num_classes: int
             f"{num_classes - 1}"
         )
     return labels
+
+
+def check_form_of_labels(name: str, labels: Tensor | None, length: int) -> Tensor:
+    """Return ``labels`` if they are ``length`` integers."""
+    if labels is None:
+        raise ValueError(f"{name} is None; this loss needs the class of each embedding")
+    if not isinstance(labels, Tensor):
+        raise TypeError(f"{name} is a {type(labels).__name__}; it must be a torch.Tensor")
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise TypeError(f"{name} has dtype {labels.dtype}; it must be an integer dtype")
+    if labels.shape != (length,):
+        raise ValueError(
+            f"{name} has shape {tuple(labels.shape)}; it must be ({length},), one for each embedding"
+        )
+    return labels
+
+
+def values_are_valid(
+    embeddings: list[Tensor], labels: list[Tensor], num_classes: int | None, parameters: list[Tensor]
+) -> bool:
+    """Whether ``check_embeddings``, ``check_labels`` and ``check_finite`` find nothing, in one answer.
+
+    A GPU is asked once, instead of once for each of them.
+    """
+    facts = [_norms(each).isfinite().all() for each in embeddings]
+    for each in labels:
+        smallest, largest = each.long().aminmax()
+        facts.append((smallest >= 0) & (num_classes is None or largest < num_classes))
+    for each in parameters:
+        lowest, highest = each.detach().aminmax()
+        facts.append(lowest.isfinite() & highest.isfinite())
+    return all(torch.stack([fact.to(embeddings[0].device) for fact in facts]).tolist())
+
+
+def _norms(embeddings: Tensor) -> Tensor:
+    """What the losses divide by: it overflows for numbers beyond about 1e19, too."""
+    dtype = torch.promote_types(embeddings.dtype, torch.float32)
+    return torch.linalg.vector_norm(embeddings.detach(), dim=1, dtype=dtype)
 
 
 def check_finite(name: str, parameter: Tensor) -> None:

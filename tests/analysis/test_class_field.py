@@ -73,6 +73,18 @@ def test_two_classes_differ_in_their_potential_as_in_their_logits(
     torch.testing.assert_close(first - second, (logits[:, 1] - logits[:, 0]).detach())
 
 
+@each_law
+def test_a_source_at_the_probe_leaves_the_forces_of_the_others(
+    potential: Potential, laws: tuple[Law, Law], plateau: float
+) -> None:
+    del laws, plateau
+    probes, sources, labels = case()
+    sources = torch.cat([sources, probes])
+    _, forces = class_field(probes[:1], 1, sources[:20], labels, potential)
+    _, beside = class_field(probes[:1], 1, sources[:21], torch.cat([labels, torch.tensor([0])]), potential)
+    torch.testing.assert_close(beside, forces)
+
+
 def test_blocks_of_probes_change_nothing() -> None:
     """Several blocks of 655 probes give what each probe gives alone."""
     generator = torch.Generator().manual_seed(0)
