@@ -152,6 +152,15 @@ def test_labels_keep_their_value_whatever_their_dtype(loss_class: Any, dtype: to
     assert memory(*batch(classes=(44, 2))) == same(*batch(classes=(44, 2)))
 
 
+@each_loss_with_memory
+def test_a_loss_of_a_derived_class_has_a_memory(loss_class: Any) -> None:
+    derived = type("MyLoss", (type("MyBase", (loss_class,), {}),), {})
+    loss = build(loss_class)
+    loss.__class__ = derived
+    memory = after(CrossBatchMemory(loss, EMBEDDING_SIZE, MEMORY_SIZE), past(2))
+    assert memory(*batch()) == after(memory_of(loss_class), past(2))(*batch())
+
+
 @each_field_loss
 def test_the_memory_gets_no_gradient(loss_class: Any) -> None:
     embeddings, labels = batch()
