@@ -48,7 +48,8 @@ class CrossBatchMemory(pml_losses.CrossBatchMemory):
 
     Shape:
         - embeddings: (batch_size, d), labels: (batch_size,); the loss is a scalar.
-        - ``indices_tuple``: as for the loss; in a field the anchors choose whose energy counts.
+        - ``indices_tuple``: what a miner chose from the batch; in a field the anchors choose whose energy
+          counts, pairs count once more than those that they are among.
         - ``enqueue_mask``: (batch_size,) of booleans. Embeddings where it is true join the memory at
           once and act as sources only, the others are the batch: for two networks, as in MoCo.
 
@@ -179,6 +180,13 @@ class CrossBatchMemory(pml_losses.CrossBatchMemory):
         do_remove_self_comparisons: bool,
     ) -> tuple[Tensor, ...]:
         """Choose pairs or triplets of the batch and the memory."""
+        if input_indices_tuple is not None and do_remove_self_comparisons:
+            # PML takes them for rows of the memory, where the batch now is somewhere in the queue.
+            anchors = (0, 2) if len(input_indices_tuple) == 4 else (0,)
+            input_indices_tuple = tuple(
+                part if place in anchors else self.curr_batch_idx[part]
+                for place, part in enumerate(input_indices_tuple)
+            )
         found: tuple[Tensor, ...] = super().create_indices_tuple(
             embeddings, labels, E_mem, L_mem, input_indices_tuple, False
         )
