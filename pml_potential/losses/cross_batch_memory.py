@@ -48,8 +48,8 @@ class CrossBatchMemory(pml_losses.CrossBatchMemory):
 
     Shape:
         - embeddings: (batch_size, d), labels: (batch_size,); the loss is a scalar.
-        - ``indices_tuple``: what a miner chose from the batch; in a field the anchors choose whose energy
-          counts, pairs count once more than those that they are among.
+        - ``indices_tuple``: what a miner chose from the batch. In a field the anchors choose whose
+          energy counts; pairs count in addition to those that the memory's miner chooses.
         - ``enqueue_mask``: (batch_size,) of booleans. Embeddings where it is true join the memory at
           once and act as sources only, the others are the batch: for two networks, as in MoCo.
 
