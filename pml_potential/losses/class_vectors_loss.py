@@ -1,6 +1,7 @@
 """The base of the losses with learnable vectors for each class: proxies or mean fields."""
 
-from typing import Any
+from abc import abstractmethod
+from typing import Any, cast
 
 import torch
 from pytorch_metric_learning.losses.mixins import WeightRegularizerMixin
@@ -13,8 +14,10 @@ from pml_potential.losses.validation import check_integer
 class ClassVectorsLoss(WeightRegularizerMixin, CheckedMetricLoss):
     """A loss with one parameter, which holds so many rows for each class, class after class.
 
+    A subclass sets the parameter under a name of its own, from ``_vectors_of_all_classes``, calls
+    ``_fit_to_classes``, and hands the parameter back as ``class_vectors``.
+
     Args:
-        name: of the parameter.
         num_classes: N, at least 1.
         embedding_size: d, at least 1.
         vectors_per_class: rows of the parameter for each class, at least 0; at 0 there is no parameter.
@@ -25,22 +28,20 @@ class ClassVectorsLoss(WeightRegularizerMixin, CheckedMetricLoss):
     embedding_size: int
 
     def __init__(
-        self, name: str, num_classes: int, embedding_size: int, vectors_per_class: int, **kwargs: Any
+        self, num_classes: int, embedding_size: int, vectors_per_class: int, **kwargs: Any
     ) -> None:
         num_classes = check_integer("num_classes", num_classes, 1)
         embedding_size = check_integer("embedding_size", embedding_size, 1)
         super().__init__(**kwargs)
         self.num_classes = num_classes
         self.embedding_size = embedding_size
-        self._vectors_name = name
         self._vectors_per_class = vectors_per_class
-        if vectors_per_class > 0:
-            self.register_parameter(name, nn.Parameter(self._new_vectors(num_classes)))
-        else:
-            # No parameter: record-keeper reads all that a loss has, and fails at an empty one.
-            setattr(self, name, torch.empty(0, embedding_size))
-        self._fit_to_classes()
         self.add_to_recordable_attributes(name="num_classes", is_stat=False)
+
+    @property
+    @abstractmethod
+    def class_vectors(self) -> nn.Parameter:
+        """The parameter, class after class: row i belongs to class i // vectors_per_class."""
 
     @torch.no_grad()
     def add_classes(self, count: int, optimizer: torch.optim.Optimizer | None = None) -> None:
@@ -72,7 +73,7 @@ class ClassVectorsLoss(WeightRegularizerMixin, CheckedMetricLoss):
         """
         count = check_integer("count", count, 1)
         if self._vectors_per_class > 0:
-            vectors = self.get_parameter(self._vectors_name)
+            vectors = self.class_vectors
             new = self._new_vectors(count).to(vectors)
             if optimizer is not None:
                 _grow(optimizer.state[vectors], vectors.shape, new.shape)
@@ -85,11 +86,17 @@ class ClassVectorsLoss(WeightRegularizerMixin, CheckedMetricLoss):
         self._fit_to_classes()
 
     def _fit_to_classes(self) -> None:
-        """Make what depends on the number of classes; called once more when there are further ones."""
+        """Make what depends on the number of classes; called again when there are further ones."""
+
+    def _vectors_of_all_classes(self) -> nn.Parameter:
+        vectors = self._new_vectors(self.num_classes)
+        # No parameter: record-keeper reads all that a loss has, and fails at an empty one.
+        return nn.Parameter(vectors) if len(vectors) > 0 else cast(nn.Parameter, vectors)
 
     def _new_vectors(self, classes: int) -> Tensor:
         vectors = torch.empty(classes * self._vectors_per_class, self.embedding_size)
-        self.weight_init_func(vectors)
+        if len(vectors) > 0:
+            self.weight_init_func(vectors)
         return vectors
 
 

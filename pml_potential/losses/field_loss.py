@@ -55,8 +55,6 @@ class FieldLoss(ClassVectorsLoss):
             ``weight_regularizer``, ``weight_reg_weight``, ``weight_init_func``, ``collect_stats``).
     """
 
-    proxies: torch.nn.Parameter
-
     def __init__(
         self,
         potential: Potential,
@@ -67,7 +65,9 @@ class FieldLoss(ClassVectorsLoss):
     ) -> None:
         # PML's base class asks for the names of the sub-losses while it is being built.
         self.proxies_per_class = check_integer("proxies_per_class", proxies_per_class, 0)
-        super().__init__("proxies", num_classes, embedding_size, proxies_per_class, **kwargs)
+        super().__init__(num_classes, embedding_size, proxies_per_class, **kwargs)
+        self.proxies = self._vectors_of_all_classes()
+        self._fit_to_classes()
         check_distance(type(self).__name__, self.distance, LpDistance)
         if proxies_per_class == 0 and self.weight_regularizer is not None:
             raise ValueError(
@@ -77,6 +77,11 @@ class FieldLoss(ClassVectorsLoss):
         self.potential = potential
         self.add_to_recordable_attributes(name="proxies_per_class", is_stat=False)
         self.add_to_recordable_attributes(list_of_names=self._names_of_statistics(), is_stat=True)
+
+    @property
+    def class_vectors(self) -> torch.nn.Parameter:
+        """The proxies."""
+        return self.proxies
 
     def compute_loss(
         self,

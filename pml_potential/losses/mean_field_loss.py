@@ -36,8 +36,6 @@ class MeanFieldLoss(ClassVectorsLoss):
         **kwargs: what PML's losses take.
     """
 
-    mean_fields: torch.nn.Parameter
-
     def __init__(
         self, num_classes: int, embedding_size: int, regularization_weight: float, **kwargs: Any
     ) -> None:
@@ -45,12 +43,18 @@ class MeanFieldLoss(ClassVectorsLoss):
         self.regularization_weight = check_number(
             "regularization_weight", regularization_weight, 0, float("inf")
         )
-        super().__init__("mean_fields", num_classes, embedding_size, 1, **kwargs)
+        super().__init__(num_classes, embedding_size, 1, **kwargs)
+        self.mean_fields = self._vectors_of_all_classes()
         check_distance(type(self).__name__, self.distance, CosineSimilarity)
         self.add_to_recordable_attributes(name="regularization_weight", is_stat=False)
         self.add_to_recordable_attributes(
             list_of_names=["attraction_loss", "repulsion_loss"], is_stat=True
         )
+
+    @property
+    def class_vectors(self) -> torch.nn.Parameter:
+        """The mean fields."""
+        return self.mean_fields
 
     @abstractmethod
     def element_losses(self, embeddings: Tensor, labels: Tensor, weights: Tensor) -> dict[str, Any]:
