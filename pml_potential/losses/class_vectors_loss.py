@@ -7,11 +7,13 @@ import torch
 from pytorch_metric_learning.losses.mixins import WeightRegularizerMixin
 from torch import Tensor, nn
 
+from pml_potential.losses.bounded_number import ModuleWithNumbers
 from pml_potential.losses.checked_metric_loss import CheckedMetricLoss
+from pml_potential.losses.fixed_number import FixedNumber
 from pml_potential.losses.validation import check_integer
 
 
-class ClassVectorsLoss(WeightRegularizerMixin, CheckedMetricLoss):
+class ClassVectorsLoss(ModuleWithNumbers, WeightRegularizerMixin, CheckedMetricLoss):
     """A loss with one parameter, which holds so many rows for each class, class after class.
 
     A subclass sets the parameter under a name of its own, from ``_vectors_of_all_classes``, calls
@@ -24,8 +26,9 @@ class ClassVectorsLoss(WeightRegularizerMixin, CheckedMetricLoss):
         **kwargs: what PML's losses take.
     """
 
-    num_classes: int
-    embedding_size: int
+    # What an attribute reads as is what mypy has to know.
+    num_classes: int = FixedNumber("call add_classes for further classes")  # type: ignore[assignment]
+    embedding_size: int = FixedNumber("build another loss")  # type: ignore[assignment]
 
     def __init__(
         self, num_classes: int, embedding_size: int, vectors_per_class: int, **kwargs: Any
@@ -82,7 +85,7 @@ class ClassVectorsLoss(WeightRegularizerMixin, CheckedMetricLoss):
             # A change of dtype makes autograd forget the shape, which a loss value still at hand holds.
             vectors.data = grown.to(torch.float16 if grown.dtype != torch.float16 else torch.float32)
             vectors.data = grown
-        self.num_classes += count
+        FixedNumber.change(self, "num_classes", self.num_classes + count)
         self._fit_to_classes()
 
     def _fit_to_classes(self) -> None:

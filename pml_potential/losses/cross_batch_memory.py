@@ -12,6 +12,7 @@ from pml_potential.losses.checked_metric_loss import CheckedMetricLoss
 from pml_potential.losses.class_wise_multi_similarity_loss import ClassWiseMultiSimilarityLoss
 from pml_potential.losses.cpml_loss import CPMLLoss
 from pml_potential.losses.field_loss import FieldLoss
+from pml_potential.losses.fixed_number import FixedNumber
 from pml_potential.losses.potential_field_loss import PotentialFieldLoss
 from pml_potential.losses.validation import (
     check_device,
@@ -75,6 +76,9 @@ class CrossBatchMemory(pml_losses.CrossBatchMemory):
         >>> loss_func.queue_idx
         96
     """
+
+    embedding_size: int = FixedNumber("build another memory")  # type: ignore[assignment]
+    memory_size: int = FixedNumber("build another memory")  # type: ignore[assignment]
 
     def __init__(
         self,

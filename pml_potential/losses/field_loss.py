@@ -15,6 +15,7 @@ from pml_potential.fields.potentials import Potential
 from pml_potential.fields.sphere import unit_points
 from pml_potential.fields.statistics import FieldStatistics
 from pml_potential.losses.class_vectors_loss import ClassVectorsLoss
+from pml_potential.losses.fixed_number import FixedNumber
 from pml_potential.losses.proxy_start import class_centres
 from pml_potential.losses.validation import (
     check_device,
@@ -54,6 +55,8 @@ class FieldLoss(ClassVectorsLoss):
         **kwargs: what PML's losses take (``distance``, ``reducer``, ``embedding_regularizer``,
             ``weight_regularizer``, ``weight_reg_weight``, ``weight_init_func``, ``collect_stats``).
     """
+
+    proxies_per_class: int = FixedNumber("build another loss")  # type: ignore[assignment]
 
     def __init__(
         self,

@@ -12,8 +12,8 @@ from pml_potential.fields.class_means import (
     log_add_exp,
     log_mean_exp_by_group,
 )
+from pml_potential.losses.bounded_number import BoundedNumber
 from pml_potential.losses.mean_field_loss import MeanFieldLoss
-from pml_potential.losses.validation import check_number
 
 
 class MeanFieldClassWiseMultiSimilarityLoss(MeanFieldLoss):
@@ -71,6 +71,10 @@ class MeanFieldClassWiseMultiSimilarityLoss(MeanFieldLoss):
         torch.Size([10, 64])
     """
 
+    alpha = BoundedNumber(0, 1000, low_is_allowed=False)
+    beta = BoundedNumber(0, 1000, low_is_allowed=False)
+    base = BoundedNumber(-1, 1)
+
     def __init__(
         self,
         num_classes: int,
@@ -81,9 +85,6 @@ class MeanFieldClassWiseMultiSimilarityLoss(MeanFieldLoss):
         regularization_weight: float = 0.0,
         **kwargs: Any,
     ) -> None:
-        alpha = check_number("alpha", alpha, 0, 1000, low_is_allowed=False)
-        beta = check_number("beta", beta, 0, 1000, low_is_allowed=False)
-        base = check_number("base", base, -1, 1)
         super().__init__(num_classes, embedding_size, regularization_weight, **kwargs)
         self.alpha = alpha
         self.beta = beta
