@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from pml_potential.losses.bounded_number import ModuleWithNumbers
 from pml_potential.losses.checked_metric_loss import CheckedMetricLoss
 from pml_potential.losses.fixed_number import FixedNumber
+from pml_potential.losses.optimizer_growth import state_with_further_rows
 from pml_potential.losses.validation import check_integer
 
 
@@ -59,11 +60,14 @@ class ClassVectorsLoss(ModuleWithNumbers, WeightRegularizerMixin, CheckedMetricL
         Args:
             count: how many, at least 1. Their vectors come from ``weight_init_func``.
             optimizer: the one that trains this loss, if it has stepped. What it remembers of the rows
-                there are stays, and begins with zeros for the new ones.
+                there are stays, and new ones begin as with a fresh optimizer. For this, Adam, AdamW,
+                NAdam and RAdam go back to a small step count at unchanged corrected moments, so that
+                RAdam warms up again.
 
         Raises:
-            ValueError: ``count`` is smaller than 1.
-            TypeError: ``count`` is not an integer.
+            ValueError: ``count`` is smaller than 1; or the optimizer does not train this loss, or
+                remembers what cannot get further rows, as Adafactor does. Nothing has changed then.
+            TypeError: ``count`` is not an integer, or ``optimizer`` no optimizer.
 
         Examples:
             >>> import torch
@@ -75,11 +79,13 @@ class ClassVectorsLoss(ModuleWithNumbers, WeightRegularizerMixin, CheckedMetricL
             (13, torch.Size([26, 64]))
         """
         count = check_integer("count", count, 1)
+        vectors = self.class_vectors
+        new = self._new_vectors(count).to(vectors)
+        if optimizer is not None:
+            state = state_with_further_rows(optimizer, vectors, len(new))
+            if state:
+                optimizer.state[vectors] = state
         if self._vectors_per_class > 0:
-            vectors = self.class_vectors
-            new = self._new_vectors(count).to(vectors)
-            if optimizer is not None:
-                _grow(optimizer.state[vectors], vectors.shape, new.shape)
             vectors.grad = None
             grown = torch.cat([vectors.data, new])
             # A change of dtype makes autograd forget the shape, which a loss value still at hand holds.
@@ -101,10 +107,3 @@ class ClassVectorsLoss(ModuleWithNumbers, WeightRegularizerMixin, CheckedMetricL
         if len(vectors) > 0:
             self.weight_init_func(vectors)
         return vectors
-
-
-def _grow(state: dict[str, Any], shape: torch.Size, new_shape: torch.Size) -> None:
-    """Append zeros to what an optimizer remembers of each row of a parameter of this shape."""
-    for name, value in state.items():
-        if isinstance(value, Tensor) and value.shape == shape:
-            state[name] = torch.cat([value, value.new_zeros(new_shape)])
