@@ -268,12 +268,11 @@ class FieldLoss(ClassVectorsLoss):
         dtype = torch.promote_types(embeddings.dtype, torch.float32)
         embeddings = normalize(embeddings.to(self.proxies.device, dtype))
         labels = labels.to(self.proxies.device)
-        for label in labels.unique().tolist():
-            own = slice(label * self.proxies_per_class, (label + 1) * self.proxies_per_class)
-            centres = class_centres(embeddings[labels == label], self.proxies_per_class)
-            norms = self.proxies[own].norm(dim=1, keepdim=True)
-            norms = torch.where(norms > 0, norms, 1)
-            self.proxies[own] = (normalize(centres) * norms).to(self.proxies.dtype)
+        classes, centres = class_centres(embeddings, labels, self.proxies_per_class)
+        proxies = self.proxies.unflatten(0, (-1, self.proxies_per_class))
+        norms = proxies[classes].norm(dim=2, keepdim=True)
+        norms = torch.where(norms > 0, norms, 1)
+        proxies[classes] = (normalize(centres, dim=2) * norms).to(proxies.dtype)
 
     def get_default_reducer(self) -> DivisorReducer:
         """Divide the energy by the number of points."""
