@@ -2,6 +2,13 @@
 
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
+
+LOG_OF_ZERO = -1e30
+"""Stands for minus infinity, of which differences and their derivatives would be NaN; exp gives 0."""
+
+_LOST_IN_ROUNDING = 80
+"""x from which on log(1 + e^x) is x in float64, and e^x is still within float32."""
 
 
 def log_mean_exp_by_group(
@@ -11,7 +18,8 @@ def log_mean_exp_by_group(
 
         out_{gk} = log [ Σ_{i in g} w_i exp(x_{ik}) / Σ_{i in g} w_i ]
 
-    Finite and accurate for exponents of any size, where exp itself would overflow.
+    Finite and accurate for exponents of any size, where exp itself would overflow, and so are the first
+    and second derivatives.
 
     Args:
         exponents: x, (n, k).
@@ -20,7 +28,7 @@ def log_mean_exp_by_group(
         log_weights: log w, (n,); -inf leaves a row out. Default: all weights are 1.
 
     Returns:
-        (group_count, k); -inf for a group without rows, the logarithm of an empty mean taken as zero.
+        (group_count, k); ``LOG_OF_ZERO`` for a group without rows, whose mean is taken as zero.
 
     Examples:
         >>> log_mean_exp_by_group(torch.tensor([[1000.0], [1000.0]]), torch.tensor([0, 0]), 1)
@@ -40,15 +48,17 @@ def log_mean_exp_by_group(
     weight = exponents.new_zeros(group_count).index_add(0, groups, log_weights.exp())
     log_total = total.masked_fill(empty, 1).log() + shift
     log_weight = weight.masked_fill(weight == 0, 1).log()
-    return (log_total - log_weight[:, None]).masked_fill(empty, -torch.inf)
+    return (log_total - log_weight[:, None]).masked_fill(empty, LOG_OF_ZERO)
+
+
+def log_add_exp(one: Tensor, other: Tensor) -> Tensor:
+    """log(e^x + e^y); unlike ``torch.logaddexp``, its second derivatives do not overflow."""
+    return torch.logsumexp(torch.stack(torch.broadcast_tensors(one, other)), dim=0)
 
 
 def log1p_exp(exponents: Tensor) -> Tensor:
-    """log(1 + exp(x)), exact where x is large and where it is -inf.
-
-    ``torch.nn.functional.softplus`` turns into x beyond a threshold; this does not.
-    """
-    return torch.logaddexp(exponents, torch.zeros_like(exponents))
+    """log(1 + exp(x)), exact to rounding for every x, as are its first and second derivatives."""
+    return softplus(exponents, threshold=_LOST_IN_ROUNDING)
 
 
 def first_of_group(groups: Tensor, group_count: int) -> Tensor:

@@ -1,46 +1,51 @@
 """The base of the losses with learnable vectors for each class: proxies or mean fields."""
 
-from typing import Any
+from abc import abstractmethod
+from typing import Any, cast
 
 import torch
 from pytorch_metric_learning.losses.mixins import WeightRegularizerMixin
 from torch import Tensor, nn
 
+from pml_potential.losses.bounded_number import ModuleWithNumbers
 from pml_potential.losses.checked_metric_loss import CheckedMetricLoss
+from pml_potential.losses.fixed_number import FixedNumber
+from pml_potential.losses.optimizer_growth import state_with_further_rows
 from pml_potential.losses.validation import check_integer
 
 
-class ClassVectorsLoss(WeightRegularizerMixin, CheckedMetricLoss):
+class ClassVectorsLoss(ModuleWithNumbers, WeightRegularizerMixin, CheckedMetricLoss):
     """A loss with one parameter, which holds so many rows for each class, class after class.
 
+    A subclass sets the parameter under a name of its own, from ``_vectors_of_all_classes``, calls
+    ``_fit_to_classes``, and hands the parameter back as ``class_vectors``.
+
     Args:
-        name: of the parameter.
         num_classes: N, at least 1.
         embedding_size: d, at least 1.
         vectors_per_class: rows of the parameter for each class, at least 0; at 0 there is no parameter.
         **kwargs: what PML's losses take.
     """
 
-    num_classes: int
-    embedding_size: int
+    # What an attribute reads as is what mypy has to know.
+    num_classes: int = FixedNumber("call add_classes for further classes")  # type: ignore[assignment]
+    embedding_size: int = FixedNumber("build another loss")  # type: ignore[assignment]
 
     def __init__(
-        self, name: str, num_classes: int, embedding_size: int, vectors_per_class: int, **kwargs: Any
+        self, num_classes: int, embedding_size: int, vectors_per_class: int, **kwargs: Any
     ) -> None:
         num_classes = check_integer("num_classes", num_classes, 1)
         embedding_size = check_integer("embedding_size", embedding_size, 1)
         super().__init__(**kwargs)
         self.num_classes = num_classes
         self.embedding_size = embedding_size
-        self._vectors_name = name
         self._vectors_per_class = vectors_per_class
-        if vectors_per_class > 0:
-            self.register_parameter(name, nn.Parameter(self._new_vectors(num_classes)))
-        else:
-            # No parameter: record-keeper reads all that a loss has, and fails at an empty one.
-            setattr(self, name, torch.empty(0, embedding_size))
-        self._fit_to_classes()
         self.add_to_recordable_attributes(name="num_classes", is_stat=False)
+
+    @property
+    @abstractmethod
+    def class_vectors(self) -> nn.Parameter:
+        """The parameter, class after class: row i belongs to class i // vectors_per_class."""
 
     @torch.no_grad()
     def add_classes(self, count: int, optimizer: torch.optim.Optimizer | None = None) -> None:
@@ -55,11 +60,14 @@ class ClassVectorsLoss(WeightRegularizerMixin, CheckedMetricLoss):
         Args:
             count: how many, at least 1. Their vectors come from ``weight_init_func``.
             optimizer: the one that trains this loss, if it has stepped. What it remembers of the rows
-                there are stays, and begins with zeros for the new ones.
+                there are stays, and new ones begin as with a fresh optimizer. For this, Adam, AdamW,
+                NAdam and RAdam go back to a small step count at unchanged corrected moments, so that
+                RAdam warms up again.
 
         Raises:
-            ValueError: ``count`` is smaller than 1.
-            TypeError: ``count`` is not an integer.
+            ValueError: ``count`` is smaller than 1; or the optimizer does not train this loss, or
+                remembers what cannot get further rows, as Adafactor does. Nothing has changed then.
+            TypeError: ``count`` is not an integer, or ``optimizer`` no optimizer.
 
         Examples:
             >>> import torch
@@ -71,30 +79,31 @@ class ClassVectorsLoss(WeightRegularizerMixin, CheckedMetricLoss):
             (13, torch.Size([26, 64]))
         """
         count = check_integer("count", count, 1)
+        vectors = self.class_vectors
+        new = self._new_vectors(count).to(vectors)
+        if optimizer is not None:
+            state = state_with_further_rows(optimizer, vectors, len(new))
+            if state:
+                optimizer.state[vectors] = state
         if self._vectors_per_class > 0:
-            vectors = self.get_parameter(self._vectors_name)
-            new = self._new_vectors(count).to(vectors)
-            if optimizer is not None:
-                _grow(optimizer.state[vectors], vectors.shape, new.shape)
             vectors.grad = None
             grown = torch.cat([vectors.data, new])
             # A change of dtype makes autograd forget the shape, which a loss value still at hand holds.
             vectors.data = grown.to(torch.float16 if grown.dtype != torch.float16 else torch.float32)
             vectors.data = grown
-        self.num_classes += count
+        FixedNumber.change(self, "num_classes", self.num_classes + count)
         self._fit_to_classes()
 
     def _fit_to_classes(self) -> None:
-        """Make what depends on the number of classes; called once more when there are further ones."""
+        """Make what depends on the number of classes; called again when there are further ones."""
+
+    def _vectors_of_all_classes(self) -> nn.Parameter:
+        vectors = self._new_vectors(self.num_classes)
+        # No parameter: record-keeper reads all that a loss has, and fails at an empty one.
+        return nn.Parameter(vectors) if len(vectors) > 0 else cast(nn.Parameter, vectors)
 
     def _new_vectors(self, classes: int) -> Tensor:
         vectors = torch.empty(classes * self._vectors_per_class, self.embedding_size)
-        self.weight_init_func(vectors)
+        if len(vectors) > 0:
+            self.weight_init_func(vectors)
         return vectors
-
-
-def _grow(state: dict[str, Any], shape: torch.Size, new_shape: torch.Size) -> None:
-    """Append zeros to what an optimizer remembers of each row of a parameter of this shape."""
-    for name, value in state.items():
-        if isinstance(value, Tensor) and value.shape == shape:
-            state[name] = torch.cat([value, value.new_zeros(new_shape)])

@@ -9,11 +9,12 @@ from pytorch_metric_learning.utils.loss_and_miner_utils import convert_to_pairs
 from torch import Tensor
 
 from pml_potential.fields.class_means import first_of_group, log1p_exp, log_mean_exp_by_group
+from pml_potential.losses.bounded_number import BoundedNumber, ModuleWithNumbers
 from pml_potential.losses.checked_metric_loss import CheckedMetricLoss
-from pml_potential.losses.validation import check_distance, check_number
+from pml_potential.losses.validation import check_distance
 
 
-class ClassWiseMultiSimilarityLoss(CheckedMetricLoss):
+class ClassWiseMultiSimilarityLoss(ModuleWithNumbers, CheckedMetricLoss):
     """Multi-similarity between classes: pairs enter by their class's mean (CWMS). No parameters.
 
     With B_c the members of class c in the batch, C the classes in the batch, and the cosine
@@ -61,12 +62,13 @@ class ClassWiseMultiSimilarityLoss(CheckedMetricLoss):
         torch.Size([32, 64])
     """
 
+    alpha = BoundedNumber(0, 1000, low_is_allowed=False)
+    beta = BoundedNumber(0, 1000, low_is_allowed=False)
+    base = BoundedNumber(-1, 1)
+
     def __init__(
         self, alpha: float = 0.01, beta: float = 80.0, base: float = 0.8, **kwargs: Any
     ) -> None:
-        alpha = check_number("alpha", alpha, 0, 1000, low_is_allowed=False)
-        beta = check_number("beta", beta, 0, 1000, low_is_allowed=False)
-        base = check_number("base", base, -1, 1)
         super().__init__(**kwargs)
         check_distance(type(self).__name__, self.distance, CosineSimilarity)
         self.alpha = alpha

@@ -1,6 +1,7 @@
 """Past embeddings as further sources of a field."""
 
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NoReturn
 
 import torch
 from pytorch_metric_learning import losses as pml_losses
@@ -8,7 +9,11 @@ from pytorch_metric_learning.miners import BaseMiner
 from torch import Tensor
 
 from pml_potential.losses.checked_metric_loss import CheckedMetricLoss
+from pml_potential.losses.class_wise_multi_similarity_loss import ClassWiseMultiSimilarityLoss
+from pml_potential.losses.cpml_loss import CPMLLoss
 from pml_potential.losses.field_loss import FieldLoss
+from pml_potential.losses.fixed_number import FixedNumber
+from pml_potential.losses.potential_field_loss import PotentialFieldLoss
 from pml_potential.losses.validation import (
     check_device,
     check_embeddings,
@@ -17,7 +22,7 @@ from pml_potential.losses.validation import (
     check_labels,
 )
 
-_SUPPORTED = ["CPMLLoss", "ClassWiseMultiSimilarityLoss", "PotentialFieldLoss"]
+_SUPPORTED = (CPMLLoss, ClassWiseMultiSimilarityLoss, PotentialFieldLoss)
 
 
 class CrossBatchMemory(pml_losses.CrossBatchMemory):
@@ -35,7 +40,8 @@ class CrossBatchMemory(pml_losses.CrossBatchMemory):
     batch, too.
 
     Args:
-        loss: a ``PotentialFieldLoss``, ``CPMLLoss`` or ``ClassWiseMultiSimilarityLoss``.
+        loss: a ``PotentialFieldLoss``, ``CPMLLoss`` or ``ClassWiseMultiSimilarityLoss``, or of a class
+            derived from one of them.
         embedding_size: d, at least 1.
         memory_size: embeddings to remember, at least 1 and at least as many as a batch. Default 1024.
         miner: chooses, from the batch and the memory, which embeddings of the batch count and how much.
@@ -43,7 +49,8 @@ class CrossBatchMemory(pml_losses.CrossBatchMemory):
 
     Shape:
         - embeddings: (batch_size, d), labels: (batch_size,); the loss is a scalar.
-        - ``indices_tuple``: as for the loss; in a field the anchors choose whose energy counts.
+        - ``indices_tuple``: what a miner chose from the batch. In a field the anchors choose whose
+          energy counts; pairs count in addition to those that the memory's miner chooses.
         - ``enqueue_mask``: (batch_size,) of booleans. Embeddings where it is true join the memory at
           once and act as sources only, the others are the batch: for two networks, as in MoCo.
 
@@ -51,7 +58,7 @@ class CrossBatchMemory(pml_losses.CrossBatchMemory):
     is that of the batch alone.
 
     Raises:
-        ValueError: The loss is none of the three; a batch is larger than the memory; both
+        ValueError: The loss is none of those; a batch is larger than the memory; both
             ``indices_tuple`` and ``enqueue_mask`` are given; or what the loss itself refuses.
         TypeError: An argument has the wrong type.
 
@@ -70,6 +77,9 @@ class CrossBatchMemory(pml_losses.CrossBatchMemory):
         96
     """
 
+    embedding_size: int = FixedNumber("build another memory")  # type: ignore[assignment]
+    memory_size: int = FixedNumber("build another memory")  # type: ignore[assignment]
+
     def __init__(
         self,
         loss: CheckedMetricLoss,
@@ -79,6 +89,8 @@ class CrossBatchMemory(pml_losses.CrossBatchMemory):
     ) -> None:
         embedding_size = check_integer("embedding_size", embedding_size, 1)
         memory_size = check_integer("memory_size", memory_size, 1)
+        if not isinstance(loss, _SUPPORTED):
+            self._refuse(type(loss).__name__)
         super().__init__(loss, embedding_size, memory_size, miner)
         if loss.embedding_size not in (None, embedding_size):
             raise ValueError(
@@ -87,14 +99,20 @@ class CrossBatchMemory(pml_losses.CrossBatchMemory):
 
     @classmethod
     def check_loss_support(cls, loss_name: str) -> None:
-        """Raise unless a loss of this name can have a memory."""
-        if loss_name not in _SUPPORTED:
-            raise ValueError(f"loss is a {loss_name}; a memory is of use to {', '.join(_SUPPORTED)}")
+        """Raise unless a loss of this name, or one that it is derived from, can have a memory."""
+        if loss_name not in _names_of(_SUPPORTED):
+            cls._refuse(loss_name)
+
+    @classmethod
+    def _refuse(cls, loss_name: str) -> NoReturn:
+        raise ValueError(
+            f"loss is a {loss_name}; a memory is of use to {', '.join(cls.supported_losses())}"
+        )
 
     @staticmethod
     def supported_losses() -> list[str]:
-        """Names of the losses that can have a memory."""
-        return _SUPPORTED
+        """Names of the losses that can have a memory, as can those derived from them."""
+        return [loss_class.__name__ for loss_class in _SUPPORTED]
 
     def forward(
         self,
@@ -166,6 +184,13 @@ class CrossBatchMemory(pml_losses.CrossBatchMemory):
         do_remove_self_comparisons: bool,
     ) -> tuple[Tensor, ...]:
         """Choose pairs or triplets of the batch and the memory."""
+        if input_indices_tuple is not None and do_remove_self_comparisons:
+            # PML takes them for rows of the memory, where the batch now is somewhere in the queue.
+            anchors = (0, 2) if len(input_indices_tuple) == 4 else (0,)
+            input_indices_tuple = tuple(
+                part if place in anchors else self.curr_batch_idx[part]
+                for place, part in enumerate(input_indices_tuple)
+            )
         found: tuple[Tensor, ...] = super().create_indices_tuple(
             embeddings, labels, E_mem, L_mem, input_indices_tuple, False
         )
@@ -193,6 +218,13 @@ class CrossBatchMemory(pml_losses.CrossBatchMemory):
             # torch will say what does not fit; the queue must not move for it.
             state_dict = {k: v for k, v in state_dict.items() if k != f"{prefix}_extra_state"}
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+def _names_of(classes: Iterable[type]) -> Iterator[str]:
+    """Names of classes and of all that are derived from them."""
+    for each in classes:
+        yield each.__name__
+        yield from _names_of(each.__subclasses__())
 
 
 def _check_mask(enqueue_mask: Tensor, length: int) -> None:

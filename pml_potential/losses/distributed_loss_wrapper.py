@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from pytorch_metric_learning import losses as pml_losses
 from pytorch_metric_learning.losses import BaseMetricLossFunction
 from pytorch_metric_learning.utils import distributed
@@ -19,6 +20,9 @@ class DistributedLossWrapper(distributed.DistributedLossWrapper):
     once. PML's wrapper returns W * L instead, which suits the network and makes the gradient of proxies
     W times too large, those of PML's own losses, too.
 
+    The batches are joined in the order of the ranks, in every process: a memory is the same queue
+    everywhere. PML's wrapper puts each process's own batch first, so that the queues drift apart.
+
     Put ``DistributedDataParallel`` around this wrapper if the loss has parameters: it hands one start to
     all processes, and keeps rounding from driving their copies apart.
 
@@ -29,11 +33,13 @@ class DistributedLossWrapper(distributed.DistributedLossWrapper):
         - As for the loss; the batches of all processes have one size. The loss is L, the same in all
           processes but for rounding.
         - ``indices_tuple``: that of PML's ``DistributedMinerWrapper``.
+        - ``enqueue_mask``: for a ``CrossBatchMemory`` only, which takes no ``ref_emb``.
 
     In a single process it is the loss itself.
 
     Raises:
         TypeError: ``loss`` is something else.
+        ValueError: An argument is given that ``loss`` does not take; or what the loss itself refuses.
 
     Examples:
         >>> from pml_potential import DistributedLossWrapper, PotentialFieldLoss
@@ -54,21 +60,65 @@ class DistributedLossWrapper(distributed.DistributedLossWrapper):
         enqueue_mask: Tensor | None = None,
     ) -> Any:
         """Compute the loss of the batches of all processes."""
-        world_size = dist.get_world_size() if distributed.is_distributed() else 1
-        if world_size == 1:
-            if isinstance(self.loss, pml_losses.CrossBatchMemory):
-                return self.loss(embeddings, labels, indices_tuple, enqueue_mask)
-            return self.loss(embeddings, labels, indices_tuple, ref_emb, ref_labels)
-        embeddings = _with_gradient_times(world_size, embeddings)
-        if ref_emb is not None:
-            ref_emb = _with_gradient_times(world_size, ref_emb)
-        loss = super().forward(embeddings, labels, indices_tuple, ref_emb, ref_labels, enqueue_mask)
-        return loss / world_size
+        has_memory = isinstance(self.loss, pml_losses.CrossBatchMemory)
+        self._check_arguments(
+            has_memory, ref_emb=ref_emb, ref_labels=ref_labels, enqueue_mask=enqueue_mask
+        )
+        if distributed.is_distributed() and dist.get_world_size() > 1:
+            device = embeddings.device
+            if indices_tuple is not None:
+                ref_size = len(embeddings) if ref_emb is None else len(ref_emb)
+                indices_tuple = _in_order_of_ranks(indices_tuple, len(embeddings), ref_size)
+            embeddings, labels = _gathered(embeddings, device), _gathered(labels, device)
+            ref_emb, ref_labels = _gathered(ref_emb, device), _gathered(ref_labels, device)
+            enqueue_mask = _gathered(enqueue_mask, device)
+        if has_memory:
+            return self.loss(embeddings, labels, indices_tuple, enqueue_mask)
+        return self.loss(embeddings, labels, indices_tuple, ref_emb, ref_labels)
+
+    def _check_arguments(self, has_memory: bool, **arguments: Tensor | None) -> None:
+        not_taken = ("ref_emb", "ref_labels") if has_memory else ("enqueue_mask",)
+        for name in not_taken:
+            if arguments[name] is not None:
+                raise ValueError(
+                    f"{name} is given; {type(self.loss).__name__} does not take it, leave it out"
+                )
 
 
-def _with_gradient_times(factor: int, embeddings: Tensor) -> Tensor:
+def _gathered(part: Any, device: torch.device) -> Any:
+    """Join what all processes have, in the order of their ranks; own floats keep their gradient."""
+    if not isinstance(part, Tensor):
+        return part
+    world_size = dist.get_world_size()
+    part = part.to(device)
+    parts = [torch.empty_like(part, memory_format=torch.contiguous_format) for _ in range(world_size)]
+    dist.all_gather(parts, part.detach().contiguous())
+    parts[dist.get_rank()] = _with_gradient_times(world_size, part)
+    return torch.cat(parts)
+
+
+def _in_order_of_ranks(
+    indices_tuple: tuple[Tensor, ...], size: int, ref_size: int
+) -> tuple[Tensor, ...]:
+    """Translate indices of PML's miner, which sees the batch of its own process first."""
+    world_size, rank = dist.get_world_size(), dist.get_rank()
+    ranks = [rank, *(other for other in range(world_size) if other != rank)]
+
+    def translated(index: Tensor, size: int) -> Tensor:
+        process = torch.tensor(ranks, device=index.device)[index // size]
+        return process * size + index % size
+
+    # (anchors, positives, negatives), or (anchors, positives, anchors, negatives).
+    is_anchor = (True, False, len(indices_tuple) == 4, False)
+    return tuple(
+        translated(index, size if anchor else ref_size)
+        for index, anchor in zip(indices_tuple, is_anchor, strict=False)
+    )
+
+
+def _with_gradient_times(factor: int, part: Tensor) -> Tensor:
     # A view, so that other uses of the same embeddings keep their gradient.
-    view = embeddings.view_as(embeddings)
+    view = part.view_as(part)
     if view.requires_grad:
         view.register_hook(lambda gradient: gradient * factor)
     return view

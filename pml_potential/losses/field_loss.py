@@ -15,6 +15,7 @@ from pml_potential.fields.potentials import Potential
 from pml_potential.fields.sphere import unit_points
 from pml_potential.fields.statistics import FieldStatistics
 from pml_potential.losses.class_vectors_loss import ClassVectorsLoss
+from pml_potential.losses.fixed_number import FixedNumber
 from pml_potential.losses.proxy_start import class_centres
 from pml_potential.losses.validation import (
     check_device,
@@ -55,7 +56,7 @@ class FieldLoss(ClassVectorsLoss):
             ``weight_regularizer``, ``weight_reg_weight``, ``weight_init_func``, ``collect_stats``).
     """
 
-    proxies: torch.nn.Parameter
+    proxies_per_class: int = FixedNumber("build another loss")  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -67,7 +68,9 @@ class FieldLoss(ClassVectorsLoss):
     ) -> None:
         # PML's base class asks for the names of the sub-losses while it is being built.
         self.proxies_per_class = check_integer("proxies_per_class", proxies_per_class, 0)
-        super().__init__("proxies", num_classes, embedding_size, proxies_per_class, **kwargs)
+        super().__init__(num_classes, embedding_size, proxies_per_class, **kwargs)
+        self.proxies = self._vectors_of_all_classes()
+        self._fit_to_classes()
         check_distance(type(self).__name__, self.distance, LpDistance)
         if proxies_per_class == 0 and self.weight_regularizer is not None:
             raise ValueError(
@@ -77,6 +80,11 @@ class FieldLoss(ClassVectorsLoss):
         self.potential = potential
         self.add_to_recordable_attributes(name="proxies_per_class", is_stat=False)
         self.add_to_recordable_attributes(list_of_names=self._names_of_statistics(), is_stat=True)
+
+    @property
+    def class_vectors(self) -> torch.nn.Parameter:
+        """The proxies."""
+        return self.proxies
 
     def compute_loss(
         self,
@@ -261,12 +269,11 @@ class FieldLoss(ClassVectorsLoss):
         dtype = torch.promote_types(embeddings.dtype, torch.float32)
         embeddings = normalize(embeddings.to(self.proxies.device, dtype))
         labels = labels.to(self.proxies.device)
-        for label in labels.unique().tolist():
-            own = slice(label * self.proxies_per_class, (label + 1) * self.proxies_per_class)
-            centres = class_centres(embeddings[labels == label], self.proxies_per_class)
-            norms = self.proxies[own].norm(dim=1, keepdim=True)
-            norms = torch.where(norms > 0, norms, 1)
-            self.proxies[own] = (normalize(centres) * norms).to(self.proxies.dtype)
+        classes, centres = class_centres(embeddings, labels, self.proxies_per_class)
+        proxies = self.proxies.unflatten(0, (-1, self.proxies_per_class))
+        norms = proxies[classes].norm(dim=2, keepdim=True)
+        norms = torch.where(norms > 0, norms, 1)
+        proxies[classes] = (normalize(centres, dim=2) * norms).to(proxies.dtype)
 
     def get_default_reducer(self) -> DivisorReducer:
         """Divide the energy by the number of points."""

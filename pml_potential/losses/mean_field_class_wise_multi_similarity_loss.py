@@ -5,9 +5,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pml_potential.fields.class_means import first_of_group, log1p_exp, log_mean_exp_by_group
+from pml_potential.fields.class_means import (
+    LOG_OF_ZERO,
+    first_of_group,
+    log1p_exp,
+    log_add_exp,
+    log_mean_exp_by_group,
+)
+from pml_potential.losses.bounded_number import BoundedNumber
 from pml_potential.losses.mean_field_loss import MeanFieldLoss
-from pml_potential.losses.validation import check_number
 
 
 class MeanFieldClassWiseMultiSimilarityLoss(MeanFieldLoss):
@@ -65,6 +71,10 @@ class MeanFieldClassWiseMultiSimilarityLoss(MeanFieldLoss):
         torch.Size([10, 64])
     """
 
+    alpha = BoundedNumber(0, 1000, low_is_allowed=False)
+    beta = BoundedNumber(0, 1000, low_is_allowed=False)
+    base = BoundedNumber(-1, 1)
+
     def __init__(
         self,
         num_classes: int,
@@ -75,9 +85,6 @@ class MeanFieldClassWiseMultiSimilarityLoss(MeanFieldLoss):
         regularization_weight: float = 0.0,
         **kwargs: Any,
     ) -> None:
-        alpha = check_number("alpha", alpha, 0, 1000, low_is_allowed=False)
-        beta = check_number("beta", beta, 0, 1000, low_is_allowed=False)
-        base = check_number("base", base, -1, 1)
         super().__init__(num_classes, embedding_size, regularization_weight, **kwargs)
         self.alpha = alpha
         self.beta = beta
@@ -100,15 +107,15 @@ class MeanFieldClassWiseMultiSimilarityLoss(MeanFieldLoss):
 
         def to_absent(cosines: Tensor, classes: Tensor) -> Tensor:
             is_present = torch.isin(classes, present)
-            return log1p_exp(log_neg(cosines).masked_fill(is_present, -torch.inf)).sum(dim=1)
+            return log1p_exp(log_neg(cosines).masked_fill(is_present, LOG_OF_ZERO)).sum(dim=1)
 
         cosines = self.cosines_of_classes(embeddings, present)
         own_cosines = cosines.gather(1, class_of[:, None])
         log_pos = log_mean_exp_by_group(
             -self.alpha * (own_cosines - self.base), class_of, len(present), log_weights
         ).squeeze(1)
-        among_present = log_neg(cosines).fill_diagonal_(-torch.inf)
-        mutual = log1p_exp(among_present.logaddexp(among_present.T)).sum(dim=1)
+        among_present = log_neg(cosines).fill_diagonal_(LOG_OF_ZERO)
+        mutual = log1p_exp(log_add_exp(among_present, among_present.T)).sum(dim=1)
         attraction = log1p_exp(log_pos) / self.alpha
         repulsion = (2 * self.sum_over_fields(to_absent, embeddings) + mutual) / (2 * self.beta)
         self.record(attraction_loss=attraction, repulsion_loss=repulsion)

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pml_potential.losses.bounded_number import BoundedNumber
 from pml_potential.losses.mean_field_loss import MeanFieldLoss
-from pml_potential.losses.validation import check_number
 
 
 class MeanFieldContrastiveLoss(MeanFieldLoss):
@@ -56,6 +56,9 @@ class MeanFieldContrastiveLoss(MeanFieldLoss):
         torch.Size([10, 64])
     """
 
+    pos_margin = BoundedNumber(0, 2)
+    neg_margin = BoundedNumber(0, 2)
+
     def __init__(
         self,
         num_classes: int,
@@ -65,8 +68,6 @@ class MeanFieldContrastiveLoss(MeanFieldLoss):
         regularization_weight: float = 0.0,
         **kwargs: Any,
     ) -> None:
-        pos_margin = check_number("pos_margin", pos_margin, 0, 2)
-        neg_margin = check_number("neg_margin", neg_margin, 0, 2)
         super().__init__(num_classes, embedding_size, regularization_weight, **kwargs)
         self.pos_margin = pos_margin
         self.neg_margin = neg_margin

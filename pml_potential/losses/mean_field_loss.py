@@ -11,12 +11,12 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from pml_potential.fields.pair_sum import sum_over_pairs
+from pml_potential.losses.bounded_number import BoundedNumber
 from pml_potential.losses.class_vectors_loss import ClassVectorsLoss
 from pml_potential.losses.validation import (
     check_device,
     check_distance,
     check_embeddings,
-    check_number,
 )
 
 _NUMBERS_PER_CHUNK = 2**20
@@ -36,21 +36,24 @@ class MeanFieldLoss(ClassVectorsLoss):
         **kwargs: what PML's losses take.
     """
 
-    mean_fields: torch.nn.Parameter
+    regularization_weight = BoundedNumber(0, float("inf"))
 
     def __init__(
         self, num_classes: int, embedding_size: int, regularization_weight: float, **kwargs: Any
     ) -> None:
-        # PML's base class asks for the names of the sub-losses while it is being built.
-        self.regularization_weight = check_number(
-            "regularization_weight", regularization_weight, 0, float("inf")
-        )
-        super().__init__("mean_fields", num_classes, embedding_size, 1, **kwargs)
+        super().__init__(num_classes, embedding_size, 1, **kwargs)
+        self.regularization_weight = regularization_weight
+        self.mean_fields = self._vectors_of_all_classes()
         check_distance(type(self).__name__, self.distance, CosineSimilarity)
         self.add_to_recordable_attributes(name="regularization_weight", is_stat=False)
         self.add_to_recordable_attributes(
             list_of_names=["attraction_loss", "repulsion_loss"], is_stat=True
         )
+
+    @property
+    def class_vectors(self) -> torch.nn.Parameter:
+        """The mean fields."""
+        return self.mean_fields
 
     @abstractmethod
     def element_losses(self, embeddings: Tensor, labels: Tensor, weights: Tensor) -> dict[str, Any]:
@@ -152,4 +155,5 @@ class MeanFieldLoss(ClassVectorsLoss):
         return CosineSimilarity()
 
     def _sub_loss_names(self) -> list[str]:
-        return ["loss", "mean_field_reg_loss"][: 2 if self.regularization_weight > 0 else 1]
+        # Whatever the weight is, for it may change, and the reducer is made for these names.
+        return ["loss", "mean_field_reg_loss"]

@@ -157,6 +157,7 @@ def test_multiple_reducers(loss_class: Any) -> None:
 def test_do_nothing(loss_class: Any) -> None:
     loss = build(loss_class)
     parts, _ = parts_of(loss_class, *batch())
-    assert set(parts) == set(loss.sub_loss_names())
+    # The weight of the repulsion of mean fields is 0.
+    assert set(parts) == set(loss.sub_loss_names()) - {"mean_field_reg_loss"}
     assert all(part["losses"].shape == part["indices"].shape for part in parts.values())
     torch.testing.assert_close(loss(*batch()), elements(parts).mean())

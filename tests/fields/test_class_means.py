@@ -4,7 +4,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from pml_potential.fields.class_means import first_of_group, log1p_exp, log_mean_exp_by_group
+from pml_potential.fields.class_means import (
+    LOG_OF_ZERO,
+    first_of_group,
+    log1p_exp,
+    log_add_exp,
+    log_mean_exp_by_group,
+)
 
 GROUPS = torch.tensor([2, 0, 2, 2, 0, 3])
 
@@ -22,8 +28,8 @@ def test_logarithm_of_the_mean_of_each_group() -> None:
     torch.testing.assert_close(means[3], x[5])
 
 
-def test_group_without_rows_is_minus_infinity() -> None:
-    assert (log_mean_exp_by_group(exponents(), GROUPS, 5)[[1, 4]] == -math.inf).all()
+def test_mean_of_a_group_without_rows_is_zero() -> None:
+    assert (log_mean_exp_by_group(exponents(), GROUPS, 5)[[1, 4]] == LOG_OF_ZERO).all()
 
 
 def test_weights_weigh_the_mean() -> None:
@@ -36,9 +42,9 @@ def test_weights_weigh_the_mean() -> None:
     torch.testing.assert_close(means[3], x[5])
 
 
-def test_group_of_weight_zero_is_minus_infinity() -> None:
+def test_mean_of_a_group_of_weight_zero_is_zero() -> None:
     log_weights = torch.tensor([0.0, 0, 0, 0, 0, -math.inf]).double()
-    assert (log_mean_exp_by_group(exponents(), GROUPS, 4, log_weights)[3] == -math.inf).all()
+    assert (log_mean_exp_by_group(exponents(), GROUPS, 4, log_weights)[3] == LOG_OF_ZERO).all()
 
 
 @pytest.mark.parametrize("shift", [-1e5, -1000.0, 1000.0, 1e5])
@@ -52,7 +58,7 @@ def test_no_rows_at_all() -> None:
     x = torch.empty(0, 2, requires_grad=True)
     means = log_mean_exp_by_group(x, torch.empty(0, dtype=torch.long), 3)
     log1p_exp(means).sum().backward()
-    assert (means == -math.inf).all()
+    assert (means == LOG_OF_ZERO).all()
     assert x.grad is not None
 
 
@@ -60,6 +66,14 @@ def test_gradient_of_the_means() -> None:
     weights = torch.tensor([0.5, 1.0, 0.25, 1.0, 0.0, 0.1]).double().log()
     assert torch.autograd.gradcheck(
         lambda x: log_mean_exp_by_group(x, GROUPS, 4, weights)[[0, 2, 3]],
+        (exponents().requires_grad_(),),
+    )
+
+
+def test_second_derivatives_of_the_means() -> None:
+    weights = torch.tensor([0.5, 1.0, 0.25, 1.0, 0.0, 0.1]).double().log()
+    assert torch.autograd.gradgradcheck(
+        lambda x: log1p_exp(log_mean_exp_by_group(x, GROUPS, 5, weights)),
         (exponents().requires_grad_(),),
     )
 
@@ -76,6 +90,33 @@ def test_gradient_is_finite_where_groups_are_empty(scale: float) -> None:
 def test_log1p_exp_is_exact(x: float) -> None:
     value = log1p_exp(torch.tensor(x, dtype=torch.float64)).item()
     assert value == pytest.approx(math.log1p(math.exp(x)), rel=1e-14, abs=0)
+
+
+@pytest.mark.parametrize("x", [LOG_OF_ZERO, -800.0, -3.0, 0.0, 3.0, 79.0, 81.0, 1e6])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_derivatives_of_log1p_exp_are_exact(x: float, dtype: torch.dtype) -> None:
+    variable = torch.tensor(x, dtype=dtype, requires_grad=True)
+    (first,) = torch.autograd.grad(log1p_exp(variable), variable, create_graph=True)
+    (second,) = torch.autograd.grad(first, variable)
+    slope = 1 / (1 + math.exp(-max(x, -700.0)))
+    assert first.item() == pytest.approx(slope, rel=1e-6, abs=1e-30)
+    assert second.item() == pytest.approx(slope * (1 - slope), rel=1e-6, abs=1e-30)
+
+
+@pytest.mark.parametrize("other", [LOG_OF_ZERO, -800.0, 0.3, 5.0, 800.0])
+@pytest.mark.parametrize("one", [LOG_OF_ZERO, -800.0, 0.3, 800.0])
+def test_log_add_exp_and_its_derivatives(one: float, other: float) -> None:
+    x, y = (torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in (one, other))
+    value = log_add_exp(x, y)
+    assert value.item() == torch.logaddexp(x, y).item()
+    (first,) = torch.autograd.grad(value, x, create_graph=True)
+    (second,) = torch.autograd.grad(first, x)
+    slope = torch.sigmoid(x - y)
+    # For two numbers that both stand for zero it is any number, and finite.
+    if max(one, other) > LOG_OF_ZERO:
+        torch.testing.assert_close((first, second), (slope, slope * (1 - slope)))
+    assert first.isfinite()
+    assert second.isfinite()
 
 
 @pytest.mark.parametrize(("x", "expected"), [(-math.inf, 0.0), (1e6, 1e6)])

@@ -14,7 +14,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from pytorch_metric_learning.miners import TripletMarginMiner
+from pytorch_metric_learning.losses import BaseMetricLossFunction
+from pytorch_metric_learning.miners import MultiSimilarityMiner, TripletMarginMiner
 from pytorch_metric_learning.utils import distributed
 from torch import Tensor, nn
 from torch import distributed as dist
@@ -29,7 +30,7 @@ WIDTH = 5
 PER_PROCESS = 6
 
 Found = dict[str, Any]
-"""``value`` of the loss and gradients by parameter, or ``error``, the message of what was raised."""
+"""``value`` of the loss, gradients by parameter and what a memory holds; or ``error``, a message."""
 
 WAYS: dict[str, Callable[[Any], nn.Module]] = {
     "bare, parallel": DistributedDataParallel,
@@ -52,12 +53,67 @@ def with_references(loss: Any, embeddings: Tensor, labels: Tensor) -> Tensor:
     return value
 
 
+def of_all_processes(miner: Any) -> Any:
+    return distributed.DistributedMinerWrapper(miner) if dist.is_initialized() else miner
+
+
 def with_miner(loss: Any, embeddings: Tensor, labels: Tensor) -> Tensor:
-    miner: Any = TripletMarginMiner(margin=0.4)
-    if dist.is_initialized():
-        miner = distributed.DistributedMinerWrapper(miner)
+    miner = of_all_processes(TripletMarginMiner(margin=0.4))
     value: Tensor = loss(embeddings, labels, miner(embeddings, labels))
     return value
+
+
+def with_miner_and_references(loss: Any, embeddings: Tensor, labels: Tensor) -> Tensor:
+    """Pairs of embeddings with references, of which each process has fewer."""
+    references = 2 - embeddings[1:].flip(1), labels[1:].flip(0)
+    if not dist.is_initialized():
+        # Each process leaves out the first of its part.
+        kept = torch.arange(len(labels)) % PER_PROCESS != 0
+        parts = labels.split(PER_PROCESS)
+        references = 2 - embeddings[kept].flip(1), torch.cat([part[1:].flip(0) for part in parts])
+    miner = of_all_processes(MultiSimilarityMiner(epsilon=0.3))
+    indices = miner(embeddings, labels, *references)
+    value: Tensor = loss(embeddings, labels, indices, *references)
+    return value
+
+
+class OrderLoss(BaseMetricLossFunction):
+    """A loss to which it matters where in the batch, and where in the references, an embedding is."""
+
+    def forward(self, *arguments: Any, **_: Any) -> Any:
+        embeddings, labels, _indices, references, ref_labels = arguments
+        places = torch.arange(1.0, len(labels) + 1, dtype=torch.float64)
+        energies = embeddings.square().sum(1) * labels + references.sum(1) * (1 + ref_labels)
+        return (places * energies).sum()
+
+
+def in_order(loss: Any, embeddings: Tensor, labels: Tensor) -> Tensor:
+    """The order of what is gathered, whatever the loss is."""
+    wrapper: Any = type(loss)(OrderLoss()) if hasattr(loss, "loss") else OrderLoss()
+    references = 2 - embeddings.flip(1), labels.roll(1)
+    if not dist.is_initialized():
+        parts = labels.split(PER_PROCESS)
+        references = references[0], torch.cat([part.roll(1) for part in parts])
+    value: Tensor = wrapper(embeddings, labels, None, *references)
+    return value
+
+
+def over_several_steps(loss: Any, embeddings: Tensor, labels: Tensor) -> Tensor:
+    """A memory that comes to its end in the middle of a batch, more than once."""
+    steps = [loss(embeddings + 0.3 * step, labels) for step in range(5)]
+    return torch.stack(steps).sum()
+
+
+def over_several_steps_with_miner(loss: Any, embeddings: Tensor, labels: Tensor) -> Tensor:
+    miner = of_all_processes(TripletMarginMiner(margin=0.4))
+    steps = [embeddings + 0.3 * step for step in range(5)]
+    return torch.stack([loss(step, labels, miner(step, labels)) for step in steps]).sum()
+
+
+def over_several_steps_with_mask(loss: Any, embeddings: Tensor, labels: Tensor) -> Tensor:
+    mask = torch.arange(len(labels)) % PER_PROCESS < 5
+    steps = [loss(embeddings + 0.3 * step, labels, enqueue_mask=mask) for step in range(5)]
+    return torch.stack(steps).sum()
 
 
 def with_another_use(loss: Any, embeddings: Tensor, labels: Tensor) -> Tensor:
@@ -73,6 +129,11 @@ def with_mask(loss: Any, embeddings: Tensor, labels: Tensor) -> Tensor:
     return value
 
 
+def with_mask_and_no_memory(loss: Any, embeddings: Tensor, labels: Tensor) -> Tensor:
+    value: Tensor = loss(embeddings, labels, enqueue_mask=torch.arange(len(labels)) < 2)
+    return value
+
+
 def without_gradient(loss: Any, embeddings: Tensor, labels: Tensor) -> Tensor:
     """The loss of embeddings that need no gradient, and a gradient for the network nevertheless."""
     value: Tensor = loss(embeddings.detach(), labels) + embeddings.mean()
@@ -83,16 +144,30 @@ OBJECTIVES: dict[str, Objective] = {
     "references": with_references,
     "miner": with_miner,
     "another use": with_another_use,
+    "miner and references": with_miner_and_references,
+    "order": in_order,
     "mask": with_mask,
+    "mask and no memory": with_mask_and_no_memory,
     "no gradient": without_gradient,
 }
 """What else the own wrapper is called with."""
+
+MEMORY_OBJECTIVES: dict[str, Objective] = {
+    "steps": over_several_steps,
+    "steps with miner": over_several_steps_with_miner,
+    "steps with mask": over_several_steps_with_mask,
+    "memory and references": with_references,
+}
+"""What the own wrapper is called with around a memory."""
+
+MEMORY_SIZE = 20
+"""No multiple of what two processes, or three, put into it in a step."""
 
 
 def with_memory(loss: Any) -> Any:
     if isinstance(loss, pml_potential.DistributedLossWrapper):
         return pml_potential.DistributedLossWrapper(with_memory(loss.loss))
-    return pml_potential.CrossBatchMemory(loss, EMBEDDING_SIZE).double()
+    return pml_potential.CrossBatchMemory(loss, EMBEDDING_SIZE, MEMORY_SIZE).double()
 
 
 def network() -> nn.Module:
@@ -108,10 +183,11 @@ def whole_batch(processes: int) -> tuple[Tensor, Tensor]:
 
 
 def gradients(model: nn.Module, loss: nn.Module, value: Tensor) -> Found:
-    """Gradients under the names that the parameters have without wrappers."""
+    """Gradients and memories under the names that they have without wrappers."""
     value.backward()
     named = [*model.named_parameters(), *loss.named_parameters()]
-    return {"value": value.detach()} | {name.split(".")[-1]: p.grad for name, p in named}
+    found = {name: parameter.grad for name, parameter in named} | dict(loss.named_buffers())
+    return {"value": value.detach()} | {name.split(".")[-1]: tensor for name, tensor in found.items()}
 
 
 def plainly(loss: Any, embeddings: Tensor, labels: Tensor) -> Tensor:
@@ -160,6 +236,9 @@ def _found_in_a_group(rank: int, processes: int, folder: str) -> dict[tuple[str,
             found[loss_class.__name__, way] = _found(rank, processes, loss_class, wrap, plainly)
         for way, objective in OBJECTIVES.items():
             wrap = pml_potential.DistributedLossWrapper
+            found[loss_class.__name__, way] = _found(rank, processes, loss_class, wrap, objective)
+        for way, objective in MEMORY_OBJECTIVES.items():
+            wrap = WAYS["ours, with a memory"]
             found[loss_class.__name__, way] = _found(rank, processes, loss_class, wrap, objective)
     dist.destroy_process_group()
     return found

@@ -38,6 +38,21 @@ def test_gradient_is_that_of_the_value(settings: dict[str, Any]) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "indices",
+    [None, tuple(torch.tensor([[0, 1], [4, 5], [0, 1], [2, 3]]))],
+    ids=["all pairs", "some pairs"],
+)
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_second_derivatives(settings: dict[str, Any], indices: Any) -> None:
+    """With all pairs, and with pairs of which classes 2 and 3 have none."""
+    loss = build(ClassWiseMultiSimilarityLoss, torch.float64, **settings)
+    embeddings, labels = batch(torch.float64, size=8)
+    assert torch.autograd.gradgradcheck(
+        lambda embeddings: loss(embeddings, labels, indices), (embeddings,), eps=1e-7, rtol=1e-4
+    )
+
+
 def test_labels_may_be_any_numbers() -> None:
     embeddings, labels = batch()
     loss = build(ClassWiseMultiSimilarityLoss)

@@ -16,6 +16,7 @@ from pml_potential import (
     MeanFieldContrastiveLoss,
     PotentialFieldLoss,
 )
+from pml_potential.losses.field_loss import FieldLoss
 from tests.losses.loss_cases import (
     MEAN_FIELD_LOSSES,
     NUM_CLASSES,
@@ -43,8 +44,9 @@ EXTREMES: list[tuple[Any, dict[str, Any]]] = [
     (MeanFieldContrastiveLoss, {"pos_margin": 0.0, "neg_margin": 2.0, "regularization_weight": 1}),
     *((ClassWiseMultiSimilarityLoss, settings) for settings in MULTI_SIMILARITY_EXTREMES),
     *(
-        (MeanFieldClassWiseMultiSimilarityLoss, settings | {"regularization_weight": 1.0})
+        (MeanFieldClassWiseMultiSimilarityLoss, settings | {"regularization_weight": weight})
         for settings in MULTI_SIMILARITY_EXTREMES
+        for weight in (0.0, 1.0)
     ),
 ]
 POINT = [0.3, -1.2, 0.5]
@@ -70,6 +72,36 @@ def test_value_and_gradients_are_finite(loss_class: Any, settings: dict[str, Any
         build(loss_class, **settings), torch.tensor(embeddings), torch.tensor(labels)
     )
     assert all(result.isfinite().all() for result in results)
+
+
+@pytest.mark.parametrize("name", ODD_BATCHES)
+@pytest.mark.parametrize(("loss_class", "settings"), EXTREMES)
+def test_no_step_of_the_backward_pass_gives_nan(
+    loss_class: Any, settings: dict[str, Any], name: str
+) -> None:
+    """Whoever looks for the origin of NaN in a network runs it in torch's anomaly mode."""
+    embeddings, labels = ODD_BATCHES[name]
+    with pytest.warns(UserWarning, match="Anomaly Detection"), torch.autograd.detect_anomaly():
+        all_gradients(build(loss_class, **settings), torch.tensor(embeddings), torch.tensor(labels))
+
+
+@pytest.mark.parametrize("name", [name for name in ODD_BATCHES if name != "collapsed to zero"])
+@pytest.mark.parametrize(("loss_class", "settings"), EXTREMES)
+def test_second_derivatives_are_finite_or_refused(
+    loss_class: Any, settings: dict[str, Any], name: str
+) -> None:
+    loss = build(loss_class, **settings)
+    embeddings = torch.tensor(ODD_BATCHES[name][0], requires_grad=True)
+    value = loss(embeddings, torch.tensor(ODD_BATCHES[name][1]))
+    variables = [embeddings, *loss.parameters()]
+    gradients = torch.autograd.grad(value, variables, create_graph=True)
+    total = torch.stack([gradient.square().sum() for gradient in gradients]).sum()
+    if issubclass(loss_class, FieldLoss) or settings.get("regularization_weight"):
+        with pytest.raises(RuntimeError, match="can be differentiated once, not twice"):
+            total.backward()
+        return
+    total.backward()
+    assert all(variable.grad.isfinite().all() for variable in variables)
 
 
 @pytest.mark.parametrize(("loss_class", "settings"), EXTREMES)

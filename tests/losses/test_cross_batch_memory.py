@@ -5,7 +5,11 @@ from typing import Any
 import pytest
 import torch
 from pytorch_metric_learning.miners import MultiSimilarityMiner, TripletMarginMiner
-from pytorch_metric_learning.utils.loss_and_miner_utils import remove_self_comparisons
+from pytorch_metric_learning.utils.loss_and_miner_utils import (
+    convert_to_pairs,
+    get_all_pairs_indices,
+    remove_self_comparisons,
+)
 
 from pml_potential import ClassWiseMultiSimilarityLoss, CrossBatchMemory
 from tests.losses.loss_cases import (
@@ -95,6 +99,23 @@ def test_a_miner_of_pairs_leaves_out_those_of_a_point_with_itself(loss_class: An
     torch.testing.assert_close(memory(embeddings, labels), expected)
 
 
+@pytest.mark.parametrize("miner", [MultiSimilarityMiner(epsilon=0.3), TripletMarginMiner(margin=0.4)])
+@only_pml
+def test_indices_choose_pairs_of_the_batch(loss_class: Any, miner: Any) -> None:
+    """The batch is the end of the memory, from row 14 on."""
+    embeddings, labels = batch()
+    memory = after(memory_of(loss_class, 40), past(2))
+    sources, source_labels = together([*past(2), (embeddings, labels)])
+    chosen = convert_to_pairs(miner(embeddings, labels), labels)
+    everything = remove_self_comparisons(
+        get_all_pairs_indices(labels, source_labels), torch.arange(14, 26), len(sources)
+    )
+    shifted = chosen[0], chosen[1] + 14, chosen[2], chosen[3] + 14
+    indices = tuple(map(torch.cat, zip(everything, shifted, strict=True)))
+    expected = build(loss_class)(embeddings, labels, indices, sources, source_labels)
+    torch.testing.assert_close(memory(embeddings, labels, miner(embeddings, labels)), expected)
+
+
 @each_field_loss
 def test_indices_choose_whose_energy_counts(loss_class: Any) -> None:
     embeddings, labels = batch()
@@ -150,6 +171,15 @@ def test_labels_keep_their_value_whatever_their_dtype(loss_class: Any, dtype: to
     after(memory, [batch(classes=(300, 1)), (embeddings, labels.to(dtype))])
     after(same, [batch(classes=(300, 1)), (embeddings, labels)])
     assert memory(*batch(classes=(44, 2))) == same(*batch(classes=(44, 2)))
+
+
+@each_loss_with_memory
+def test_a_loss_of_a_derived_class_has_a_memory(loss_class: Any) -> None:
+    derived = type("MyLoss", (type("MyBase", (loss_class,), {}),), {})
+    loss = build(loss_class)
+    loss.__class__ = derived
+    memory = after(CrossBatchMemory(loss, EMBEDDING_SIZE, MEMORY_SIZE), past(2))
+    assert memory(*batch()) == after(memory_of(loss_class), past(2))(*batch())
 
 
 @each_field_loss

@@ -155,6 +155,18 @@ def test_wrong_loss(loss: Any) -> None:
         CrossBatchMemory(loss, EMBEDDING_SIZE)
 
 
+def test_a_loss_that_only_has_the_name_of_one_that_can_have_a_memory() -> None:
+    impostor = type("PotentialFieldLoss", (ContrastiveLoss,), {})()
+    with pytest.raises(ValueError, match="loss is a PotentialFieldLoss; a memory is of use to"):
+        CrossBatchMemory(impostor, EMBEDDING_SIZE)
+
+
+def test_support_is_told_by_name_too() -> None:
+    CrossBatchMemory.check_loss_support("PotentialFieldLoss")
+    with pytest.raises(ValueError, match="loss is a ContrastiveLoss; a memory is of use to"):
+        CrossBatchMemory.check_loss_support("ContrastiveLoss")
+
+
 def test_losses_that_can_have_a_memory() -> None:
     names = {loss.__name__ for loss in LOSSES_WITH_MEMORY}
     assert set(CrossBatchMemory.supported_losses()) == names < {loss.__name__ for loss in LOSSES}

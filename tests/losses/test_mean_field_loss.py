@@ -25,6 +25,24 @@ def test_classes_worked_on_in_pieces_change_nothing(
     torch.testing.assert_close(in_pieces, whole, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("numbers", [1, 30, 2**20])
+@each_mean_field_loss
+def test_second_derivatives(monkeypatch: pytest.MonkeyPatch, loss_class: Any, numbers: int) -> None:
+    """With classes that a miner left out, and classes without a member, all at once and in pieces."""
+    monkeypatch.setattr(mean_field_loss, "_NUMBERS_PER_CHUNK", numbers)
+    loss = build(loss_class, torch.float64, num_classes=7)
+    embeddings, labels = batch(torch.float64, size=8, classes=(0, 3, 4, 5))
+    chosen = torch.tensor([0, 4, 1, 1]), torch.tensor([4, 0, 5, 5]), torch.tensor([1, 2, 3, 6])
+
+    def value(embeddings: torch.Tensor, mean_fields: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = torch.func.functional_call(
+            loss, {"mean_fields": mean_fields}, (embeddings, labels, chosen)
+        )
+        return result
+
+    assert torch.autograd.gradgradcheck(value, (embeddings, loss.mean_fields))
+
+
 @each_mean_field_loss
 def test_no_array_of_the_batch_and_all_classes_is_kept_for_the_backward_pass(
     monkeypatch: pytest.MonkeyPatch, loss_class: Any

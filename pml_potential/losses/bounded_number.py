@@ -1,0 +1,70 @@
+"""Numbers of a loss that may be assigned at any time, and are checked whenever they are."""
+
+from typing import Any, overload
+
+from torch import nn
+
+from pml_potential.losses.validation import check_number
+
+
+class BoundedNumber:
+    """An attribute that takes numbers within bounds only; what is assigned counts from the next call.
+
+    Args:
+        low: smallest allowed number.
+        high: largest allowed number; infinity for no bound. Infinity itself is never allowed.
+        low_is_allowed: whether ``low`` itself is. Default: yes.
+
+    Raises:
+        ValueError: A number outside the bounds is assigned; the old one stays.
+        TypeError: What is assigned is no number; the old one stays.
+
+    Examples:
+        >>> class Spring(ModuleWithNumbers):
+        ...     stiffness = BoundedNumber(0, 10, low_is_allowed=False)
+        >>> spring = Spring()
+        >>> spring.stiffness = 2
+        >>> spring.stiffness
+        2.0
+        >>> spring.stiffness = 0
+        Traceback (most recent call last):
+        ValueError: stiffness is 0; it must lie in (0, 10]
+    """
+
+    def __init__(self, low: float, high: float, low_is_allowed: bool = True) -> None:
+        self._bounds = (low, high, low_is_allowed)
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> "BoundedNumber": ...
+
+    @overload
+    def __get__(self, instance: object, owner: type) -> float: ...
+
+    def __get__(self, instance: object | None, owner: type) -> "BoundedNumber | float":
+        if instance is None:
+            return self
+        try:
+            number: float = vars(instance)[self._name]
+        except KeyError:
+            raise AttributeError(f"{self._name} of {owner.__name__} has not been set yet") from None
+        return number
+
+    def __set__(self, instance: object, value: float) -> None:
+        vars(instance)[self._name] = check_number(self._name, value, *self._bounds)
+
+
+class ModuleWithNumbers(nn.Module):
+    """A module whose numbers take numbers only.
+
+    torch would make a parameter or a submodule of that name of some other things, behind the number's
+    back.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(getattr(type(self), name, None), BoundedNumber):
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
