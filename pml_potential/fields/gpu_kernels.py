@@ -347,5 +347,6 @@ def _repulsion(squared_distance, parameters, law: tl.constexpr):
         gap = tl.maximum(radius - distance, 0.0)
         force = -2.0 * gap
         value = gap * gap
-    slope = force / (2.0 * tl.maximum(distance, 1e-12))
+    # A number alone would be rounded to float32.
+    slope = force / (2.0 * tl.maximum(distance, tl.full((), 1e-12, dtype)))
     return value, tl.where(distance < radius, slope, 0.0)
