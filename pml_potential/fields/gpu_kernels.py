@@ -61,23 +61,20 @@ def hit_kernel(
     row_excess = 0.5 * (row_norms * row_norms - near)
     # More than 0 where the squared distance is less than the limit.
     nearness = products - row_excess[:, None] - (0.5 * column_norms * column_norms)[None, :]
+    across: tl.constexpr = tile // part_size
     word, mirrored = tl.full((), 0, tl.int32), tl.full((), 0, tl.int32)
     # Classes are sorted: if the last row's comes before the first column's, no pair is of one class.
     last_row = tl.minimum(top + tile, count) - 1
     shares_a_class = tl.load(classes + last_row) >= tl.load(classes + start)
     if shares_a_class | (tl.max(tl.max(nearness, axis=1), axis=0) > 0):
-        row_classes = tl.load(classes + top + rows, mask=is_row, other=-1)
-        column_classes = tl.load(classes + start + columns, mask=is_column, other=-2)
+        # Where points end, the last one's class goes on, which at most marks its part in vain.
+        row_classes = tl.load(classes + top + tl.minimum(rows, count - 1 - top))
+        column_classes = tl.load(classes + start + tl.minimum(columns, count - 1 - start))
         same = row_classes[:, None] == column_classes[None, :]
-        hit = tl.where(same, nearness < 0.5 * (near - far), nearness > 0)
-        hit = hit & (rows[:, None] - columns[None, :] != (start - top).to(tl.int32))
-        across: tl.constexpr = tile // part_size
-        hit_parts = tl.reshape(hit.to(tl.int32), (across, part_size, across, part_size))
-        hit_parts = tl.max(tl.max(hit_parts, axis=3), axis=1)
-        row_parts, column_parts = (
-            tl.arange(0, across)[:, None],
-            tl.arange(0, across)[None, :],
-        )
+        margins = tl.where(same, 0.5 * (near - far) - nearness, nearness)
+        margins = tl.reshape(margins, (across, part_size, across, part_size))
+        hit_parts = (tl.max(tl.max(margins, axis=3), axis=1) > 0).to(tl.int32)
+        row_parts, column_parts = tl.arange(0, across)[:, None], tl.arange(0, across)[None, :]
         word = tl.sum(tl.sum(hit_parts << row_parts * across + column_parts, axis=1), axis=0)
         mirrored = tl.sum(tl.sum(hit_parts << column_parts * across + row_parts, axis=1), axis=0)
     tl.store(hits + row_tile.to(tl.int64) * tiles + column_tile, word.to(tl.int16))
@@ -140,7 +137,8 @@ def energy_kernel(
             is_column_target = tl.load(order + columns, mask=is_column, other=targets) < targets
             squared = _squared_distances(points, part, column_part, count, width, part_size, depth)
             same = row_classes[:, None] == column_classes[None, :]
-            counts = (rows[:, None] != columns[None, :]) & is_row[:, None] & is_column[None, :]
+            # A point's distance from itself is within any radius of attraction.
+            counts = is_row[:, None] & is_column[None, :]
             counts = counts & (is_row_target[:, None] | is_column_target[None, :])
             value, slope = _attraction(squared, parameters, law)
             acts = counts & same & (slope != 0)

@@ -343,6 +343,12 @@ def test_parts_without_a_pair_that_may_act_are_not_marked() -> None:
 
 
 @runs_kernels
+def test_a_class_that_is_apart_is_marked_across_tiles() -> None:
+    points, labels = random_points(160, 16), torch.zeros(160, dtype=torch.long)
+    assert marked(points, labels, Contrastive(0.1, 0.1)).all()
+
+
+@runs_kernels
 @pytest.mark.parametrize(("radius", "acts"), [(0.4995, True), (0.49, False), (0.4, False)])
 def test_only_pairs_within_rounding_of_the_radius_are_marked(radius: float, acts: bool) -> None:
     points, labels = torch.tensor([[0.25, 0.0], [-0.25, 0.0]]), torch.tensor([0, 1])
@@ -448,6 +454,8 @@ def test_a_field_takes_few_launches_and_never_waits(
     assert backward.total() <= 3, backward
     assert {"hit_kernel", "energy_kernel", "total_kernel"} <= forward.keys()
     assert "gradient_kernel" in backward
+    # Partial gradients take memory.
+    assert ("sum" in backward) == (count == 300)
 
 
 def test_launches_do_not_depend_on_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
