@@ -79,7 +79,7 @@ def compiled(launch: Launch, architecture: int) -> Any:
 def bytes_of_spilled_registers(binary: bytes, folder: Path) -> int:
     (folder / "kernel.cubin").write_bytes(binary)
     tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
-    command = [tool, "-res-usage", folder / "kernel.cubin"]
+    command = [str(tool), "-res-usage", str(folder / "kernel.cubin")]
     usage = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     found = re.search(r"STACK:(\d+) .*LOCAL:(\d+)", usage)
     assert found is not None, usage
@@ -108,9 +108,8 @@ def test_kernels_compile_and_spill_no_registers(
     assert [name for name, _, _ in recorded] == KERNELS
     for launch in recorded:
         kernel = compiled(launch, architecture)
-        # Ampere's hit kernel keeps one address there; no more than 99 KiB fit into every GPU's memory.
-        most = 8 if (architecture, launch[0]) == (80, "hit_kernel") else 0
-        assert bytes_of_spilled_registers(kernel.asm["cubin"], tmp_path) <= most, launch[0]
+        assert bytes_of_spilled_registers(kernel.asm["cubin"], tmp_path) == 0, launch[0]
+        # No more than this fits into every GPU's shared memory.
         assert kernel.metadata.shared <= 99 * 2**10, launch[0]
 
 
