@@ -45,7 +45,8 @@ class Prepared:
         classes: index of the first of these points that has the class of this one, (n,), int32.
         order: where each of these points was, (n,), int64.
         hits: which pairs may act, by tiles of 128 x 128 points, (t, t), int16: bit 4 i + j stands for
-            the pairs of part i of the rows and part j of the columns, of 32 points each.
+            the pairs of part i of the rows and part j of the columns, of 32 points each. No pair that
+            acts is missed; some are marked that do not.
     """
 
     points: Tensor
@@ -98,6 +99,9 @@ def energies(
     points: Tensor, labels: Tensor, potential: Potential, targets: int, width: int | None = None
 ) -> tuple[Tensor, Prepared, PointSums]:
     """Energy of each target, as ``energy.point_energies`` defines it: the same bits for the same input.
+
+    The first call with a potential copies its parameters to the device, and compiles the kernels: make
+    one before a CUDA graph is recorded. No other waits for the device.
 
     Args:
         points: x, (n, d), each of norm at most 1, float32 or float64. Distances are in this dtype.
