@@ -42,9 +42,14 @@ Launch = tuple[str, tuple[Any, ...], dict[str, Any]]
 
 
 def launches(
-    monkeypatch: pytest.MonkeyPatch, architecture: int, dtype: torch.dtype, potential: Potential
+    monkeypatch: pytest.MonkeyPatch,
+    architecture: int,
+    dtype: torch.dtype,
+    potential: Potential,
+    count: int = 1000,
+    width: int = 512,
 ) -> list[Launch]:
-    """Name, arguments and options of all that a field of 512 coordinates launches on a GPU."""
+    """Name, arguments and options of all that a field launches on a GPU."""
     recorded: list[Launch] = []
 
     def record(name: str, _: tuple[int, ...], *arguments: Any, **options: Any) -> None:
@@ -52,9 +57,9 @@ def launches(
 
     monkeypatch.setattr(gpu_field, "_launch", record)
     monkeypatch.setattr(gpu_field, "_capability", lambda _: divmod(architecture, 10))
-    points, labels = random_points(1000, 512, dtype=dtype), torch.arange(1000) % 7
-    _, prepared, _ = gpu_field.energies(points, labels, potential, 1000)
-    gpu_field.gradient(prepared, potential, torch.ones(1000, dtype=dtype))
+    points, labels = random_points(count, width, dtype=dtype), torch.arange(count) % 7
+    _, prepared, _ = gpu_field.energies(points, labels, potential, count)
+    gpu_field.gradient(prepared, potential, torch.ones(count, dtype=dtype))
     return recorded
 
 
@@ -66,12 +71,17 @@ def compiled(launch: Launch, architecture: int) -> Any:
     kernel = getattr(gpu_kernels, name)
     names = [parameter.name for parameter in kernel.params]
     signature = dict.fromkeys(names, "constexpr")
-    aligned = {}
+    constants, aligned = {}, {}
     for place, (parameter, value) in enumerate(zip(names, arguments, strict=False)):
+        if isinstance(value, int) and value == 1:
+            # As the launch does, which makes a constant of it.
+            constants[(place,)] = 1
+            continue
         signature[parameter] = TYPES[value.dtype if isinstance(value, torch.Tensor) else type(value)]
         if isinstance(value, torch.Tensor) or (isinstance(value, int) and value % 16 == 0):
             aligned[(place,)] = [["tt.divisibility", 16]]
-    constants = {(names.index(option),): options.pop(option) for option in [*options] if option in names}
+    for option in [option for option in options if option in names]:
+        constants[(names.index(option),)] = options.pop(option)
     source = ASTSource(kernel, signature, constants, aligned)
     return triton.compile(source, target=GPUTarget("cuda", architecture, 32), options=options)
 
@@ -111,6 +121,14 @@ def test_kernels_compile_and_spill_no_registers(
         assert bytes_of_spilled_registers(kernel.asm["cubin"], tmp_path) == 0, launch[0]
         # No more than this fits into every GPU's shared memory.
         assert kernel.metadata.shared <= 99 * 2**10, launch[0]
+
+
+@compiles
+def test_kernels_compile_for_one_point_of_one_coordinate(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded = launches(monkeypatch, 90, torch.float32, Contrastive(0.5, 0.8), count=1, width=1)
+    assert [name for name, _, _ in recorded] == KERNELS
+    for launch in recorded:
+        assert compiled(launch, 90).asm["cubin"]
 
 
 @pytest.mark.skipif(INTERPRETED, reason="is about the process that interprets")
