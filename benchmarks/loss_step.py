@@ -84,7 +84,10 @@ def cases() -> dict[str, list[Case]]:
     table += [HUGE, MEAN_FIELDS]
     known = set(table)
     table += [
-        case for small in SMALL for case in (small, replace(small, method=SOFT_TRIPLE)) if case not in known
+        case
+        for small in SMALL
+        for case in (small, replace(small, method=SOFT_TRIPLE))
+        if case not in known
     ]
     growing = [
         replace(SOP, method=method, state="clustered", classes=classes)
@@ -178,7 +181,9 @@ def _row_of(rows: list[dict[str, Any]], case: Case) -> dict[str, Any]:
 def page(results: dict[str, Any]) -> str:
     """Write the documentation's page from the results."""
     template = Template(TEMPLATE.read_text(), undefined=StrictUndefined, keep_trailing_newline=True)
-    shares = [Goal("", replace(SOP, delta=d), 1, beside=DENSE).measured(results["table"]) for d in SOP_SHARES]
+    shares = [
+        Goal("", replace(SOP, delta=d), 1, beside=DENSE).measured(results["table"]) for d in SOP_SHARES
+    ]
     rendered: str = template.render(
         environment=results["environment"],
         batch_size=SOP.batch_size,
@@ -232,7 +237,9 @@ def plot_delta(results: dict[str, Any], path: Path) -> None:
 
     figure, axes = pyplot.subplots(figsize=(6, 3.6), layout="constrained")
     for state in STATES:
-        goals_of_state = [Goal("", replace(SOP, state=state, delta=d), 1, beside=DENSE) for d in SOP_SHARES]
+        goals_of_state = [
+            Goal("", replace(SOP, state=state, delta=d), 1, beside=DENSE) for d in SOP_SHARES
+        ]
         measured = [goal.measured(results["table"]) for goal in goals_of_state]
         axes.plot(list(SOP_SHARES), measured, "o-", label=f"{state} points")
     axes.set(xlabel="delta (distance on the unit sphere)", ylabel="share of the time of X @ X.T")

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from pml_potential.fields.potentials import Contrastive, Logarithmic, Potential, PowerLaw
+from pml_potential.fields.statistics import FieldStatistics
 
 MOST_POINTS = 2**23 - 2**10
 """Points whose tiles one launch can number, up to 2^31 of them."""
@@ -63,16 +64,23 @@ class PointSums:
     without a target at neither.
 
     Attributes:
-        attraction_excess: sum of the potential beyond its plateau over the same-class pairs that act.
+        attraction: sum of the potential over the same-class pairs that act.
         attraction_count: number of these pairs.
-        repulsion_excess: sum of the potential beyond its plateau over the other pairs that act.
-        repulsion_count: number of these pairs.
+        repulsion: sum of the potential beyond its plateau over the different-class pairs that act.
+        repulsion_count: number of these pairs, those of coincident points left out.
     """
 
-    attraction_excess: Tensor
+    attraction: Tensor
     attraction_count: Tensor
-    repulsion_excess: Tensor
+    repulsion: Tensor
     repulsion_count: Tensor
+
+    def add_to(self, statistics: FieldStatistics, targets: int) -> None:
+        """Add to the statistics of a field what its targets feel."""
+        statistics.attraction += self.attraction[:targets].sum().item()
+        statistics.attracting += int(self.attraction_count[:targets].sum())
+        statistics.repulsion += self.repulsion[:targets].sum().item()
+        statistics.acting_pairs += int(self.attraction_count.sum() + self.repulsion_count.sum()) // 2
 
 
 def are_usable(points: Tensor) -> bool:

@@ -111,18 +111,19 @@ def energy_kernel(
     depth: tl.constexpr,
     chunk: tl.constexpr,
 ):
-    """Add up, for each point of a part, what its acting pairs have in excess of their plateaus.
+    """Add up, for each point of a part, the potentials of its acting pairs.
 
     The second axis of the grid shares the columns out, one part each in turn. ``sums`` is
-    (shares, 4, n): excess and number of the same-class pairs, then of the different-class pairs.
+    (shares, 4, n): potential and number of the same-class pairs, then what the different-class pairs
+    have in excess of their plateau, and how many of them exert a force.
     """
     part, share, shares = tl.program_id(0), tl.program_id(1), tl.num_programs(1)
     rows = part * part_size + tl.arange(0, part_size)
     is_row = rows < count
     row_classes = tl.load(classes + rows, mask=is_row, other=-1)
     is_row_target = tl.load(order + rows, mask=is_row, other=targets) < targets
-    attraction_excess = tl.zeros((part_size,), tl.float64)
-    repulsion_excess = tl.zeros((part_size,), tl.float64)
+    attraction = tl.zeros((part_size,), tl.float64)
+    repulsion = tl.zeros((part_size,), tl.float64)
     attraction_count = tl.zeros((part_size,), tl.int32)
     repulsion_count = tl.zeros((part_size,), tl.int32)
     parts = tl.cdiv(count, part_size)
@@ -142,20 +143,19 @@ def energy_kernel(
             counts = counts & (is_row_target[:, None] | is_column_target[None, :])
             value, slope = _attraction(squared, parameters, law)
             acts = counts & same & (slope != 0)
-            excess = value.to(tl.float64) - tl.load(parameters + 4)
-            attraction_excess += tl.sum(tl.where(acts, excess, 0.0), axis=1)
+            attraction += tl.sum(tl.where(acts, value.to(tl.float64), 0.0), axis=1)
             attraction_count += tl.sum(acts.to(tl.int32), axis=1)
             value, slope = _repulsion(squared, parameters, law)
             acts = counts & (same == 0) & (slope != 0)
             excess = value.to(tl.float64) - tl.load(parameters + 5)
-            repulsion_excess += tl.sum(tl.where(acts, excess, 0.0), axis=1)
-            repulsion_count += tl.sum(acts.to(tl.int32), axis=1)
+            repulsion += tl.sum(tl.where(acts, excess, 0.0), axis=1)
+            repulsion_count += tl.sum((acts & (squared > 0)).to(tl.int32), axis=1)
             later = is_hit & (candidates > column_part)
             column_part = tl.min(tl.where(later, candidates, parts), axis=0)
     place = sums + share.to(tl.int64) * 4 * count + rows
-    tl.store(place, attraction_excess, mask=is_row)
+    tl.store(place, attraction, mask=is_row)
     tl.store(place + count, attraction_count.to(tl.float64), mask=is_row)
-    tl.store(place + 2 * count, repulsion_excess, mask=is_row)
+    tl.store(place + 2 * count, repulsion, mask=is_row)
     tl.store(place + 3 * count, repulsion_count.to(tl.float64), mask=is_row)
 
 
@@ -191,7 +191,10 @@ def total_kernel(
         )
         total = tl.sum(terms, axis=0)
         tl.store(statistics + kind * count + places, total, mask=is_spot)
-        if kind % 2 == 0:
+        if kind == 1:
+            # Those that act are not at rest on the plateau.
+            energy -= total * tl.load(parameters + 4)
+        elif kind != 3:
             energy += total
     tl.store(energies + places, energy, mask=is_spot & (places < targets))
 

@@ -81,7 +81,9 @@ def test_a_source_at_the_probe_leaves_the_forces_of_the_others(
     probes, sources, labels = case()
     sources = torch.cat([sources, probes])
     _, forces = class_field(probes[:1], 1, sources[:20], labels, potential)
-    _, beside = class_field(probes[:1], 1, sources[:21], torch.cat([labels, torch.tensor([0])]), potential)
+    _, beside = class_field(
+        probes[:1], 1, sources[:21], torch.cat([labels, torch.tensor([0])]), potential
+    )
     torch.testing.assert_close(beside, forces)
 
 

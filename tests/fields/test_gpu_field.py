@@ -196,16 +196,15 @@ def assert_sums_are_those_of_the_formula(sums: PointSums, case: Case, potential:
     is_target = torch.arange(len(case.points)) < case.targets
     wanted = (is_target[:, None] | is_target) & ~torch.eye(len(case.points), dtype=torch.bool)
     halves = [
-        (sums.attraction_excess, sums.attraction_count, potential.attraction, same),
-        (sums.repulsion_excess, sums.repulsion_count, potential.repulsion, ~same),
+        (sums.attraction, sums.attraction_count, potential.attraction, same, 0),
+        (sums.repulsion, sums.repulsion_count, potential.repulsion, ~same, potential.repulsion_plateau),
     ]
-    plateaus = [potential.attraction_plateau, potential.repulsion_plateau]
-    for (excess, count, law, pairs), plateau in zip(halves, plateaus, strict=True):
+    for total, count, law, pairs, plateau in halves:
         value, slope = law(squared)
         acts = pairs & wanted & (slope != 0)
         expected = ((value - plateau) * acts).sum(dim=1)
-        torch.testing.assert_close(excess, expected, rtol=1e-4, atol=1e-5)
-        assert count.equal(acts.sum(dim=1).double())
+        torch.testing.assert_close(total, expected, rtol=1e-4, atol=1e-5)
+        assert count.equal((acts & (squared > 0)).sum(dim=1).double())
 
 
 @runs_kernels
@@ -251,7 +250,7 @@ def test_the_same_input_gives_the_same_bits(dtype: torch.dtype) -> None:
     again, slopes_again, sums_again = field(case, potential)
     assert again.equal(found)
     assert slopes_again.equal(slopes)
-    assert sums_again.repulsion_excess.equal(sums.repulsion_excess)
+    assert sums_again.repulsion.equal(sums.repulsion)
 
 
 @runs_kernels

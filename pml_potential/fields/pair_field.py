@@ -1,0 +1,175 @@
+"""The field on any device, by torch: listed pairs and blocks of pairs that act, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pml_potential.fields.different_class import crowded_pairs, listed_pairs
+from pml_potential.fields.neighbor_list import NeighborList
+from pml_potential.fields.pairs import Block, Pairs
+from pml_potential.fields.plan import Plan
+from pml_potential.fields.potentials import Potential
+from pml_potential.fields.same_class import same_class_pairs
+from pml_potential.fields.statistics import FieldStatistics
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the gradient needs again of a field whose energies are known.
+
+    Args:
+        targets: number of leading points whose energies are those.
+        plan: sizes of the work.
+        near: the pairs that may repel each other; None if they are too many to list.
+        kept: all that acts; None if it is too much to keep, and is to be found again.
+    """
+
+    targets: int
+    plan: Plan
+    near: Pairs | None
+    kept: list[Interaction] | None
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """What pairs of one kind do to each other; all numbers are 0 for pairs that do not act.
+
+    Args:
+        pairs: of one class, or of different classes.
+        attracts: whether they are of one class.
+        value: potential psi of each pair, float64.
+        excess: the potential beyond its plateau, float64.
+        slope: d psi / d r^2.
+    """
+
+    pairs: Pairs | Block
+    attracts: bool
+    value: Tensor
+    excess: Tensor
+    slope: Tensor
+
+
+def energies(
+    points: Tensor,
+    labels: Tensor,
+    potential: Potential,
+    targets: int,
+    known: slice,
+    neighbor_list: NeighborList,
+    statistics: FieldStatistics | None,
+    plan: Plan,
+) -> tuple[Tensor, Prepared]:
+    """Energy of each target, (targets,), float64, and what ``gradient`` needs.
+
+    The arguments are those of ``energy.point_energies``.
+    """
+    radius = potential.repulsion_radius
+    near = listed_pairs(radius, points, labels, targets, known, neighbor_list, plan)
+    total = energies_at_rest(labels, potential)
+    kept: list[Interaction] | None = []
+    slopes = 0
+    for interaction in interactions(points, labels, potential, targets, near, plan):
+        interaction.pairs.add_to_ends(total, interaction.excess)
+        if statistics is not None:
+            _count(interaction, targets, len(points), statistics)
+        slopes += interaction.slope.numel()
+        if slopes > plan.most_kept:
+            kept = None
+        if kept is not None:
+            kept.append(interaction)
+    return total[:targets], Prepared(targets, plan, near, kept)
+
+
+def gradient(
+    points: Tensor, labels: Tensor, potential: Potential, prepared: Prepared, upstream: Tensor
+) -> Tensor:
+    """Derivative of Σ_i upstream_i E_i with respect to the points, (n, d).
+
+    Args:
+        points: x, (n, d).
+        labels: y, (n,).
+        potential: psi.
+        prepared: what ``energies`` returned for these.
+        upstream: (targets,).
+    """
+    acting = prepared.kept
+    of_all = upstream.new_zeros(len(points))
+    of_all[: prepared.targets] = upstream
+    forces = torch.zeros_like(points)
+    for interaction in (
+        acting
+        if acting is not None
+        else interactions(points, labels, potential, prepared.targets, prepared.near, prepared.plan)
+    ):
+        # A pair counts in the energies of both its ends.
+        weights = 2 * interaction.slope * interaction.pairs.sums_of_ends(of_all)
+        interaction.pairs.add_forces(forces, points, weights)
+    return forces
+
+
+def energies_at_rest(labels: Tensor, potential: Potential) -> Tensor:
+    """Energy of each point if no pair acted, (n,), float64."""
+    of_own_class = labels.bincount()[labels].double()
+    of_other_classes = len(labels) - of_own_class
+    return of_own_class * potential.attraction_plateau + of_other_classes * potential.repulsion_plateau
+
+
+def interactions(
+    points: Tensor, labels: Tensor, potential: Potential, targets: int, near: Pairs | None, plan: Plan
+) -> Iterator[Interaction]:
+    """Yield all that acts: attraction within classes, then repulsion between them.
+
+    Args:
+        points: x, (n, d).
+        labels: y, (n,).
+        potential: psi.
+        targets: number of leading points of which each pair holds at least one.
+        near: the pairs that may repel each other; None to search for them tile by tile.
+        plan: sizes of the work.
+    """
+    for pairs in same_class_pairs(labels, targets, points.shape[1], plan):
+        yield _interaction(pairs, True, points, potential, plan)
+    radius = potential.repulsion_radius
+    for pairs in crowded_pairs(radius, points, labels, targets, plan) if near is None else [near]:
+        yield _interaction(pairs, False, points, potential, plan)
+
+
+def _interaction(
+    pairs: Pairs | Block, attracts: bool, points: Tensor, potential: Potential, plan: Plan
+) -> Interaction:
+    squared = pairs.squared_distances(points)
+    if attracts:
+        law, plateau = potential.attraction, potential.attraction_plateau
+        acts = squared > potential.attraction_radius**2
+    else:
+        law, plateau = potential.repulsion, potential.repulsion_plateau
+        acts = squared < potential.repulsion_radius**2
+    is_block = isinstance(pairs, Block)
+    if isinstance(pairs, Block):
+        acts.logical_and_(pairs.wanted)
+        is_block = int(acts.count_nonzero()) > plan.crowded_share * acts.numel()
+    if not is_block:
+        pairs, squared = pairs.where(acts), squared[acts]
+    value, slope = law(squared)
+    value = value.double()
+    excess = value - plateau
+    # Points that coincide have no direction to push each other in.
+    slope = slope.where(squared > 0, 0)
+    if is_block:
+        value, excess, slope = (each.where(acts, 0) for each in (value, excess, slope))
+    return Interaction(pairs, attracts, value, excess, slope)
+
+
+def _count(interaction: Interaction, targets: int, count: int, statistics: FieldStatistics) -> None:
+    is_target = torch.arange(count, device=interaction.slope.device) < targets
+    ends = interaction.pairs.sums_of_ends(is_target.double())
+    statistics.acting_pairs += int(interaction.slope.count_nonzero())
+    if interaction.attracts:
+        statistics.attraction += (interaction.value * ends).sum().item()
+        statistics.attracting += int((ends * (interaction.slope != 0)).sum())
+    else:
+        statistics.repulsion += (interaction.excess * ends).sum().item()
