@@ -16,7 +16,7 @@ from pml_potential.fields.plan import Plan
 from pml_potential.fields.precision import float32_products_are_exact
 
 _SEGMENT = 64
-"""Products that a row of a tile is looked through at a time."""
+"""Products that a row of a tile is looked through at a time; fewer if the side is no multiple of them."""
 
 
 @dataclass(frozen=True)
@@ -103,16 +103,17 @@ def search(
         (tensor([0]), tensor([1]))
     """
     dtype = _dtype_of(plan)
-    left, right = _row_factors(rows, dtype), _column_factors(columns, dtype)
+    segment = math.gcd(plan.tile_side, _SEGMENT)
+    left, right = _row_factors(rows, dtype), _column_factors(columns, dtype, segment)
     limit = (radius**2 + _error_of_squared_distance(radius, dtype)) / 2
     height = max(1, min(plan.tile_side, len(rows)))
     # Few rows leave room for more columns; whole segments of them.
-    breadth = plan.tile_side if each_once else -(-(plan.tile_side**2) // height // _SEGMENT) * _SEGMENT
+    breadth = plan.tile_side if each_once else -(-(plan.tile_side**2) // height // segment) * segment
     # One buffer for all tiles: thousands of short-lived ones fragment the memory of the process.
-    buffer = left.new_empty(height * (breadth + _SEGMENT))
+    buffer = left.new_empty(height * breadth)
     for top in range(0, len(rows), height):
         for start in range(top if each_once else 0, len(columns), breadth):
-            near = _below(limit, left[top : top + height], right[start : start + breadth], buffer)
+            near = _below(limit, left[top : top + height], right[start : start + breadth], segment, buffer)
             if near is None:
                 continue
             first, second = near
@@ -125,10 +126,10 @@ def search(
 
 
 def _below(
-    limit: float, left: Tensor, right: Tensor, buffer: Tensor
+    limit: float, left: Tensor, right: Tensor, segment: int, buffer: Tensor
 ) -> tuple[Tensor, Tensor] | None:
     """Row and column of each product below the limit; None if there is none."""
-    shape = len(left), len(right) // _SEGMENT, _SEGMENT
+    shape = len(left), len(right) // segment, segment
     segments = buffer[: math.prod(shape)].view(shape)
     torch.mm(left, right.T, out=segments.flatten(1))
     bound = torch.tensor(limit, dtype=buffer.dtype)
@@ -141,7 +142,7 @@ def _below(
     if len(row) == 0:
         return None
     hit, offset = (segments[row, place] <= bound.item()).nonzero(as_tuple=True)
-    return row[hit], place[hit] * _SEGMENT + offset
+    return row[hit], place[hit] * segment + offset
 
 
 def _row_factors(vectors: Tensor, dtype: torch.dtype) -> Tensor:
@@ -154,10 +155,10 @@ def _row_factors(vectors: Tensor, dtype: torch.dtype) -> Tensor:
     return factors
 
 
-def _column_factors(vectors: Tensor, dtype: torch.dtype) -> Tensor:
+def _column_factors(vectors: Tensor, dtype: torch.dtype, segment: int) -> Tensor:
     """The other factors, and after them some that are far from everything, to fill a segment."""
     count, width = vectors.shape
-    factors = vectors.new_zeros(-(-count // _SEGMENT) * _SEGMENT, width + 2, dtype=dtype)
+    factors = vectors.new_zeros(-(-count // segment) * segment, width + 2, dtype=dtype)
     factors[:count, :width] = -vectors
     factors[:count, width] = torch.linalg.vector_norm(vectors, dim=1).square_() / 2
     factors[count:, width] = torch.inf
