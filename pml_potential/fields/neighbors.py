@@ -16,7 +16,7 @@ from pml_potential.fields.plan import Plan
 from pml_potential.fields.precision import float32_products_are_exact
 
 _SEGMENT = 64
-"""Products that a row of a tile is looked through at a time; fewer if the side is no multiple of them."""
+"""Products that a row of a tile is looked through at a time; fewer if its side is no multiple of it."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,9 @@ def search(
     buffer = left.new_empty(height * breadth)
     for top in range(0, len(rows), height):
         for start in range(top if each_once else 0, len(columns), breadth):
-            near = _below(limit, left[top : top + height], right[start : start + breadth], segment, buffer)
+            near = _below(
+                limit, left[top : top + height], right[start : start + breadth], segment, buffer
+            )
             if near is None:
                 continue
             first, second = near
@@ -173,11 +175,12 @@ def _dtype_of(plan: Plan) -> torch.dtype:
 def _error_of_squared_distance(radius: float, dtype: torch.dtype) -> float:
     """Bound on the error of a squared distance near the radius that comes from a product.
 
-    bfloat16 rounds numbers by a share of u = 2^-9, at the worst. For vectors of norm at most 1 that changes
-    2 x·y by at most 2 (2 u + u^2), the squared norms by 2 u together, and a product near the limit, and
-    the limit itself, by u each. TF32 and bfloat16 in place of float32, which torch may be told to use,
-    round no more than that.
+    bfloat16 rounds numbers by a share of u = 2^-8, at the worst. For vectors of norm at most 1 it
+    changes 2 x·y by at most 4 u + 2 u^2, halves of squared norms by u / 4 each, and thus the squared
+    distance by u more; and a product near the limit, and the limit itself, by u each. TF32 and bfloat16
+    in place of float32, which torch may be told to use, round no more than that.
     """
     if dtype == torch.float32 and float32_products_are_exact():
         return 1e-4
-    return 2**-6 + radius**2 * 2**-7
+    # What is left of 21 / 4 u after 5 u covers the products of errors.
+    return 21 * 2**-10 + radius**2 * 2**-7
