@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 import torch
+from pml_potential.fields.brute_force import brute_force_energies
 from torch import Tensor
 
 from pml_potential.fields import energy, kernels_triton
-from pml_potential.fields.brute_force import brute_force_energies
 from pml_potential.fields.energy import point_energies
 from pml_potential.fields.kernels_triton import add_pair_gradient, near_pairs, squared_distances
 from pml_potential.fields.neighbor_list import NeighborList

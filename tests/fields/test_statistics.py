@@ -2,11 +2,11 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from pml_potential.fields.forces import Forces, PairForces
 from torch import Tensor
 
 from pml_potential.fields import energy
 from pml_potential.fields.energy import point_energies
-from pml_potential.fields.forces import Forces, PairForces
 from pml_potential.fields.potentials import Potential
 from pml_potential.fields.statistics import FieldStatistics, Interaction
 from tests.fields.field_cases import (
