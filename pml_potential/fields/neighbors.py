@@ -16,7 +16,7 @@ from pml_potential.fields.plan import Plan
 from pml_potential.fields.precision import float32_products_are_exact
 
 _SEGMENT = 64
-"""Products that a row of a tile is looked through at a time."""
+"""Products that a row of a tile is looked through at a time; fewer if its side is no multiple of it."""
 
 
 @dataclass(frozen=True)
@@ -103,16 +103,19 @@ def search(
         (tensor([0]), tensor([1]))
     """
     dtype = _dtype_of(plan)
-    left, right = _row_factors(rows, dtype), _column_factors(columns, dtype)
+    segment = math.gcd(plan.tile_side, _SEGMENT)
+    left, right = _row_factors(rows, dtype), _column_factors(columns, dtype, segment)
     limit = (radius**2 + _error_of_squared_distance(radius, dtype)) / 2
     height = max(1, min(plan.tile_side, len(rows)))
     # Few rows leave room for more columns; whole segments of them.
-    breadth = plan.tile_side if each_once else -(-(plan.tile_side**2) // height // _SEGMENT) * _SEGMENT
+    breadth = plan.tile_side if each_once else -(-(plan.tile_side**2) // height // segment) * segment
     # One buffer for all tiles: thousands of short-lived ones fragment the memory of the process.
-    buffer = left.new_empty(height * (breadth + _SEGMENT))
+    buffer = left.new_empty(height * breadth)
     for top in range(0, len(rows), height):
         for start in range(top if each_once else 0, len(columns), breadth):
-            near = _below(limit, left[top : top + height], right[start : start + breadth], buffer)
+            near = _below(
+                limit, left[top : top + height], right[start : start + breadth], segment, buffer
+            )
             if near is None:
                 continue
             first, second = near
@@ -124,9 +127,11 @@ def search(
             yield Tile(of_rows, of_columns, first + top, second + start)
 
 
-def _below(limit: float, left: Tensor, right: Tensor, buffer: Tensor) -> tuple[Tensor, Tensor] | None:
+def _below(
+    limit: float, left: Tensor, right: Tensor, segment: int, buffer: Tensor
+) -> tuple[Tensor, Tensor] | None:
     """Row and column of each product below the limit; None if there is none."""
-    shape = len(left), len(right) // _SEGMENT, _SEGMENT
+    shape = len(left), len(right) // segment, segment
     segments = buffer[: math.prod(shape)].view(shape)
     torch.mm(left, right.T, out=segments.flatten(1))
     bound = torch.tensor(limit, dtype=buffer.dtype)
@@ -139,7 +144,7 @@ def _below(limit: float, left: Tensor, right: Tensor, buffer: Tensor) -> tuple[T
     if len(row) == 0:
         return None
     hit, offset = (segments[row, place] <= bound.item()).nonzero(as_tuple=True)
-    return row[hit], place[hit] * _SEGMENT + offset
+    return row[hit], place[hit] * segment + offset
 
 
 def _row_factors(vectors: Tensor, dtype: torch.dtype) -> Tensor:
@@ -152,10 +157,10 @@ def _row_factors(vectors: Tensor, dtype: torch.dtype) -> Tensor:
     return factors
 
 
-def _column_factors(vectors: Tensor, dtype: torch.dtype) -> Tensor:
+def _column_factors(vectors: Tensor, dtype: torch.dtype, segment: int) -> Tensor:
     """The other factors, and after them some that are far from everything, to fill a segment."""
     count, width = vectors.shape
-    factors = vectors.new_zeros(-(-count // _SEGMENT) * _SEGMENT, width + 2, dtype=dtype)
+    factors = vectors.new_zeros(-(-count // segment) * segment, width + 2, dtype=dtype)
     factors[:count, :width] = -vectors
     factors[:count, width] = torch.linalg.vector_norm(vectors, dim=1).square_() / 2
     factors[count:, width] = torch.inf
@@ -170,11 +175,12 @@ def _dtype_of(plan: Plan) -> torch.dtype:
 def _error_of_squared_distance(radius: float, dtype: torch.dtype) -> float:
     """Bound on the error of a squared distance near the radius that comes from a product.
 
-    bfloat16 rounds numbers by a share of u = 2^-9, at the worst. For vectors of norm at most 1 that changes
-    2 x·y by at most 2 (2 u + u^2), the squared norms by 2 u together, and a product near the limit, and
-    the limit itself, by u each. TF32 and bfloat16 in place of float32, which torch may be told to use,
-    round no more than that.
+    bfloat16 rounds numbers by a share of u = 2^-8, at the worst. For vectors of norm at most 1 it
+    changes 2 x·y by at most 4 u + 2 u^2, halves of squared norms by u / 4 each, and thus the squared
+    distance by u more; and a product near the limit, and the limit itself, by u each. TF32 and bfloat16
+    in place of float32, which torch may be told to use, round no more than that.
     """
     if dtype == torch.float32 and float32_products_are_exact():
         return 1e-4
-    return 2**-6 + radius**2 * 2**-7
+    # What is left of 21 / 4 u after 5 u covers the products of errors.
+    return 21 * 2**-10 + radius**2 * 2**-7

@@ -1,4 +1,4 @@
-"""Points in every arrangement that a field may meet, and its formula written out."""
+"""Points in every arrangement that a field may meet, and the field that they must have."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -12,15 +12,25 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from pml_potential.fields.energy import point_energies
+from pml_potential.fields.formula import energies_by_formula
+from pml_potential.fields.neighbor_list import Candidates, NeighborList
+from pml_potential.fields.neighbors import Tile
 from pml_potential.fields.pairs import Block, Pairs
-from pml_potential.fields.potentials import Contrastive, Logarithmic, Potential, PowerLaw
+from pml_potential.fields.plan import Plan
+from pml_potential.fields.potentials import (
+    SMALLEST_CORE_RADIUS,
+    Contrastive,
+    Logarithmic,
+    Potential,
+    PowerLaw,
+)
 
 searched = settings(deadline=None, derandomize=True)
 
 POTENTIALS: list[Potential] = [
     PowerLaw(0.5, 0.8, 2.0),
-    PowerLaw(0.8, 0.5, 1.0),
-    Logarithmic(0.5, 0.8),
+    PowerLaw(0.8, 0.5, 1.0, core_radius=0.5),
+    Logarithmic(0.5, 0.8, core_radius=0.3),
     Contrastive(0.5, 0.5),
 ]
 each_potential = pytest.mark.parametrize("potential", POTENTIALS, ids=repr)
@@ -31,11 +41,17 @@ each_precision = pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
 each_dtype = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 
 
-def unordered(found: Iterable[Pairs | Block]) -> list[tuple[int, int]]:
+def ends(found: Pairs | Block | Tile | Candidates) -> Tensor:
+    """Both ends of all pairs of what a search yielded, (2, k)."""
+    if isinstance(found, Block):
+        found = found.where(found.wanted)
+    return torch.stack(found if isinstance(found, tuple) else (found.first, found.second))
+
+
+def unordered(found: Iterable[Pairs | Block | Tile | Candidates]) -> list[tuple[int, int]]:
     """All pairs of what a search yielded, the smaller index first, sorted."""
-    listed = [pairs.pairs(pairs.wanted) if isinstance(pairs, Block) else pairs for pairs in found]
-    ends = [torch.stack(pairs).sort(dim=0).values for pairs in listed]
-    return sorted(map(tuple, torch.cat(ends, dim=1).T.tolist())) if ends else []
+    pairs = [ends(some).sort(dim=0).values for some in found]
+    return sorted(map(tuple, torch.cat(pairs, dim=1).T.tolist())) if pairs else []
 
 
 def pairs_where(wanted: Tensor, targets: int | None = None) -> set[tuple[int, int]]:
@@ -157,12 +173,25 @@ def cases(
 
 
 radii = st.floats(0.02, 2)
-segments_and_tile_rows = st.tuples(st.integers(1, 6), st.integers(1, 16)) | st.tuples(
-    st.integers(1, 5), st.integers(1, 4)
-).map(lambda sizes: (sizes[0], sizes[0] * sizes[1]))
+shares = st.floats(0, 1)
+"""Of the way from the smallest core to one as wide as the radius of repulsion."""
+
+
+def core_radius(repulsion_radius: float, share: float) -> float:
+    return SMALLEST_CORE_RADIUS + share * (repulsion_radius - SMALLEST_CORE_RADIUS)
+
+
+def _power_law(attraction: float, repulsion: float, alpha: float, share: float) -> Potential:
+    return PowerLaw(attraction, repulsion, alpha, core_radius(repulsion, share))
+
+
+def _logarithmic(attraction: float, repulsion: float, share: float) -> Potential:
+    return Logarithmic(attraction, repulsion, core_radius(repulsion, share))
+
+
 potentials: st.SearchStrategy[Potential] = st.one_of(
-    st.builds(PowerLaw, radii, radii, st.floats(0.1, 8)),
-    st.builds(Logarithmic, radii, radii),
+    st.builds(_power_law, radii, radii, st.floats(0.1, 8), shares),
+    st.builds(_logarithmic, radii, radii, shares),
     st.builds(Contrastive, radii, radii),
 )
 
@@ -186,24 +215,24 @@ class Expected:
     forces: Tensor
 
 
-def field_by_differences(case: Case, potential: Potential) -> Expected:
-    points, labels = case.points.double(), case.labels
-    apart = points[:, None] - points[None]
-    squared = apart.square().sum(dim=2)
+def field_by_formula(case: Case, potential: Potential) -> Expected:
+    points, labels = case.points.double().requires_grad_(), case.labels
+    energies = energies_by_formula(points, labels, potential)[: case.targets]
+    (gradient,) = torch.autograd.grad(energies, points, case.upstream.double())
+    squared = squared_distances(points, points).detach()
     same = labels[:, None] == labels
     attraction, repulsion = potential.attraction(squared), potential.repulsion(squared)
     value = torch.where(same, attraction[0], repulsion[0])
     plateau = torch.where(same, potential.attraction_plateau, potential.repulsion_plateau)
-    ends = torch.zeros(len(points), dtype=torch.float64)
-    ends[: case.targets] = case.upstream.double()
-    weight = 2 * torch.where(same, attraction[1], repulsion[1]) * (ends[:, None] + ends)
-    terms = apart.mul_(weight[:, :, None])
+    upstream = torch.zeros(len(points), dtype=torch.float64)
+    upstream[: case.targets] = case.upstream.double()
+    weight = 2 * torch.where(same, attraction[1], repulsion[1]) * (upstream[:, None] + upstream)
     return Expected(
-        energies=value.sum(dim=1)[: case.targets],
+        energies=energies.detach(),
         excess=(value - plateau).abs().sum(dim=1)[: case.targets],
         magnitude=value.abs().sum(dim=1)[: case.targets],
-        gradient=terms.sum(dim=1),
-        forces=terms.norm(dim=2).sum(dim=1),
+        gradient=gradient,
+        forces=(weight.abs() * squared.sqrt()).sum(dim=1),
     )
 
 
@@ -235,17 +264,28 @@ def arranged(arrangement: str, dtype: torch.dtype, count: int = 100) -> Case:
     return Case(points, torch.arange(count) % 5, count, upstream)
 
 
-def field_of(case: Case, potential: Potential) -> tuple[Tensor, Tensor]:
+def field_of(
+    case: Case,
+    potential: Potential,
+    plan: Plan | None = None,
+    neighbor_list: NeighborList | None = None,
+    known: slice = slice(0, 0),
+) -> tuple[Tensor, Tensor]:
     """Energies, and the gradient of their sum, weighted by the upstream gradient."""
     points = case.points.clone().requires_grad_()
-    energies = point_energies(points, case.labels, potential, case.targets)
+    energies = point_energies(
+        points, case.labels, potential, case.targets, known, neighbor_list, plan=plan
+    )
     (gradient,) = torch.autograd.grad(energies, points, case.upstream)
     return energies.detach(), gradient
 
 
-def assert_field_is_that_of_the_formula(case: Case, potential: Potential, tolerance: float) -> None:
-    energies, gradient = field_of(case, potential)
-    expected = field_by_differences(case, potential)
+def assert_field_is_that_of_the_formula(
+    case: Case, potential: Potential, tolerance: float, plan: Plan | None = None
+) -> None:
+    energies, gradient = field_of(case, potential, plan)
+    expected = field_by_formula(case, potential)
+    assert energies.dtype == case.points.dtype
     rounding = 16 * torch.finfo(case.points.dtype).eps
     error = (energies.double() - expected.energies).abs()
     room = tolerance * expected.excess + rounding * (expected.magnitude + len(case.points))
@@ -253,3 +293,8 @@ def assert_field_is_that_of_the_formula(case: Case, potential: Potential, tolera
     error_of_gradient = (gradient.double() - expected.gradient).norm()
     room_of_gradient = tolerance * expected.gradient.norm() + rounding * expected.forces.norm()
     assert error_of_gradient <= room_of_gradient
+
+
+def assert_same_bits(found: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor]) -> None:
+    assert found[0].equal(expected[0])
+    assert found[1].equal(expected[1])

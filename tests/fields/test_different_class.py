@@ -1,122 +1,141 @@
-from typing import Any
-
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import given
 
-from pml_potential.fields import neighbors
-from pml_potential.fields.different_class import (
-    different_class_pairs_of_few,
-    different_class_pairs_within,
-)
-from pml_potential.fields.pairs import Block
+from pml_potential.fields.different_class import crowded_pairs, listed_pairs
+from pml_potential.fields.neighbor_list import NeighborList
+from pml_potential.fields.pairs import Block, Pairs
+from pml_potential.fields.plan import Plan
 from tests.fields.field_cases import (
     Case,
+    arranged,
     cases,
+    each_dtype,
     pairs_where,
     radii,
     random_points,
     reduced_precision,
     searched,
-    segments_and_tile_rows,
     squared_distances,
     unordered,
 )
+from tests.fields.ways import small_plans
 from tests.pairwise import pairwise
 
-SLACK = 0.005
-"""How much farther apart, squared, a pair may be that the search yields nevertheless."""
-
-SEARCHES = [different_class_pairs_within, different_class_pairs_of_few]
-each_search = pytest.mark.parametrize("search", SEARCHES)
+LISTED = Plan(crowded_share=1, most_listed=2**40)
 
 
-@pytest.mark.parametrize(("crowded_share", "kind"), [(-1, Block), (1 / 32, None), (2, tuple)])
-@settings(searched, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(case=cases(), radius=radii, sizes=segments_and_tile_rows, filter_width=st.integers(1, 5))
-def test_pairs_are_those_of_brute_force(
-    monkeypatch: pytest.MonkeyPatch,
-    case: Case,
-    radius: float,
-    sizes: tuple[int, int],
-    filter_width: int,
-    crowded_share: float,
-    kind: type | None,
+def listed(radius: float, case: Case, plan: Plan = LISTED) -> Pairs | None:
+    known = slice(0, case.targets)
+    return listed_pairs(radius, case.points, case.labels, case.targets, known, NeighborList(), plan)
+
+
+def crowded(radius: float, case: Case, plan: Plan) -> list[Pairs | Block]:
+    return list(crowded_pairs(radius, case.points, case.labels, case.targets, plan))
+
+
+def within(radius: float, case: Case) -> set[tuple[int, int]]:
+    """Pairs of different classes closer than a radius."""
+    differ = case.labels[:, None] != case.labels
+    near = squared_distances(case.points, case.points) < radius**2
+    return pairs_where(differ & near, case.targets)
+
+
+def apart(count: int = 200) -> Case:
+    return Case(random_points(count, 16), torch.arange(count), count, torch.ones(count))
+
+
+@searched
+@given(case=cases(), radius=radii, plan=small_plans)
+def test_pairs_are_listed_in_order_unless_they_are_too_many(
+    case: Case, radius: float, plan: Plan
 ) -> None:
-    monkeypatch.setattr(neighbors, "_SEGMENT", sizes[0])
-    monkeypatch.setattr(neighbors, "TILE_ROWS", sizes[1])
-    monkeypatch.setattr(neighbors, "FILTER_WIDTH", filter_width)
-    monkeypatch.setattr(neighbors, "CROWDED_SHARE", crowded_share)
-    labels = case.labels
-    chunks = list(different_class_pairs_within(radius, case.points, labels, case.targets))
-    squared = squared_distances(case.points, case.points)
-    differ = labels[:, None] != labels
+    most = min(plan.most_listed, int(plan.crowded_share * len(case.points) ** 2))
+    pairs = listed(radius, case, plan)
+    if pairs is None:
+        assert len(within(radius * (1 + 1e-4), case)) > most
+        return
+    found = list(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True))
+    assert found == sorted(set(found))
+    assert len(found) <= max(most, 0)
+    assert within(radius, case) <= set(found) <= within(radius * (1 + 1e-4), case)
+
+
+@searched
+@given(case=cases(), radius=radii, plan=small_plans)
+def test_pairs_in_tiles_are_those_of_brute_force(case: Case, radius: float, plan: Plan) -> None:
+    chunks = crowded(radius, case, plan)
     found = unordered(chunks)
     assert len(found) == len(set(found))
-    assert set(found) >= pairs_where(differ & (squared < radius**2), case.targets)
-    assert set(found) <= pairs_where(differ, case.targets)
-    assert kind is None or {type(chunk) for chunk in chunks} <= {kind}
-    lengths = [c.wanted.numel() if isinstance(c, Block) else len(c[0]) for c in chunks]
-    assert all(length <= sizes[1] ** 2 for length in lengths)
+    assert within(radius, case) <= set(found) <= within(3, case)
+    for chunk in chunks:
+        assert chunk.chunk == plan.numbers_per_chunk
+        pairs = chunk.wanted.numel() if isinstance(chunk, Block) else len(chunk.first)
+        assert pairs <= plan.tile_side**2
 
 
-@pytest.mark.parametrize(("crowded_share", "kind"), [(-1, Block), (2, tuple)])
-@settings(searched, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(case=cases(), radius=radii)
-def test_pairs_of_few_points_are_those_of_brute_force(
-    monkeypatch: pytest.MonkeyPatch, case: Case, radius: float, crowded_share: float, kind: type
-) -> None:
-    monkeypatch.setattr(neighbors, "CROWDED_SHARE", crowded_share)
-    (pairs,) = different_class_pairs_of_few(radius, case.points, case.labels, case.targets)
-    assert isinstance(pairs, kind)
-    squared = squared_distances(case.points, case.points)
-    differ = case.labels[:, None] != case.labels
-    found = unordered([pairs])
-    assert len(found) == len(set(found))
-    assert set(found) >= pairs_where(differ & (squared < radius**2), case.targets)
-    assert set(found) <= pairs_where(differ, case.targets)
-    if kind is tuple:
-        assert set(found) <= pairs_where(squared < radius**2 + SLACK)
+@pytest.mark.parametrize(("share", "kind"), [(-1, Block), (2, Pairs)])
+def test_tiles_are_blocks_where_pairs_crowd(share: float, kind: type) -> None:
+    chunks = crowded(1.2, apart(), Plan(tile_side=32, crowded_share=share))
+    assert {type(chunk) for chunk in chunks} == {kind}
 
 
-@settings(searched, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(case=cases(), radius=radii, sizes=segments_and_tile_rows)
-def test_listed_pairs_are_hardly_farther_apart_than_the_radius(
-    monkeypatch: pytest.MonkeyPatch, case: Case, radius: float, sizes: tuple[int, int]
-) -> None:
-    monkeypatch.setattr(neighbors, "_SEGMENT", sizes[0])
-    monkeypatch.setattr(neighbors, "TILE_ROWS", sizes[1])
-    monkeypatch.setattr(neighbors, "CROWDED_SHARE", 2)
-    squared = squared_distances(case.points, case.points)
-    found = unordered(different_class_pairs_within(radius, case.points, case.labels, case.targets))
-    assert set(found) <= pairs_where(squared < radius**2 + SLACK)
+def test_a_crowd_among_points_that_are_apart_is_a_block() -> None:
+    points = torch.cat([random_points(64, 16), arranged("within 1e-3", torch.float32, 64).points])
+    points[1] = points[0]
+    case = Case(points, torch.arange(128), 128, torch.ones(128))
+    chunks = crowded(0.1, case, Plan(tile_side=64))
+    assert [type(chunk) for chunk in chunks] == [Pairs, Block]
+
+
+@pytest.mark.parametrize(("room", "is_listed"), [(0, True), (-1, False)])
+def test_as_many_pairs_are_listed_as_the_plan_allows(room: int, is_listed: bool) -> None:
+    case = apart()
+    plan = Plan(crowded_share=1, most_listed=len(within(1.2, case)) + room)
+    assert (listed(1.2, case, plan) is not None) == is_listed
+
+
+@pytest.mark.parametrize("first_calls", [[], [0.9], [0.9, 0.9], [1.0, 1.0]])
+def test_what_the_list_has_seen_leaves_no_trace(first_calls: list[float]) -> None:
+    case, neighbor_list = apart(), NeighborList()
+    rest = case.points, case.labels, 200, slice(0, 150), neighbor_list, LISTED
+    for radius in first_calls:
+        listed_pairs(radius, *rest)
+    found, expected = listed_pairs(0.9, *rest), listed(0.9, case)
+    assert found is not None
+    assert expected is not None
+    assert len(expected.first) > 100
+    assert found.first.equal(expected.first)
+    assert found.second.equal(expected.second)
 
 
 @pytest.mark.parametrize(
-    ("radius", "dtype", "search"),
-    pairwise([0.02, 0.2, 1.0, 2.0], [torch.float32, torch.float64], SEARCHES),
+    ("radius", "dtype", "in_bfloat16"),
+    pairwise([0.02, 0.2, 1.0, 2.0], [torch.float32, torch.float64], [True, False]),
 )
-def test_pair_at_the_radius_is_not_missed(radius: float, dtype: torch.dtype, search: Any) -> None:
+def test_a_pair_at_the_radius_is_not_missed(
+    radius: float, dtype: torch.dtype, in_bfloat16: bool
+) -> None:
     cosine = 1 - radius**2 / 2
     points = torch.tensor([[1.0, 0.0], [cosine, (1 - cosine**2) ** 0.5]], dtype=dtype)
-    found = unordered(search(radius, points, torch.tensor([0, 1]), 2))
-    assert found == [(0, 1)]
+    case = Case(points, torch.tensor([0, 1]), 2, torch.ones(2))
+    plan = Plan(crowded_share=1, searches_in_bfloat16=in_bfloat16)
+    assert unordered(filter(None, [listed(radius, case, plan)])) == [(0, 1)]
+    assert unordered(crowded(radius, case, plan)) == [(0, 1)]
 
 
-@each_search
-def test_autocast_does_not_blunt_the_search(search: Any) -> None:
-    points, labels = random_points(200, 16), torch.arange(200)
-    expected = unordered(search(1.0, points, labels, 200))
+@each_dtype
+def test_autocast_does_not_blunt_the_search(dtype: torch.dtype) -> None:
+    case = Case(random_points(200, 16, dtype=dtype), torch.arange(200), 200, torch.ones(200))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = unordered(search(1.0, points, labels, 200))
-    assert found == expected
+        pairs = listed(1.0, case)
+    assert pairs is not None
+    assert within(1.0, case) <= set(unordered([pairs])) <= within(1.0001, case)
 
 
-@each_search
-def test_reduced_precision_of_products_loses_no_pair(search: Any) -> None:
-    points, labels = random_points(200, 16), torch.arange(200)
-    near = squared_distances(points, points) < 1
+def test_reduced_precision_of_products_loses_no_pair() -> None:
     with reduced_precision():
-        found = unordered(search(1.0, points, labels, 200))
-    assert set(found) >= pairs_where(near)
+        pairs, chunks = listed(1.0, apart()), crowded(1.0, apart(), Plan(tile_side=32))
+    assert pairs is not None
+    assert within(1.0, apart()) <= set(unordered([pairs])) <= within(1.0001, apart())
+    assert set(unordered(chunks)) >= within(1.0, apart())

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from pml_potential import CPMLLoss, PotentialFieldLoss
 from pml_potential.fields.energy import point_energies
@@ -20,7 +21,8 @@ class Twice(torch.autograd.Function):
 
     @staticmethod
     @first_order
-    def backward(_: Any, grad: Tensor) -> Gradients:
+    def backward(_: Any, saved: tuple[Tensor, ...], grad: Tensor) -> Gradients:
+        assert saved == ()
         return grad @ (2 * torch.eye(len(grad))), None
 
 
@@ -89,3 +91,15 @@ def test_a_second_derivative_of_a_loss_is_refused(loss_class: Any) -> None:
     assert all(a.equal(b) for a, b in zip(gradients, expected, strict=True))
     with pytest.raises(RuntimeError, match="once, not twice"):
         torch.stack([gradient.square().sum() for gradient in gradients]).sum().backward()
+
+
+@pytest.mark.parametrize("loss_class", [PotentialFieldLoss, CPMLLoss])
+def test_a_loss_computed_again_for_its_backward_pass_has_the_same_gradient(loss_class: Any) -> None:
+    points, labels = points_on_the_sphere()
+    loss = loss_class(num_classes=5, embedding_size=3, proxies_per_class=2).double()
+    inputs = points.requires_grad_(), loss.proxies
+    expected = torch.autograd.grad(loss(points, labels), inputs)
+    value = checkpoint(loss, points, labels, use_reentrant=False)
+    gradients = torch.autograd.grad(value, inputs)
+    assert all(a.equal(b) for a, b in zip(gradients, expected, strict=True))
+    assert all(gradient.abs().max() > 0 for gradient in gradients)

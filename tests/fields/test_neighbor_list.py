@@ -1,4 +1,8 @@
-from collections.abc import Iterator
+import copy
+import pickle
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 import torch
@@ -7,12 +11,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from pml_potential.fields import energy
-from pml_potential.fields.energy import point_energies
-from pml_potential.fields.neighbor_list import NeighborList
+from pml_potential.fields.neighbor_list import Candidates, NeighborList
+from pml_potential.fields.plan import Plan
 from pml_potential.fields.potentials import PowerLaw
 from tests.fields.field_cases import (
     Case,
+    assert_same_bits,
+    field_of,
     pairs_where,
     random_points,
     reduced_precision,
@@ -26,17 +31,12 @@ COUNT = 80
 
 RADIUS = 0.2
 
-
-@pytest.fixture(autouse=True, scope="module")
-def few_points_are_searched() -> Iterator[None]:
-    """The tests' points are few; lists are for the search among many."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(energy, "_FEW_POINTS", 0)
-        yield
+PLAN = Plan(tile_side=32, filter_step=3, cost_of_pair=100, crowded_share=1, most_listed=2**40)
+IN_BFLOAT16 = replace(PLAN, searches_in_bfloat16=True)
 
 
 class Walk:
-    """Points that move from step to step, of which the first ``COUNT`` stay the same points."""
+    """A batch, points that stay the same and move from step to step, and sources, in this order."""
 
     def __init__(self, width: int, seed: int) -> None:
         self.generator = torch.Generator().manual_seed(seed)
@@ -46,18 +46,26 @@ class Walk:
         self.known = self._anywhere(COUNT)
         self.labels = self._number(7, COUNT)
         self.radius = RADIUS
-        self.extra = 0
-        self.unwanted = 0
+        self.batch = 0
+        self.sources = 0
 
     def after(self, event: str) -> Case:
         getattr(self, event)()
-        points = torch.cat([self.known, self._anywhere(self.extra)])
-        labels = torch.cat([self.labels, self._number(7, self.extra)])
-        targets = max(1, len(points) - self.unwanted)
-        return Case(points, labels, targets, torch.linspace(-1, 2, targets))
+        points = [self._anywhere(self.batch), self.known, self._anywhere(self.sources)]
+        labels = [self._number(7, self.batch), self.labels, self._number(7, self.sources)]
+        targets = self.batch + COUNT
+        return Case(torch.cat(points), torch.cat(labels), targets, torch.linspace(-1, 2, targets))
+
+    @property
+    def known_points(self) -> slice:
+        return slice(self.batch, self.batch + COUNT)
+
+    def candidates(self, case: Case, neighbor_list: NeighborList, plan: Plan = PLAN) -> list[Candidates]:
+        arguments = self.radius, case.points, case.labels, case.targets, self.known_points, plan
+        return list(neighbor_list.candidates(*arguments))
 
     def rest(self) -> None:
-        """Nothing known changes; the extra points are others on every step."""
+        """Nothing known changes; the batch and the sources are others on every step."""
 
     def crawl(self) -> None:
         self.known = normalize(self.known + 0.01 * self._anywhere(COUNT))
@@ -83,11 +91,11 @@ class Walk:
     def change_a_label(self) -> None:
         self.labels[self._number(COUNT, 1)] += 1
 
-    def change_the_extra_points(self) -> None:
-        self.extra = int(self._number(20, 1))
+    def change_the_batch(self) -> None:
+        self.batch = int(self._number(20, 1))
 
-    def change_the_targets(self) -> None:
-        self.unwanted = int(self._number(COUNT + 20, 1))
+    def change_the_sources(self) -> None:
+        self.sources = int(self._number(20, 1))
 
     def _anywhere(self, count: int) -> Tensor:
         return normalize(torch.randn(count, len(self.scale), generator=self.generator) * self.scale)
@@ -96,86 +104,102 @@ class Walk:
         return torch.randint(below, (count,), generator=self.generator)
 
 
-EVENTS = sorted(name for name in vars(Walk) if not name.startswith("_") and name != "after")
+EVENTS = [
+    "rest",
+    "crawl",
+    "run",
+    "jump_alone",
+    "jump_together",
+    "meet",
+    "collapse",
+    "change_the_radius",
+    "change_a_label",
+    "change_the_batch",
+    "change_the_sources",
+]
 
-each_width = pytest.mark.parametrize("width", [1, 3, 70])
-walked = settings(searched, max_examples=25)
+on_widths_and_plans = pytest.mark.parametrize(
+    ("width", "plan"), [(1, PLAN), (3, IN_BFLOAT16), (70, PLAN)], ids=["1", "3, in bfloat16", "70"]
+)
+walked = settings(searched, max_examples=15)
 walks = given(events=st.lists(st.sampled_from(EVENTS), max_size=30), seed=st.integers(0, 2**20))
-
-
-def gradient_and_energies(
-    case: Case, radius: float, neighbors: NeighborList | None
-) -> tuple[Tensor, Tensor]:
-    points = case.points.clone().requires_grad_()
-    law = PowerLaw(radius, radius, 4.0)
-    energies = point_energies(points, case.labels, law, case.targets, neighbors)
-    (gradient,) = torch.autograd.grad(energies, points, case.upstream)
-    return gradient, energies.detach()
 
 
 def assert_pairs_are_all_there_once(found: list[tuple[int, int]], case: Case, radius: float) -> None:
     differ = case.labels[:, None] != case.labels
     near = squared_distances(case.points, case.points) < radius**2
-    assert len(found) == len(set(found))
-    assert set(found) <= pairs_where(differ, case.targets)
-    assert set(found) >= pairs_where(differ & near, case.targets)
+    different = [pair for pair in found if differ[pair]]
+    assert len(different) == len(set(different))
+    assert set(found) <= pairs_where(torch.ones_like(differ), case.targets)
+    assert set(different) >= pairs_where(differ & near, case.targets)
 
 
-@each_width
+@on_widths_and_plans
 @walked
 @walks
-def test_pairs_on_a_walk_are_those_of_brute_force(events: list[str], seed: int, width: int) -> None:
-    walk, neighbors = Walk(width, seed), NeighborList(COUNT)
+def test_pairs_on_a_walk_are_those_of_brute_force(
+    events: list[str], seed: int, width: int, plan: Plan
+) -> None:
+    walk, neighbors = Walk(width, seed), NeighborList()
     for event in events:
         case = walk.after(event)
-        found = neighbors.pairs_within(walk.radius, case.points, case.labels, case.targets)
-        assert_pairs_are_all_there_once(unordered(found), case, walk.radius)
+        found = unordered(walk.candidates(case, neighbors, plan))
+        assert_pairs_are_all_there_once(found, case, walk.radius)
 
 
-@each_width
+@on_widths_and_plans
 @walked
 @walks
-def test_a_list_changes_no_bit_on_a_walk(events: list[str], seed: int, width: int) -> None:
-    walk, neighbors = Walk(width, seed), NeighborList(COUNT)
+def test_a_list_changes_no_bit_on_a_walk(events: list[str], seed: int, width: int, plan: Plan) -> None:
+    walk, neighbors = Walk(width, seed), NeighborList()
     for event in events:
-        case = walk.after(event)
-        with_list = gradient_and_energies(case, walk.radius, neighbors)
-        without = gradient_and_energies(case, walk.radius, None)
-        assert with_list[0].equal(without[0])
-        assert with_list[1].equal(without[1])
+        case, law = walk.after(event), PowerLaw(walk.radius, walk.radius, 4.0)
+        found = field_of(case, law, plan, neighbors, walk.known_points)
+        assert_same_bits(found, field_of(case, law, plan))
 
 
 @pytest.mark.parametrize("step", [0.2, 0.45, 0.49])
 def test_points_that_run_into_each_other_within_their_skins(step: float) -> None:
     angles = torch.arange(0, 6.2, 0.2)
-    labels = torch.arange(len(angles))
-    neighbors = NeighborList(len(angles))
-    list(neighbors.pairs_within(0.1, circle(angles), labels, len(angles)))
+    count = len(angles)
+    labels, neighbors = torch.arange(count), NeighborList()
+    rest = labels, count, slice(0, count), PLAN
+    list(neighbors.candidates(0.1, circle(angles), *rest))
     # Neighbours approach each other from 0.2 in steps of up to half the skin of a radius of 0.1.
     for moves in range(1, 40):
         moved = circle(angles + moves * 0.05 * step * (-1) ** labels)
-        found = unordered(neighbors.pairs_within(0.1, moved, labels, len(angles)))
-        case = Case(moved, labels, len(angles), angles)
-        assert_pairs_are_all_there_once(found, case, 0.1)
+        found = unordered(neighbors.candidates(0.1, moved, *rest))
+        assert_pairs_are_all_there_once(found, Case(moved, labels, count, angles), 0.1)
 
 
 def circle(angles: Tensor) -> Tensor:
     return torch.stack([angles.cos(), angles.sin()], dim=1)
 
 
+def test_a_pair_that_meets_within_its_skins_is_found_without_a_search(
+    searches: list[tuple[int, int]],
+) -> None:
+    angles, labels = torch.tensor([0.0, 0.14, 1.0, 2.0, 3.0]), torch.arange(5)
+    rest, neighbors = (labels, 5, slice(0, 5), PLAN), NeighborList()
+    list(neighbors.candidates(0.1, circle(angles), *rest))
+    searches.clear()
+    angles[:2] += torch.tensor([0.024, -0.024])
+    assert (0, 1) in unordered(neighbors.candidates(0.1, circle(angles), *rest))
+    assert searches == []
+
+
 def test_reduced_precision_of_products_loses_no_pair_of_a_list() -> None:
-    walk, neighbors = Walk(3, 0), NeighborList(COUNT)
+    walk, neighbors = Walk(3, 0), NeighborList()
     with reduced_precision():
-        for event in ["rest", "crawl", "jump_alone", "change_the_extra_points", "rest"]:
+        for event in ["rest", "crawl", "jump_alone", "change_the_batch", "rest", "run"]:
             case = walk.after(event)
-            found = neighbors.pairs_within(RADIUS, case.points, case.labels, case.targets)
-            assert_pairs_are_all_there_once(unordered(found), case, RADIUS)
+            found = unordered(walk.candidates(case, neighbors))
+            assert_pairs_are_all_there_once(found, case, RADIUS)
 
 
 WORK: list[tuple[str, list[tuple[int, int]]]] = [
     ("rest", []),
     ("crawl", []),
-    ("change_the_targets", []),
     ("jump_alone", [(4, COUNT)]),
     ("run", [(COUNT, COUNT)]),
     ("jump_together", [(COUNT, COUNT)]),
@@ -188,74 +212,101 @@ WORK: list[tuple[str, list[tuple[int, int]]]] = [
 def test_only_what_has_moved_is_searched(
     searches: list[tuple[int, int]], event: str, expected: list[tuple[int, int]]
 ) -> None:
-    walk, neighbors = Walk(3, 0), NeighborList(COUNT)
+    walk, neighbors = Walk(3, 0), NeighborList()
     for each in ["rest", event]:
         searches.clear()
-        case = walk.after(each)
-        list(neighbors.pairs_within(walk.radius, case.points, case.labels, case.targets))
-    assert [size for size in searches if 0 not in size] == expected
+        walk.candidates(walk.after(each), neighbors)
+    assert searches == expected
 
 
 def test_points_that_the_list_does_not_know_are_searched(searches: list[tuple[int, int]]) -> None:
-    points, labels = random_points(COUNT + 9, 3), torch.arange(COUNT + 9)
-    neighbors = NeighborList(COUNT)
-    list(neighbors.pairs_within(RADIUS, points, labels, COUNT + 9))
-    searches.clear()
-    list(neighbors.pairs_within(RADIUS, points, labels, COUNT + 9))
-    assert [size for size in searches if 0 not in size] == [(9, COUNT + 9)]
+    walk, neighbors = Walk(3, 0), NeighborList()
+    walk.batch, walk.sources = 9, 5
+    for _ in range(2):
+        searches.clear()
+        walk.candidates(walk.after("rest"), neighbors)
+    assert searches == [(9, COUNT + 14), (5, COUNT + 9)]
 
 
 def test_strays_that_stay_are_strays_on_the_next_step(searches: list[tuple[int, int]]) -> None:
-    walk, neighbors = Walk(3, 0), NeighborList(COUNT)
+    walk, neighbors = Walk(3, 0), NeighborList()
     for event in ["rest", "jump_alone", "rest"]:
         searches.clear()
-        case = walk.after(event)
-        list(neighbors.pairs_within(RADIUS, case.points, case.labels, case.targets))
-    assert [size for size in searches if 0 not in size] == [(4, COUNT)]
+        walk.candidates(walk.after(event), neighbors)
+    assert searches == [(4, COUNT)]
 
 
-def test_too_many_pairs_are_not_listed(searches: list[tuple[int, int]]) -> None:
-    points, labels = random_points(COUNT, 3), torch.arange(COUNT)
-    neighbors = NeighborList(COUNT)
+@pytest.mark.parametrize(
+    ("share", "expected"), [(4 / COUNT, [(4, COUNT)]), (3.9 / COUNT, [(COUNT, COUNT)])]
+)
+def test_a_list_is_made_anew_when_strays_are_many(
+    searches: list[tuple[int, int]], share: float, expected: list[tuple[int, int]]
+) -> None:
+    walk, neighbors = Walk(3, 0), NeighborList()
+    plan = Plan(crowded_share=1, largest_share_of_strays=share)
+    for event in ["rest", "jump_alone"]:
+        searches.clear()
+        walk.candidates(walk.after(event), neighbors, plan)
+    assert searches == expected
+
+
+@pytest.mark.parametrize("plan", [Plan(most_listed=20, crowded_share=1), Plan(crowded_share=0.001)])
+def test_too_many_pairs_are_not_remembered(plan: Plan, searches: list[tuple[int, int]]) -> None:
+    points, labels, neighbors = random_points(COUNT, 3), torch.arange(COUNT), NeighborList()
     for _ in range(2):
         searches.clear()
-        list(neighbors.pairs_within(1.9, points, labels, COUNT))
-        assert searches == [(COUNT, COUNT)] * 2
+        found = unordered(neighbors.candidates(1.9, points, labels, COUNT, slice(0, COUNT), plan))
+        assert searches == [(COUNT, COUNT)]
+        assert_pairs_are_all_there_once(found, Case(points, labels, COUNT, points), 1.9)
 
 
-def test_a_list_of_no_points_remembers_nothing(searches: list[tuple[int, int]]) -> None:
-    points, labels = random_points(COUNT, 3), torch.arange(COUNT)
-    neighbors = NeighborList(0)
+def test_where_no_point_is_known_nothing_is_remembered(searches: list[tuple[int, int]]) -> None:
+    points, labels, neighbors = random_points(COUNT, 3), torch.arange(COUNT), NeighborList()
     for _ in range(2):
         searches.clear()
-        list(neighbors.pairs_within(RADIUS, points, labels, COUNT))
+        list(neighbors.candidates(RADIUS, points, labels, COUNT, slice(0, 0), PLAN))
         assert searches == [(COUNT, COUNT)]
 
 
-def test_labels_changed_in_place_are_seen() -> None:
-    points, labels = random_points(COUNT, 3), torch.zeros(COUNT, dtype=torch.long)
-    neighbors = NeighborList(COUNT)
-    assert unordered(neighbors.pairs_within(RADIUS, points, labels, COUNT)) == []
-    labels += torch.arange(COUNT)
-    found = unordered(neighbors.pairs_within(RADIUS, points, labels, COUNT))
+def test_a_search_that_is_given_up_leaves_no_list(searches: list[tuple[int, int]]) -> None:
+    walk, neighbors = Walk(3, 0), NeighborList()
+    case = walk.after("rest")
+    rest = case.points, case.labels, COUNT, walk.known_points, Plan(tile_side=8, crowded_share=1)
+    next(neighbors.candidates(RADIUS, *rest))
+    searches.clear()
+    found = unordered(neighbors.candidates(RADIUS, *rest))
+    assert searches == [(COUNT, COUNT)]
+    assert_pairs_are_all_there_once(found, case, RADIUS)
+
+
+def found_after(change: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> None:
+    """All pairs are there after points or labels have changed behind the list's back."""
+    points, labels, neighbors = random_points(COUNT, 3), torch.arange(COUNT) % 9, NeighborList()
+    rest = COUNT, slice(0, COUNT), PLAN
+    list(neighbors.candidates(RADIUS, points, labels, *rest))
+    points, labels = change(points, labels)
+    found = unordered(neighbors.candidates(RADIUS, points, labels, *rest))
     assert_pairs_are_all_there_once(found, Case(points, labels, COUNT, points), RADIUS)
+
+
+def test_labels_changed_in_place_are_seen() -> None:
+    found_after(lambda points, labels: (points, labels.copy_(torch.arange(COUNT))))
 
 
 def test_points_changed_in_place_are_seen() -> None:
-    points, labels = random_points(COUNT, 3), torch.arange(COUNT)
-    neighbors = NeighborList(COUNT)
-    list(neighbors.pairs_within(RADIUS, points, labels, COUNT))
-    points.copy_(random_points(COUNT, 3, seed=1))
-    found = unordered(neighbors.pairs_within(RADIUS, points, labels, COUNT))
-    assert_pairs_are_all_there_once(found, Case(points, labels, COUNT, points), RADIUS)
+    found_after(lambda points, labels: (points.copy_(random_points(COUNT, 3, seed=1)), labels))
+
+
+def test_few_points_changed_in_place_are_seen() -> None:
+    def change(points: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        points[:3] = points[-3:]
+        return points, labels
+
+    found_after(change)
 
 
 def test_a_list_made_in_one_dtype_serves_another() -> None:
-    points, labels = random_points(COUNT, 3), torch.arange(COUNT)
-    neighbors = NeighborList(COUNT)
-    list(neighbors.pairs_within(RADIUS, points, labels, COUNT))
-    found = unordered(neighbors.pairs_within(RADIUS, points.double(), labels, COUNT))
-    assert_pairs_are_all_there_once(found, Case(points, labels, COUNT, points), RADIUS)
+    found_after(lambda points, labels: (points.double(), labels))
 
 
 def test_points_that_approach_in_coordinates_which_are_not_watched_are_found() -> None:
@@ -263,9 +314,44 @@ def test_points_that_approach_in_coordinates_which_are_not_watched_are_found() -
     points = torch.randn(COUNT, 256, generator=generator)
     points[:, 64:] *= 0.9
     points *= 0.45 / points[:, :64].norm(dim=1, keepdim=True) / 2**0.5
-    labels, neighbors = torch.arange(COUNT), NeighborList(COUNT)
-    assert unordered(neighbors.pairs_within(0.5, points, labels, COUNT)) == []
+    labels, neighbors = torch.arange(COUNT), NeighborList()
+    rest = labels, COUNT, slice(0, COUNT), Plan(filter_step=64, cost_of_pair=0, crowded_share=1)
+    list(neighbors.candidates(0.5, points, *rest))
     points[:, 64:] = 0
     expected = pairs_where(squared_distances(points, points) < 0.5**2)
     assert len(expected) > 100
-    assert set(unordered(neighbors.pairs_within(0.5, points, labels, COUNT))) >= expected
+    assert set(unordered(neighbors.candidates(0.5, points, *rest))) >= expected
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_copies_remember_nothing_and_find_the_same_pairs(
+    copied: Callable[[NeighborList], NeighborList], searches: list[tuple[int, int]]
+) -> None:
+    walk, neighbors = Walk(3, 0), NeighborList()
+    case = walk.after("rest")
+    expected = unordered(walk.candidates(case, neighbors))
+    searches.clear()
+    assert unordered(walk.candidates(case, copied(neighbors))) == expected
+    assert searches == [(COUNT, COUNT)]
+
+
+def test_threads_that_share_a_list_get_the_field_of_their_points() -> None:
+    """Each thread replaces the list under the other's hands: all they ask differs."""
+    neighbors = NeighborList()
+    jobs = []
+    for seed in range(4):
+        walk = Walk(3, seed)
+        walk.batch, walk.radius = seed, 0.1 + 0.05 * (seed % 3)
+        case, law = walk.after("rest"), PowerLaw(walk.radius, walk.radius, 4.0)
+        jobs.append((case, law, walk.known_points, field_of(case, law, PLAN)))
+
+    def differences(job: int) -> int:
+        case, law, known, expected = jobs[job]
+        differing = 0
+        for _ in range(100):
+            found = field_of(case, law, PLAN, neighbors, known)
+            differing += not (found[0].equal(expected[0]) and found[1].equal(expected[1]))
+        return differing
+
+    with ThreadPoolExecutor(len(jobs)) as threads:
+        assert list(threads.map(differences, range(len(jobs)))) == [0] * len(jobs)

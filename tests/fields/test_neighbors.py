@@ -2,12 +2,12 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import given
 from torch import Tensor
+from torch.nn.functional import normalize
 
-from pml_potential.fields import neighbors
-from pml_potential.fields.neighbors import near_tiles, pairs_within, widest_coordinates
+from pml_potential.fields.neighbors import filter_coordinates, search
+from pml_potential.fields.plan import Plan
 from tests.fields.field_cases import (
     ARRANGEMENTS,
     Case,
@@ -18,17 +18,17 @@ from tests.fields.field_cases import (
     random_points,
     reduced_precision,
     searched,
-    segments_and_tile_rows,
     squared_distances,
     unordered,
 )
+from tests.fields.ways import small_plans
 from tests.pairwise import pairwise
 
-SLACK = 0.005
-"""How much farther apart, squared, a pair may be that the search yields nevertheless."""
+SLACK = {False: 2e-4, True: 0.06}
+"""How much farther apart, squared, a pair may be that a search (in bfloat16) yields nevertheless."""
 
-in_pieces = settings(searched, suppress_health_check=[HealthCheck.function_scoped_fixture])
-each_arrangement = pytest.mark.parametrize("arrangement", ARRANGEMENTS)
+PRECISIONS = [Plan(), Plan(searches_in_bfloat16=True)]
+each_precision = pytest.mark.parametrize("plan", PRECISIONS, ids=["float32", "bfloat16"])
 
 
 def arranged(arrangement: str, width: int = 70) -> Tensor:
@@ -37,87 +37,79 @@ def arranged(arrangement: str, width: int = 70) -> Tensor:
     return ARRANGEMENTS[arrangement](noise, generator).float()
 
 
+@searched
+@given(case=cases(most_coordinates=8), radius=radii, plan=small_plans)
+def test_pairs_of_leading_points_are_found_once(case: Case, radius: float, plan: Plan) -> None:
+    points, rows = case.points, case.points[: case.targets]
+    found = unordered(search(radius, rows, points, plan, each_once=True))
+    squared = squared_distances(points, points)
+    assert len(found) == len(set(found))
+    assert set(found) <= all_pairs(len(points), case.targets)
+    assert set(found) >= pairs_where(squared < radius**2, case.targets)
+    assert set(found) <= pairs_where(squared < radius**2 + SLACK[plan.searches_in_bfloat16])
+
+
+@searched
+@given(case=cases(most_coordinates=8), radius=radii, plan=small_plans)
+def test_pairs_of_rows_and_columns_are_found_once(case: Case, radius: float, plan: Plan) -> None:
+    rows, columns = case.points[: case.targets], case.points[case.targets // 2 :]
+    found = [
+        pair
+        for tile in search(radius, rows, columns, plan)
+        for pair in zip(tile.first.tolist(), tile.second.tolist(), strict=True)
+    ]
+    squared = squared_distances(rows, columns)
+    assert len(found) == len(set(found))
+    assert set(found) >= set(map(tuple, (squared < radius**2).nonzero().tolist()))
+    within = squared < radius**2 + SLACK[plan.searches_in_bfloat16]
+    assert set(found) <= set(map(tuple, within.nonzero().tolist()))
+
+
+@searched
+@given(case=cases(), radius=radii, plan=small_plans)
+def test_tiles_hold_their_pairs(case: Case, radius: float, plan: Plan) -> None:
+    rows, side = case.points[: case.targets], plan.tile_side
+    for tile in search(radius, rows, case.points, plan, each_once=True):
+        assert 0 < tile.rows.stop - tile.rows.start <= side
+        assert 0 < tile.columns.stop - tile.columns.start <= side
+        assert len(tile.first) == len(tile.second)
+        assert ((tile.rows.start <= tile.first) & (tile.first < tile.rows.stop)).all()
+        assert ((tile.columns.start <= tile.second) & (tile.second < tile.columns.stop)).all()
+
+
+def test_tiles_without_a_near_pair_are_left_out() -> None:
+    points = torch.eye(4).repeat_interleave(64, dim=0)
+    found = list(search(0.5, points, points, Plan(tile_side=64), each_once=True))
+    assert [(tile.rows, tile.columns) for tile in found] == [
+        (slice(start, start + 64), slice(start, start + 64)) for start in range(0, 256, 64)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arrangement", "radius", "plan", "tile_side"),
+    pairwise(ARRANGEMENTS, [0.02, 0.5, 1.99], PRECISIONS, [16, 64, 448]),
+    ids=str,
+)
+def test_a_filter_loses_no_near_pair(
+    arrangement: str, radius: float, plan: Plan, tile_side: int
+) -> None:
+    points, labels = arranged(arrangement), torch.arange(90)
+    plan = Plan(tile_side, plan.searches_in_bfloat16, filter_step=8, cost_of_pair=8)
+    coordinates, _ = filter_coordinates(radius, points, labels, plan)
+    near = squared_distances(points, points) < radius**2
+    some = points[:, coordinates]
+    found = unordered(search(radius, some, some, plan, each_once=True))
+    assert len(found) == len(set(found))
+    assert set(found) >= pairs_where(near)
+
+
 def mm_of_bfloat16(left: Tensor, right: Tensor, out: Tensor) -> Tensor:
     """What a device that computes in bfloat16 makes of a product of float32 matrices."""
     return out.copy_(left.bfloat16().double() @ right.bfloat16().double())
 
 
-@in_pieces
-@given(
-    case=cases(most_coordinates=8),
-    radius=radii,
-    sizes=segments_and_tile_rows,
-    filter_width=st.integers(1, 9),
-)
-def test_pairs_of_leading_points_are_found_once(
-    monkeypatch: pytest.MonkeyPatch, case: Case, radius: float, sizes: tuple[int, int], filter_width: int
-) -> None:
-    monkeypatch.setattr(neighbors, "_SEGMENT", sizes[0])
-    monkeypatch.setattr(neighbors, "TILE_ROWS", sizes[1])
-    monkeypatch.setattr(neighbors, "FILTER_WIDTH", filter_width)
-    points, coordinates = case.points, widest_coordinates(case.points)
-    rows = points[: case.targets]
-    found = unordered(pairs_within(radius, rows, points, coordinates, each_once=True))
-    squared = squared_distances(points, points)
-    assert len(found) == len(set(found))
-    assert set(found) <= all_pairs(len(points), case.targets)
-    assert set(found) >= pairs_where(squared < radius**2, case.targets)
-
-
-@in_pieces
-@given(
-    case=cases(most_coordinates=8),
-    radius=radii,
-    sizes=segments_and_tile_rows,
-    filter_width=st.integers(1, 9),
-)
-def test_pairs_of_rows_and_columns_are_found_once(
-    monkeypatch: pytest.MonkeyPatch, case: Case, radius: float, sizes: tuple[int, int], filter_width: int
-) -> None:
-    monkeypatch.setattr(neighbors, "_SEGMENT", sizes[0])
-    monkeypatch.setattr(neighbors, "TILE_ROWS", sizes[1])
-    monkeypatch.setattr(neighbors, "FILTER_WIDTH", filter_width)
-    rows, columns = case.points[: case.targets], case.points[case.targets // 2 :]
-    coordinates = widest_coordinates(case.points)
-    found = [
-        pair
-        for first, second in pairs_within(radius, rows, columns, coordinates)
-        for pair in zip(first.tolist(), second.tolist(), strict=True)
-    ]
-    assert len(found) == len(set(found))
-    near = (squared_distances(rows, columns) < radius**2).nonzero().tolist()
-    assert set(found) >= set(map(tuple, near))
-
-
-@in_pieces
-@given(case=cases(), radius=radii, sizes=segments_and_tile_rows)
-def test_all_coordinates_tell_near_from_far(
-    monkeypatch: pytest.MonkeyPatch, case: Case, radius: float, sizes: tuple[int, int]
-) -> None:
-    monkeypatch.setattr(neighbors, "_SEGMENT", sizes[0])
-    monkeypatch.setattr(neighbors, "TILE_ROWS", sizes[1])
-    every = torch.arange(case.points.shape[1])
-    squared = squared_distances(case.points, case.points)
-    found = unordered(pairs_within(radius, case.points, case.points, every, each_once=True))
-    assert set(found) <= pairs_where(squared < radius**2 + SLACK)
-
-
 @pytest.mark.parametrize("radius", [0.02, 0.5, 1.99])
-@each_arrangement
-def test_no_near_pair_is_missed_where_only_some_coordinates_are_looked_at(
-    arrangement: str, radius: float
-) -> None:
-    points = arranged(arrangement)
-    coordinates = widest_coordinates(points)
-    assert len(coordinates) < points.shape[1]
-    near = squared_distances(points, points) < radius**2
-    found = unordered(pairs_within(radius, points, points, coordinates, each_once=True))
-    assert len(found) == len(set(found))
-    assert set(found) >= pairs_where(near)
-
-
-@pytest.mark.parametrize("radius", [0.02, 0.5, 1.99])
-@each_arrangement
+@pytest.mark.parametrize("arrangement", ARRANGEMENTS)
 def test_factors_rounded_to_bfloat16_lose_no_pair(
     monkeypatch: pytest.MonkeyPatch, arrangement: str, radius: float
 ) -> None:
@@ -125,83 +117,93 @@ def test_factors_rounded_to_bfloat16_lose_no_pair(
     near = squared_distances(points, points) < radius**2
     monkeypatch.setattr(torch, "mm", mm_of_bfloat16)
     with reduced_precision():
-        found = unordered(pairs_within(radius, points, points, torch.arange(70), each_once=True))
+        found = unordered(search(radius, points, points, Plan(), each_once=True))
     assert set(found) >= pairs_where(near)
 
 
+@pytest.mark.parametrize("power", [2**-3, 2**-4, 2**-5])
+@pytest.mark.parametrize("share_of_a_step", [0.01, 0.49, 0.51, 0.99])
+def test_coordinates_that_bfloat16_rounds_the_same_way_lose_no_pair(
+    power: float, share_of_a_step: float
+) -> None:
+    """The worst case: each product is too large, or too small, by as much as bfloat16 may round it."""
+    coordinate = power * (1 + 2**-7 * share_of_a_step)
+    widest = int(1 / coordinate**2)
+    for width in range(max(1, widest // 2), widest + 1, 7):
+        points = torch.full((2, width), coordinate)
+        tiles = search(0.02, points, points, Plan(searches_in_bfloat16=True), each_once=True)
+        assert unordered(tiles) == [(0, 1)]
+
+
 @pytest.mark.parametrize(
-    ("radius", "width", "dtype"),
-    pairwise([0.02, 0.2, 1.0, 1.9], [2, 64, 512], [torch.float32, torch.float64]),
+    ("radius", "width", "dtype", "plan"),
+    pairwise([0.02, 0.2, 1.0, 1.9], [2, 64, 512], [torch.float32, torch.float64], PRECISIONS),
+    ids=str,
 )
 def test_pairs_just_within_the_radius_are_not_missed(
-    radius: float, width: int, dtype: torch.dtype
+    radius: float, width: int, dtype: torch.dtype, plan: Plan
 ) -> None:
     first, aside = random_points(2, 300 * width, dtype=torch.float64).view(2, 300, width)
-    first = torch.nn.functional.normalize(first)
-    aside = torch.nn.functional.normalize(aside - (aside * first).sum(dim=1, keepdim=True) * first)
+    first = normalize(first)
+    aside = normalize(aside - (aside * first).sum(dim=1, keepdim=True) * first)
     cosine = 1 - (radius * (1 - 1e-6)) ** 2 / 2
     second = cosine * first + (1 - cosine**2) ** 0.5 * aside
     points = torch.cat([first, second]).to(dtype)
-    found = unordered(pairs_within(radius, points, points, torch.arange(width), each_once=True))
+    found = unordered(search(radius, points, points, plan, each_once=True))
     assert set(found) >= {(i, i + 300) for i in range(300)}
 
 
-def test_the_second_look_thins_out_what_the_first_one_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
-    points, coordinates = random_points(100, 8), torch.tensor([0])
-    near = squared_distances(points, points) < 0.25
-    monkeypatch.setattr(neighbors, "CROWDED_SHARE", 2)
-    at_first = unordered(pairs_within(0.5, points, points, coordinates, each_once=True))
-    monkeypatch.undo()
-    found = unordered(pairs_within(0.5, points, points, coordinates, each_once=True))
-    assert set(found) == pairs_where(near)
-    assert len(at_first) > 2 * len(found)
-
-
-def test_tiles_bound_their_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighbors, "TILE_ROWS", 7)
-    points = random_points(50, 3)
-    tiles = list(near_tiles(0.7, points[:20], points, torch.arange(3), each_once=True))
-    assert len(tiles) > 3
-    for tile in tiles:
-        assert tile.rows.stop - tile.rows.start <= 7
-        assert tile.columns.stop - tile.columns.start <= 7
-        assert ((tile.rows.start <= tile.first) & (tile.first < tile.rows.stop)).all()
-        assert ((tile.columns.start <= tile.second) & (tile.second < tile.columns.stop)).all()
-
-
-@pytest.mark.parametrize(("radius", "crowded"), [(0.01, False), (2.0, True)])
-def test_a_tile_full_of_near_pairs_is_crowded(radius: float, crowded: bool) -> None:
-    points = random_points(100, 3)
-    points[1] = points[0]
-    (tile,) = near_tiles(radius, points, points, torch.arange(3), each_once=True)
-    assert tile.is_crowded() == crowded
-
-
+@pytest.mark.parametrize("each_once", [True, False])
 @pytest.mark.parametrize("shape", [(0, 5), (5, 0), (0, 0)])
-def test_no_points_have_no_pairs(shape: tuple[int, int]) -> None:
+def test_no_points_have_no_pairs(shape: tuple[int, int], each_once: bool) -> None:
     rows, columns = (random_points(count, 3) for count in shape)
-    assert list(pairs_within(1.0, rows, columns, torch.arange(3))) == []
+    assert list(search(1.0, rows, columns, Plan(), each_once)) == []
 
 
-def test_widest_coordinates_are_those_that_vary_most() -> None:
-    scale = torch.arange(100).roll(30) + 1
-    points = random_points(2000, 100) * scale / 100
-    found = set(widest_coordinates(points).tolist())
-    assert len(found) == neighbors.FILTER_WIDTH
-    assert set(scale.topk(50).indices.tolist()) <= found
-
-
-@pytest.mark.parametrize("width", [1, 64, 65])
-def test_number_of_widest_coordinates(width: int) -> None:
-    coordinates = widest_coordinates(random_points(3, width))
-    assert len(coordinates) == min(width, 64)
-    assert coordinates.equal(coordinates.unique())
-
-
+@each_precision
 @pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
-def test_autocast_does_not_blunt_the_search_for_neighbors(precision: Any) -> None:
+def test_autocast_does_not_blunt_the_search(precision: Any, plan: Plan) -> None:
     points = random_points(200, 16)
-    search = 1.0, points, points, torch.arange(16), True
-    expected = unordered(pairs_within(*search))
+    expected = unordered(search(1.0, points, points, plan, each_once=True))
     with torch.autocast("cpu", dtype=precision):
-        assert unordered(pairs_within(*search)) == expected
+        assert unordered(search(1.0, points, points, plan, each_once=True)) == expected
+
+
+def test_the_coordinates_that_vary_most_are_looked_at() -> None:
+    scale = torch.tensor([1.0, 9, 2, 8, 3, 7, 4, 6]) / 20
+    points, labels = random_points(500, 8) * scale, torch.arange(500)
+    coordinates, _ = filter_coordinates(0.05, points, labels, Plan(filter_step=1, cost_of_pair=100))
+    widest = scale.argsort(descending=True)[: len(coordinates)]
+    assert 1 < len(coordinates) < 8
+    assert coordinates.equal(widest.sort().values)
+
+
+@pytest.mark.parametrize(("cost_of_pair", "expected"), [(0, 4), (2**40, 16)])
+def test_dear_pairs_are_worth_more_coordinates(cost_of_pair: int, expected: int) -> None:
+    points, labels = random_points(300, 16), torch.arange(300)
+    plan = Plan(filter_step=4, cost_of_pair=cost_of_pair)
+    assert len(filter_coordinates(0.9, points, labels, plan)[0]) == expected
+
+
+def test_the_share_is_that_of_near_pairs_of_different_classes_in_the_coordinates() -> None:
+    points, labels = random_points(100, 6), torch.arange(100) % 3
+    coordinates, share = filter_coordinates(0.8, points, labels, Plan(filter_step=2, cost_of_pair=200))
+    some = points[:, coordinates]
+    near = (squared_distances(some, some) < 0.8**2) & (labels[:, None] != labels)
+    assert share == pytest.approx(near.double().mean().item(), rel=1e-3)
+    assert 0 < share < 1
+
+
+def test_pairs_of_one_class_are_no_reason_for_more_coordinates() -> None:
+    points, labels = arranged("within 1e-3"), torch.zeros(90, dtype=torch.long)
+    coordinates, share = filter_coordinates(0.5, points, labels, Plan(filter_step=8))
+    assert (len(coordinates), share) == (8, 0)
+
+
+@pytest.mark.parametrize("width", [1, 7, 8, 9])
+@pytest.mark.parametrize("count", [1, 2, 5, 300])
+def test_there_is_always_a_coordinate_and_none_twice(count: int, width: int) -> None:
+    plan = Plan(filter_step=8, sampled_points=20)
+    coordinates, _ = filter_coordinates(0.5, random_points(count, width), torch.arange(count), plan)
+    assert 1 <= len(coordinates) <= width
+    assert coordinates.equal(coordinates.unique())

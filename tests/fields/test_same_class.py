@@ -1,68 +1,36 @@
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import given
 from torch import Tensor
 
-from pml_potential.fields import same_class
-from pml_potential.fields.pairs import Block
+from pml_potential.fields.pairs import Block, Pairs
+from pml_potential.fields.plan import Plan
 from pml_potential.fields.same_class import same_class_pairs
 from tests.fields.field_cases import Case, cases, pairs_where, searched, unordered
+from tests.fields.ways import small_plans
 
-in_pieces = settings(searched, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
-
-@pytest.mark.parametrize("most_listed", [0, 12, 64, 2**40])
-@in_pieces
-@given(
-    case=cases(),
-    numbers=st.integers(1, 500),
-    side=st.integers(1, 40),
-    width=st.integers(1, 9),
-)
-def test_pairs_are_those_of_brute_force(
-    monkeypatch: pytest.MonkeyPatch, case: Case, numbers: int, side: int, width: int, most_listed: int
-) -> None:
-    monkeypatch.setattr(same_class, "_NUMBERS_PER_BLOCK", numbers)
-    monkeypatch.setattr(same_class, "_LARGEST_SIDE", side)
-    monkeypatch.setattr(same_class, "_PAIRS_OF_SMALL_CLASS", most_listed)
-    found = same_class_pairs(case.labels, case.targets, width)
+@searched
+@given(case=cases(), plan=small_plans)
+def test_pairs_are_those_of_brute_force(case: Case, plan: Plan) -> None:
+    found = same_class_pairs(case.labels, case.targets, case.points.shape[1], plan)
     assert unordered(found) == sorted(pairs_where(case.labels[:, None] == case.labels, case.targets))
 
 
-@in_pieces
-@given(
-    case=cases(),
-    numbers=st.integers(1, 500),
-    side=st.integers(1, 40),
-    width=st.integers(1, 9),
-)
-def test_blocks_are_small(
-    monkeypatch: pytest.MonkeyPatch, case: Case, numbers: int, side: int, width: int
-) -> None:
-    monkeypatch.setattr(same_class, "_NUMBERS_PER_BLOCK", numbers)
-    monkeypatch.setattr(same_class, "_LARGEST_SIDE", side)
-    monkeypatch.setattr(same_class, "_PAIRS_OF_SMALL_CLASS", 0)
-    for block in same_class_pairs(case.labels, case.targets, width):
-        assert isinstance(block, Block)
-        groups, rows, columns = block.wanted.shape
-        assert (groups, rows) == block.rows.shape
-        assert (groups, columns) == block.columns.shape
-        assert max(rows, columns) <= side
-        assert groups == 1 or groups * max(rows, width) * columns <= numbers
-
-
-@in_pieces
-@given(case=cases(), numbers=st.integers(1, 500), side=st.integers(1, 20))
-def test_lists_of_small_classes_are_short(
-    monkeypatch: pytest.MonkeyPatch, case: Case, numbers: int, side: int
-) -> None:
-    monkeypatch.setattr(same_class, "_NUMBERS_PER_BLOCK", numbers)
-    monkeypatch.setattr(same_class, "_LARGEST_SIDE", side)
-    monkeypatch.setattr(same_class, "_PAIRS_OF_SMALL_CLASS", 2**40)
-    for pairs in same_class_pairs(case.labels, case.targets, 1):
-        assert not isinstance(pairs, Block)
-        assert len(pairs[0]) <= max(numbers, side**2)
+@searched
+@given(case=cases(), plan=small_plans)
+def test_blocks_and_lists_are_small(case: Case, plan: Plan) -> None:
+    width = case.points.shape[1]
+    for pairs in same_class_pairs(case.labels, case.targets, width, plan):
+        assert pairs.chunk == plan.numbers_per_chunk
+        if isinstance(pairs, Pairs):
+            assert len(pairs.first) <= max(plan.numbers_per_chunk, plan.largest_side**2)
+            continue
+        groups, rows, columns = pairs.wanted.shape
+        assert (groups, rows) == pairs.rows.shape
+        assert (groups, columns) == pairs.columns.shape
+        assert max(rows, columns) <= plan.largest_side
+        assert groups == 1 or groups * max(rows, width) * columns <= plan.numbers_per_chunk
 
 
 SIZES: list[tuple[str, Tensor, int]] = [
@@ -78,24 +46,30 @@ SIZES: list[tuple[str, Tensor, int]] = [
 
 
 @pytest.mark.parametrize(("labels", "targets"), [s[1:] for s in SIZES], ids=[s[0] for s in SIZES])
-def test_number_of_pairs_with_the_usual_thresholds(labels: Tensor, targets: int) -> None:
+def test_number_of_pairs_with_the_usual_plan(labels: Tensor, targets: int) -> None:
     members = labels.unique(return_counts=True)[1]
     sources = labels[targets:].unique(return_counts=True)[1]
     expected = [int((sizes * (sizes - 1)).sum()) // 2 for sizes in (members, sources)]
-    found = unordered(same_class_pairs(labels, targets, 64))
+    found = unordered(same_class_pairs(labels, targets, 64, Plan()))
     assert len(set(found)) == len(found) == expected[0] - expected[1]
     first, second = torch.tensor(found or [(0, 0)]).T
     assert labels[first].equal(labels[second])
     assert (first < targets).all()
 
 
-@pytest.mark.parametrize(("members", "kind"), [(8, tuple), (9, Block)])
+@pytest.mark.parametrize(("members", "kind"), [(8, Pairs), (9, Block)])
 def test_small_classes_are_listed_and_large_ones_are_blocks(members: int, kind: type) -> None:
-    (pairs,) = same_class_pairs(torch.zeros(members, dtype=torch.long), members, 16)
+    (pairs,) = same_class_pairs(torch.zeros(members, dtype=torch.long), members, 16, Plan())
     assert type(pairs) is kind
 
 
+def test_classes_of_about_one_size_share_a_block() -> None:
+    labels = torch.repeat_interleave(torch.arange(4), torch.tensor([13, 16, 14, 20]))
+    found = list(same_class_pairs(labels, 63, 8, Plan()))
+    assert [len(block.rows) for block in found if isinstance(block, Block)] == [3, 1]
+
+
 def test_rows_that_are_the_columns_are_one_tensor() -> None:
-    blocks = [b for b in same_class_pairs(torch.zeros(600).long(), 600, 16) if isinstance(b, Block)]
-    shared = [block.columns is block.rows for block in blocks]
+    found = same_class_pairs(torch.zeros(600, dtype=torch.long), 600, 16, Plan(largest_side=512))
+    shared = [block.columns is block.rows for block in found if isinstance(block, Block)]
     assert shared == [True, False, True]

@@ -1,4 +1,8 @@
+import copy
 import math
+import pickle
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -7,10 +11,12 @@ from pytorch_metric_learning.regularizers import RegularFaceRegularizer
 from torch import Tensor
 
 from pml_potential import CPMLLoss, PotentialFieldLoss
+from tests.fields.field_cases import random_points
 from tests.losses.loss_cases import (
     EMBEDDING_SIZE,
     NUM_CLASSES,
     PROXIES_PER_CLASS,
+    all_gradients,
     batch,
     build,
     each_field_loss,
@@ -297,3 +303,84 @@ def test_a_single_point_has_no_pairs(loss_class: Any) -> None:
     loss = build(loss_class, proxies_per_class=0, collect_stats=True)
     loss(*batch(size=1))
     assert (loss.attraction_energy, loss.repulsion_energy, loss.share_of_acting_pairs) == (0, 0, 0)
+
+
+def loss_with_list(loss_class: Any) -> Any:
+    """A loss that remembers which of its proxies are near each other."""
+    torch.manual_seed(0)
+    loss = loss_class(num_classes=50, embedding_size=3, proxies_per_class=2, delta=0.1)
+    loss(*another_batch(0))
+    assert loss._neighbor_list._listed is not None
+    return loss
+
+
+def another_batch(seed: int) -> tuple[Tensor, Tensor]:
+    return random_points(8, 3, seed=seed), torch.arange(8)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+@each_field_loss
+def test_a_copy_of_a_loss_has_its_own_list(loss_class: Any, copied: Callable[[Any], Any]) -> None:
+    loss = loss_with_list(loss_class)
+    other = copied(loss)
+    assert other(*another_batch(1)) == loss(*another_batch(1))
+    listed = loss._neighbor_list._listed
+    other.proxies.data.copy_(random_points(100, 3, seed=2))
+    other(*another_batch(1))
+    assert loss._neighbor_list._listed is listed
+    assert other._neighbor_list._listed is not listed
+
+
+@each_field_loss
+def test_a_loss_keeps_its_list_while_its_proxies_move_little(loss_class: Any) -> None:
+    loss = loss_with_list(loss_class)
+    listed, before = loss._neighbor_list._listed, loss.proxies.detach().clone()
+    optimizer = torch.optim.Adam(loss.parameters(), lr=1e-5)
+    for seed in range(3):
+        loss(*another_batch(seed)).backward()
+        optimizer.step()
+    assert loss._neighbor_list._listed is listed
+    assert not loss.proxies.equal(before)
+
+
+@each_field_loss
+def test_what_a_list_has_seen_changes_no_bit_of_a_loss(loss_class: Any) -> None:
+    loss = loss_with_list(loss_class)
+    loss.proxies.data += 0.002 * random_points(100, 3, seed=3)
+    fresh = loss_class(num_classes=50, embedding_size=3, proxies_per_class=2, delta=0.1)
+    fresh.load_state_dict(loss.state_dict())
+    expected = all_gradients(fresh, *another_batch(1))
+    found = all_gradients(loss, *another_batch(1))
+    assert all(own.equal(other) for own, other in zip(found, expected, strict=True))
+
+
+@each_field_loss
+def test_threads_that_share_a_loss_get_the_values_of_one(loss_class: Any) -> None:
+    """Each call of the two finds the list of the other radius: both replace it all the time."""
+    loss = loss_with_list(loss_class)
+    neighbors, seeds = loss._neighbor_list, range(40)
+    other = loss_class(num_classes=50, embedding_size=3, proxies_per_class=2, delta=0.15)
+    expected = [[each(*another_batch(seed)).item() for seed in seeds] for each in (loss, other)]
+    other._neighbor_list = neighbors
+
+    def values(each: Any) -> list[list[float]]:
+        return [[each(*another_batch(seed)).item() for seed in seeds] for _ in range(3)]
+
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(values, [loss, other, loss, other]))
+    assert found == [[value] * 3 for value in [*expected, *expected]]
+
+
+def test_attraction_that_is_small_beside_its_plateau_is_not_lost() -> None:
+    """As many proxies as for SOP: each attraction is less than 1e-10 of the plateau, -2.6e10."""
+    torch.manual_seed(0)
+    loss = PotentialFieldLoss(11_318, 16, proxies_per_class=2, alpha=8, delta=0.05, collect_stats=True)
+    generator = torch.Generator().manual_seed(1)
+    embeddings, labels = torch.randn(128, 16, generator=generator), torch.arange(128)
+    loss(embeddings, labels)
+    proxies = torch.nn.functional.normalize(loss.proxies.detach().double()).view(-1, 2, 16)
+    batch_points = torch.nn.functional.normalize(embeddings.double())
+    apart = (proxies[:, 0] - proxies[:, 1]).norm(dim=1)
+    to_own = (proxies[:128] - batch_points[:, None]).norm(dim=2)
+    expected = -2 * (apart.pow(-8).sum() + to_own.pow(-8).sum()).item() / 22_764
+    assert loss.attraction_energy == pytest.approx(expected, rel=1e-6)
