@@ -132,34 +132,54 @@ def interactions(
         plan: sizes of the work.
     """
     for pairs in same_class_pairs(labels, targets, points.shape[1], plan):
-        yield _interaction(pairs, True, points, potential, plan)
+        yield from _interactions_of(pairs, True, points, potential, plan)
     radius = potential.repulsion_radius
     for pairs in crowded_pairs(radius, points, labels, targets, plan) if near is None else [near]:
-        yield _interaction(pairs, False, points, potential, plan)
+        yield from _interactions_of(pairs, False, points, potential, plan)
+
+
+def _interactions_of(
+    pairs: Pairs | Block, attracts: bool, points: Tensor, potential: Potential, plan: Plan
+) -> Iterator[Interaction]:
+    """Yield what some pairs do to each other; those of a block one by one where few act."""
+    if isinstance(pairs, Pairs):
+        squared = pairs.squared_distances(points)
+        acts = _act(squared, attracts, potential)
+        yield _interaction(pairs.where(acts), attracts, squared[acts], potential)
+        return
+    squared, are_close = pairs.squared_distances(points)
+    acts = _act(squared, attracts, potential).logical_and_(pairs.wanted)
+    if are_close.any():
+        yield from _interactions_of(pairs.where(are_close), attracts, points, potential, plan)
+        acts.logical_and_(are_close.logical_not())
+    if int(acts.count_nonzero()) <= plan.crowded_share * acts.numel():
+        yield _interaction(pairs.where(acts), attracts, squared[acts], potential)
+    else:
+        yield _interaction(pairs, attracts, squared, potential, acts)
+
+
+def _act(squared: Tensor, attracts: bool, potential: Potential) -> Tensor:
+    if attracts:
+        return squared > potential.attraction_radius**2
+    return squared < potential.repulsion_radius**2
 
 
 def _interaction(
-    pairs: Pairs | Block, attracts: bool, points: Tensor, potential: Potential, plan: Plan
+    pairs: Pairs | Block,
+    attracts: bool,
+    squared: Tensor,
+    potential: Potential,
+    acts: Tensor | None = None,
 ) -> Interaction:
-    squared = pairs.squared_distances(points)
-    if attracts:
-        law, plateau = potential.attraction, potential.attraction_plateau
-        acts = squared > potential.attraction_radius**2
-    else:
-        law, plateau = potential.repulsion, potential.repulsion_plateau
-        acts = squared < potential.repulsion_radius**2
-    is_block = isinstance(pairs, Block)
-    if isinstance(pairs, Block):
-        acts.logical_and_(pairs.wanted)
-        is_block = int(acts.count_nonzero()) > plan.crowded_share * acts.numel()
-    if not is_block:
-        pairs, squared = pairs.where(acts), squared[acts]
+    """What pairs at these squared distances do to each other; by default all of them act."""
+    law = potential.attraction if attracts else potential.repulsion
+    plateau = potential.attraction_plateau if attracts else potential.repulsion_plateau
     value, slope = law(squared)
     value = value.double()
     excess = value - plateau
     # Points that coincide have no direction to push each other in.
     slope = slope.where(squared > 0, 0)
-    if is_block:
+    if acts is not None:
         value, excess, slope = (each.where(acts, 0) for each in (value, excess, slope))
     return Interaction(pairs, attracts, value, excess, slope)
 

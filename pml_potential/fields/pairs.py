@@ -91,16 +91,22 @@ class Block:
         group, row, column = chosen.nonzero(as_tuple=True)
         return Pairs(self.rows[group, row], self.columns[group, column], self.chunk)
 
-    def squared_distances(self, points: Tensor) -> Tensor:
-        """Squared distances, (groups, t, s).
+    def squared_distances(self, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Squared distances, (groups, t, s), and which of the wanted pairs are too close for them.
 
         They come from products, with the error of rounding the squared norms: too much for two points
-        that are far nearer to each other than to the origin, whose distance comes from differences.
+        that are far nearer to each other than to the origin.
         """
-        squared, close = self._products(*self._centred(points))
-        if close.any():
-            squared[close] = self.where(close).squared_distances(points).to(squared.dtype)
-        return squared
+        rows, columns = self._centred(points)
+        products = torch.bmm(rows, columns.mT)
+        if columns is rows:
+            row_norms = column_norms = products.diagonal(dim1=1, dim2=2)
+        else:
+            # Not from vector_norm: it takes a root, which rounds.
+            row_norms, column_norms = (points.square().sum(dim=2) for points in (rows, columns))
+        norms = row_norms[:, :, None] + column_norms[:, None, :]
+        squared = torch.sub(norms, products, alpha=2).clamp_min_(0)
+        return squared, (squared < norms.mul_(_SMALLEST_SHARE_OF_NORMS)).logical_and_(self.wanted)
 
     def add_to_ends(self, totals: Tensor, values: Tensor) -> None:
         """Add the value of each pair, (groups, t, s), to the totals (n,) of both ends."""
@@ -114,18 +120,12 @@ class Block:
     def add_forces(self, gradient: Tensor, points: Tensor, weights: Tensor) -> None:
         """Add w (x_row - x_column) at the row and take it away at the column.
 
-        The forces come from products, but for points so near to each other that their distance does not.
-
         Args:
             gradient: (n, d), changed in place.
             points: x, (n, d).
             weights: w, (groups, t, s).
         """
         rows, columns = self._centred(points)
-        close = self._products(rows, columns)[1].logical_and_(weights != 0)
-        if close.any():
-            self.where(close).add_forces(gradient, points, weights[close])
-            weights = weights.masked_fill(close, 0)
         weights = weights.to(rows.dtype)
         if columns is rows:
             sides = [(self.rows, rows, rows, weights + weights.mT)]
@@ -135,15 +135,6 @@ class Block:
             forces = own * side_weights.sum(dim=2, keepdim=True)
             forces.baddbmm_(side_weights, others, alpha=-1)
             add_rows(gradient, index.flatten(), forces.flatten(0, 1).to(gradient.dtype))
-
-    def _products(self, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-        """Squared distances from products, and which wanted ones are too small for them."""
-        # Not vector_norm: it takes a root, which rounds.
-        row_norms = rows.square().sum(dim=2)
-        column_norms = row_norms if columns is rows else columns.square().sum(dim=2)
-        norms = row_norms[:, :, None] + column_norms[:, None, :]
-        squared = torch.baddbmm(norms, rows, columns.mT, alpha=-2).clamp_min_(0)
-        return squared, (squared < norms.mul_(_SMALLEST_SHARE_OF_NORMS)).logical_and_(self.wanted)
 
     def _centred(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Rows and columns relative to the first row of each group, (groups, t or s, d)."""
