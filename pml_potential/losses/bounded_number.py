@@ -38,18 +38,18 @@ class BoundedNumber:
         self._name = name
 
     @overload
-    def __get__(self, instance: None, owner: type) -> "BoundedNumber": ...
+    def __get__(self, instance: None, owner: type, /) -> "BoundedNumber": ...
 
     @overload
-    def __get__(self, instance: object, owner: type) -> float: ...
+    def __get__(self, instance: object, owner: type, /) -> float: ...
 
-    def __get__(self, instance: object | None, owner: type) -> "BoundedNumber | float":
+    def __get__(self, instance: object | None, _: type, /) -> "BoundedNumber | float":
         if instance is None:
             return self
         try:
             number: float = vars(instance)[self._name]
         except KeyError:
-            raise AttributeError(f"{self._name} of {owner.__name__} has not been set yet") from None
+            raise AttributeError(self._name) from None
         return number
 
     def __set__(self, instance: object, value: float) -> None:
