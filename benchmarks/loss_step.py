@@ -1,7 +1,7 @@
 """What a step of a loss costs, beside the alternatives: ``python -m benchmarks.loss_step``.
 
 Measures time and memory of forward and backward passes, each in a process of its own, prints a table,
-and writes ``docs/results/loss_step.json``, the pictures ``docs/images/loss_step*.png`` and ``docs/speed.md``.
+and writes ``docs/results/loss_step.json``, ``docs/images/loss_step*.png`` and ``docs/speed.md``.
 """
 
 import json

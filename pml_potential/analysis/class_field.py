@@ -18,8 +18,8 @@ def class_field(
                    + Σ_{s: y_s != j} [psi_rep(||x - s||) - psi_rep(delta_rep)]
 
     Equations 3 to 5 of Bhatnagar & Ahuja, CVPR 2025, less the constant of their repulsion, so that
-    sources of other classes which are out of reach count as nothing. The force is minus the gradient; a source that coincides with the probe
-    exerts none.
+    sources of other classes which are out of reach count as nothing. The force is minus the gradient;
+    a source at the very place of the probe exerts none.
 
     Args:
         probes: x, (p, d).

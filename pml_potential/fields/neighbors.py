@@ -148,7 +148,7 @@ def _below(
 
 
 def _row_factors(vectors: Tensor, dtype: torch.dtype) -> Tensor:
-    """Factors whose products with those of columns are x·x / 2 - x·y + y·y / 2, half the distance squared."""
+    """Factors whose products with those of columns are half the squared distances."""
     count, width = vectors.shape
     factors = vectors.new_empty(count, width + 2, dtype=dtype)
     factors[:, :width] = vectors

@@ -13,7 +13,7 @@ class Plan:
     """Sizes that suit a device and a problem; tests give others.
 
     Args:
-        few_points: points up to which the search looks at all coordinates, and no list of neighbours pays.
+        few_points: points up to which the search looks at all coordinates and no list is kept.
         tile_side: points on a side of a tile of the search: its products stay in the cache.
         searches_in_bfloat16: whether the search multiplies in bfloat16, which finds a few more pairs.
         sampled_points: points by whose distances the search chooses its coordinates.

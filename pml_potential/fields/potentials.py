@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 SMALLEST_CORE_RADIUS = 0.01
-"""The smallest core that float32 bears: with alpha = 8 the force is 8e18, whose square Adam can store."""
+"""The smallest core that float32 bears: at alpha = 8 the force is 8e18, whose square Adam can store."""
 
 _SMALLEST_DISTANCE = 1e-12
 

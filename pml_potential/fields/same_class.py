@@ -62,7 +62,7 @@ def _blocks_of_shape(
 
 
 def _shapes(sizes: Tensor, width: int, plan: Plan) -> Tensor:
-    """Size of the block that a class is put in, (classes, 2), one for all classes if that stays small."""
+    """Size of the block of each class, (classes, 2); one for all classes if that stays small."""
     if len(sizes) == 0:
         return sizes
     largest = sizes.amax(dim=0)

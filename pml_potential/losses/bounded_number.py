@@ -1,6 +1,7 @@
 """Numbers of a loss that may be assigned at any time, and are checked whenever they are."""
 
-from typing import Any, overload
+from collections.abc import Callable
+from typing import Any, cast, overload
 
 from torch import nn
 
@@ -14,6 +15,7 @@ class BoundedNumber:
         low: smallest allowed number.
         high: largest allowed number; infinity for no bound. Infinity itself is never allowed.
         low_is_allowed: whether ``low`` itself is. Default: yes.
+        if_none: what None stands for, given the instance. Default: None is refused.
 
     Raises:
         ValueError: A number outside the bounds is assigned; the old one stays.
@@ -31,8 +33,15 @@ class BoundedNumber:
         ValueError: stiffness is 0; it must lie in (0, 10]
     """
 
-    def __init__(self, low: float, high: float, low_is_allowed: bool = True) -> None:
+    def __init__(
+        self,
+        low: float,
+        high: float,
+        low_is_allowed: bool = True,
+        if_none: Callable[[Any], float] | None = None,
+    ) -> None:
         self._bounds = (low, high, low_is_allowed)
+        self._if_none = if_none
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
@@ -47,13 +56,17 @@ class BoundedNumber:
         if instance is None:
             return self
         try:
-            number: float = vars(instance)[self._name]
+            number: float | None = vars(instance)[self._name]
         except KeyError:
             raise AttributeError(self._name) from None
-        return number
+        if number is None and self._if_none is not None:
+            return self._if_none(instance)
+        return cast(float, number)
 
-    def __set__(self, instance: object, value: float) -> None:
-        vars(instance)[self._name] = check_number(self._name, value, *self._bounds)
+    def __set__(self, instance: object, value: float | None, /) -> None:
+        if value is not None or self._if_none is None:
+            value = check_number(self._name, value, *self._bounds)
+        vars(instance)[self._name] = value
 
 
 class ModuleWithNumbers(nn.Module):

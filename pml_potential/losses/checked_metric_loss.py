@@ -1,6 +1,7 @@
 """What all losses of this package do before any arithmetic: check, then compute in full precision."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from functools import reduce
 from typing import Any
 
@@ -98,7 +99,7 @@ class CheckedMetricLoss(BaseMetricLossFunction):
             return self.reducer(loss_dict, embeddings, self.labels_of_elements(labels))
 
     def _check_values(
-        self, embeddings: dict[str, Tensor], labels: dict[str, Tensor], parameters: dict[str, Tensor]
+        self, embeddings: dict[str, Tensor], labels: dict[str, Tensor], parameters: Mapping[str, Tensor]
     ) -> None:
         """Raise if a value is one that no loss has an answer to."""
         tensors = list(embeddings.values()), list(labels.values())

@@ -3,8 +3,8 @@
 from typing import Any
 
 from pml_potential.fields.potentials import Contrastive
+from pml_potential.losses.bounded_number import BoundedNumber
 from pml_potential.losses.field_loss import FieldLoss
-from pml_potential.losses.validation import check_number
 
 
 class CPMLLoss(FieldLoss):
@@ -50,6 +50,8 @@ class CPMLLoss(FieldLoss):
         2.04
     """
 
+    delta = BoundedNumber(0.01, 2, low_is_allowed=False)
+
     def __init__(
         self,
         num_classes: int,
@@ -58,8 +60,11 @@ class CPMLLoss(FieldLoss):
         delta: float = 0.2,
         **kwargs: Any,
     ) -> None:
-        delta = check_number("delta", delta, 0.01, 2, low_is_allowed=False)
-        potential = Contrastive(delta, delta)
-        super().__init__(potential, num_classes, embedding_size, proxies_per_class, **kwargs)
         self.delta = delta
+        super().__init__(num_classes, embedding_size, proxies_per_class, **kwargs)
         self.add_to_recordable_attributes(name="delta", is_stat=False)
+
+    @property
+    def potential(self) -> Contrastive:
+        """psi_att and psi_rep, of the delta that the loss has now."""
+        return Contrastive(self.delta, self.delta)

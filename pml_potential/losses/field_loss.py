@@ -1,6 +1,7 @@
 """The base of the losses in which embeddings and proxies are charges in each other's fields."""
 
 import math
+from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -48,7 +49,6 @@ class FieldLoss(ClassVectorsLoss):
     - ``mean_proxy_distance``: between an embedding and a proxy of its class, in [0, 2].
 
     Args:
-        potential: what two points do to each other.
         num_classes: N, at least 1.
         embedding_size: d, at least 1.
         proxies_per_class: M, at least 0; 0 means no proxies.
@@ -60,7 +60,6 @@ class FieldLoss(ClassVectorsLoss):
 
     def __init__(
         self,
-        potential: Potential,
         num_classes: int,
         embedding_size: int,
         proxies_per_class: int,
@@ -77,9 +76,15 @@ class FieldLoss(ClassVectorsLoss):
                 "proxies_per_class is 0, so that weight_regularizer has nothing to act on; leave one "
                 "of the two out"
             )
-        self.potential = potential
+        # Numbers that do not go together are refused here, and not in the first step.
+        _ = self.potential
         self.add_to_recordable_attributes(name="proxies_per_class", is_stat=False)
         self.add_to_recordable_attributes(list_of_names=self._names_of_statistics(), is_stat=True)
+
+    @property
+    @abstractmethod
+    def potential(self) -> Potential:
+        """What two points do to each other."""
 
     @property
     def class_vectors(self) -> torch.nn.Parameter:

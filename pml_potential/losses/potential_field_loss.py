@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from pml_potential.fields.potentials import SMALLEST_CORE_RADIUS, Logarithmic, Potential, PowerLaw
+from pml_potential.fields.potentials import SMALLEST_CORE_RADIUS, Logarithmic, PowerLaw
+from pml_potential.losses.bounded_number import BoundedNumber
 from pml_potential.losses.field_loss import FieldLoss
-from pml_potential.losses.validation import check_number
 
 
 class PotentialFieldLoss(FieldLoss):
@@ -87,6 +87,13 @@ class PotentialFieldLoss(FieldLoss):
         torch.Size([32, 10])
     """
 
+    alpha = BoundedNumber(0, 8)
+    delta = BoundedNumber(SMALLEST_CORE_RADIUS, 2, low_is_allowed=False)
+    delta_rep = BoundedNumber(
+        SMALLEST_CORE_RADIUS, 2, low_is_allowed=False, if_none=lambda loss: loss.delta
+    )
+    core_radius = BoundedNumber(SMALLEST_CORE_RADIUS, 2, if_none=lambda _: SMALLEST_CORE_RADIUS)
+
     def __init__(
         self,
         num_classes: int,
@@ -95,25 +102,25 @@ class PotentialFieldLoss(FieldLoss):
         alpha: float = 4.0,
         delta: float = 0.2,
         delta_rep: float | None = None,
-        core_radius: float = SMALLEST_CORE_RADIUS,
+        core_radius: float | None = None,
         **kwargs: Any,
     ) -> None:
-        alpha = check_number("alpha", alpha, 0, 8)
-        delta = check_number("delta", delta, SMALLEST_CORE_RADIUS, 2, low_is_allowed=False)
-        if delta_rep is None:
-            delta_rep = delta
-        delta_rep = check_number("delta_rep", delta_rep, SMALLEST_CORE_RADIUS, 2, low_is_allowed=False)
-        core_radius = check_number("core_radius", core_radius, SMALLEST_CORE_RADIUS, delta_rep)
-        potential: Potential = (
-            Logarithmic(delta, delta_rep, core_radius)
-            if alpha == 0
-            else PowerLaw(delta, delta_rep, alpha, core_radius)
-        )
-        super().__init__(potential, num_classes, embedding_size, proxies_per_class, **kwargs)
         self.alpha = alpha
         self.delta = delta
         self.delta_rep = delta_rep
         self.core_radius = core_radius
+        super().__init__(num_classes, embedding_size, proxies_per_class, **kwargs)
         self.add_to_recordable_attributes(
             list_of_names=["alpha", "delta", "delta_rep", "core_radius"], is_stat=False
         )
+
+    @property
+    def potential(self) -> PowerLaw | Logarithmic:
+        """psi_att and psi_rep, of the numbers that the loss has now."""
+        if self.core_radius > self.delta_rep:
+            raise ValueError(
+                f"core_radius is {self.core_radius:g}; it must be at most delta_rep, {self.delta_rep:g}"
+            )
+        if self.alpha == 0:
+            return Logarithmic(self.delta, self.delta_rep, self.core_radius)
+        return PowerLaw(self.delta, self.delta_rep, self.alpha, self.core_radius)

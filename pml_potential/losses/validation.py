@@ -113,7 +113,8 @@ def values_are_valid(
 def _norms(embeddings: Tensor) -> Tensor:
     """What the losses divide by: it overflows for numbers beyond about 1e19, too."""
     dtype = torch.promote_types(embeddings.dtype, torch.float32)
-    return torch.linalg.vector_norm(embeddings.detach(), dim=1, dtype=dtype)
+    norms: Tensor = torch.linalg.vector_norm(embeddings.detach(), dim=1, dtype=dtype)
+    return norms
 
 
 def check_finite(name: str, parameter: Tensor) -> None:

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pml_potential.fields import gpu_field
-from pml_potential.fields.brute_force import brute_force_energies
+from pml_potential.fields.formula import energies_by_formula
 from pml_potential.fields.gpu_field import MOST_POINTS, PointSums, energies, gradient
 from pml_potential.fields.potentials import Contrastive, Logarithmic, Potential, PowerLaw
 from tests.fields.field_cases import (
@@ -173,7 +173,7 @@ def test_field_is_that_of_the_formula_for_any_arrangement(
 def test_field_is_that_of_brute_force(potential: Potential) -> None:
     case = case_of("on the sphere", 50, 5, torch.float64)
     points = case.points.clone().requires_grad_()
-    expected = brute_force_energies(points, case.labels, potential)
+    expected = energies_by_formula(points, case.labels, potential)
     (expected_gradient,) = torch.autograd.grad(expected, points, case.upstream)
     found, slopes, _ = field(case, potential)
     torch.testing.assert_close(found, expected.detach())

@@ -7,7 +7,8 @@ import torch
 from hypothesis import assume, given, settings
 
 from pml_potential.fields.different_class import crowded_pairs
-from pml_potential.fields.energy import interactions, point_energies
+from pml_potential.fields.energy import point_energies
+from pml_potential.fields.pair_field import interactions
 from pml_potential.fields.pairs import Block, Pairs
 from pml_potential.fields.plan import Plan
 from pml_potential.fields.potentials import Logarithmic, Potential, PowerLaw
@@ -43,7 +44,8 @@ def assert_taken(way: Way, case: Case, potential: Potential) -> None:
     """Look at what the search found and at what the forward pass kept."""
     points, labels, plan = case.points.clone().requires_grad_(), case.labels, way.plan
     graph = point_energies(points, labels, potential, case.targets, plan=plan).grad_fn
-    kept, (_, _, near, _) = graph.found  # type: ignore[union-attr]
+    prepared = graph.prepared  # type: ignore[union-attr]
+    kept, near = prepared.kept, prepared.near
     assert (kept is not None) == way.kept
     own = {type(pairs) for pairs in same_class_pairs(labels, case.targets, points.shape[1], plan)}
     assert own == {Block if way.same_class == "blocks" else Pairs}

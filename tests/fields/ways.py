@@ -10,6 +10,7 @@ from tests.pairwise import pairwise
 
 small_plans = st.builds(
     Plan,
+    few_points=st.sampled_from([0, 20]),
     tile_side=st.integers(1, 24),
     searches_in_bfloat16=st.booleans(),
     sampled_points=st.integers(1, 30),
@@ -47,6 +48,7 @@ class Way:
     def plan(self) -> Plan:
         """Sizes with which fields take this way."""
         return Plan(
+            few_points=0,
             tile_side=24,
             searches_in_bfloat16=self.searches_in_bfloat16,
             sampled_points=30,
