@@ -32,7 +32,7 @@ from tests.fields.field_cases import (
     Case,
     each_dtype,
     each_potential,
-    field_by_differences,
+    field_by_formula,
     random_points,
     squared_distances,
 )
@@ -128,7 +128,7 @@ def assert_is_that_of_the_formula(
 ) -> None:
     assert (found.dtype, found.shape) == (torch.float64, (case.targets,))
     assert (slopes.dtype, slopes.shape) == (case.points.dtype, case.points.shape)
-    expected = field_by_differences(case, potential)
+    expected = field_by_formula(case, potential)
     rounding = 16 * torch.finfo(case.points.dtype).eps
     room = tolerance * expected.excess + rounding * (expected.magnitude + len(case.points))
     assert ((found - expected.energies).abs() <= room).all()

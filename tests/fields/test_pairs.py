@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -70,30 +70,45 @@ FORMS = [
 ]
 Form = Callable[[int], list[Pairs | Block]]
 CHUNKS = [1, 59, 2**20]
-each_form = pytest.mark.parametrize("form", FORMS)
+each_form = pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__)
 
 
-def wanted(pairs: Pairs | Block, values: Tensor) -> Tensor:
-    return values.where(pairs.wanted, 0) if isinstance(pairs, Block) else values
+Part = tuple[Pairs | Block, Tensor, Tensor]
+"""Pairs, their squared distances, and which of them count."""
+
+
+def parts(found: list[Pairs | Block], points: Tensor) -> Iterator[Part]:
+    """The pairs, those of blocks one by one where they are too close for the block."""
+    for pairs in found:
+        if isinstance(pairs, Block):
+            squared, are_close = pairs.squared_distances(points)
+            yield pairs, squared, pairs.wanted & ~are_close
+            pairs = pairs.where(are_close)
+        squared = pairs.squared_distances(points)
+        yield pairs, squared, torch.ones_like(squared, dtype=torch.bool)
+
+
+def name_of(value: object) -> str:
+    return getattr(value, "__name__", str(value))
 
 
 def matrix_of_distances(found: list[Pairs | Block], points: Tensor) -> Tensor:
     """Squared distances, (n, n), the smaller index first."""
-    squared = torch.zeros(COUNT, COUNT, dtype=torch.float64)
-    for pairs in found:
-        values = pairs.squared_distances(points).double()
-        if isinstance(pairs, Block):
-            values = values[pairs.wanted]
-            pairs = pairs.where(pairs.wanted)
-        low, high = torch.minimum(pairs.first, pairs.second), torch.maximum(pairs.first, pairs.second)
-        squared.index_put_((low, high), values, accumulate=True)
-    return squared
+    matrix = torch.zeros(COUNT, COUNT, dtype=torch.float64)
+    for pairs, squared, counted in parts(found, points):
+        listed = pairs.where(counted)
+        low, high = (
+            torch.minimum(listed.first, listed.second),
+            torch.maximum(listed.first, listed.second),
+        )
+        matrix.index_put_((low, high), squared[counted].double(), accumulate=True)
+    return matrix
 
 
 @pytest.mark.parametrize(
     ("form", "arrangement", "precision", "chunk"),
     pairwise(FORMS, ARRANGEMENTS, TOLERANCES, CHUNKS),
-    ids=str,
+    ids=name_of,
 )
 def test_distances_are_right_to_the_last_digits(
     form: Form, arrangement: str, precision: tuple[torch.dtype, float], chunk: int
@@ -108,7 +123,7 @@ def test_distances_are_right_to_the_last_digits(
 @pytest.mark.parametrize(
     ("form", "arrangement", "precision", "chunk"),
     pairwise(FORMS, ARRANGEMENTS, TOLERANCES, CHUNKS),
-    ids=str,
+    ids=name_of,
 )
 def test_forces_are_right_to_the_last_digits_however_near_the_points_are(
     form: Form, arrangement: str, precision: tuple[torch.dtype, float], chunk: int
@@ -116,10 +131,9 @@ def test_forces_are_right_to_the_last_digits_however_near_the_points_are(
     dtype, tolerance = precision
     points = arranged(arrangement, dtype).points
     gradient = torch.zeros_like(points)
-    for pairs in form(chunk):
+    for pairs, squared, counted in parts(form(chunk), points):
         # As steep as in the core of a repulsion: all forces are of the same length.
-        squared = pairs.squared_distances(points)
-        weights = wanted(pairs, squared.clamp_min(1e-20).rsqrt().where(squared > 0, 0))
+        weights = squared.clamp_min(1e-20).rsqrt().where(counted & (squared > 0), 0)
         pairs.add_forces(gradient, points, weights)
     apart = points.double()[:, None] - points.double()
     distances = apart.norm(dim=2, keepdim=True)
@@ -135,8 +149,9 @@ def test_reduced_precision_of_products_blunts_nothing(form: Form, arrangement: s
     gradient = torch.zeros_like(points)
     with reduced_precision():
         found = matrix_of_distances(form(2**20), points)
-        for pairs in form(2**20):
-            pairs.add_forces(gradient, points, wanted(pairs, pairs.sums_of_ends(torch.ones(COUNT))))
+        for pairs, _, counted in parts(form(2**20), points):
+            weights = pairs.sums_of_ends(torch.ones(COUNT)).where(counted, 0)
+            pairs.add_forces(gradient, points, weights)
     expected = squared_distances(points, points).triu(diagonal=1)
     assert ((found - expected).abs() <= 1e-5 * expected).all()
     forces = 2 * (points.double()[:, None] - points.double()).sum(dim=1)
@@ -146,16 +161,17 @@ def test_reduced_precision_of_products_blunts_nothing(form: Form, arrangement: s
 @each_form
 def test_values_of_pairs_are_added_to_both_ends(form: Form) -> None:
     totals, points = torch.zeros(COUNT, dtype=torch.float64), arranged("on a line", torch.float64).points
-    for pairs in form(2**20):
-        pairs.add_to_ends(totals, wanted(pairs, pairs.squared_distances(points)))
+    for pairs, squared, counted in parts(form(2**20), points):
+        pairs.add_to_ends(totals, squared.where(counted, 0))
     torch.testing.assert_close(totals, squared_distances(points, points).sum(dim=1))
 
 
 @each_form
 def test_values_of_both_ends_are_summed(form: Form) -> None:
     values, total = torch.linspace(-1, 2, COUNT, dtype=torch.float64), 0.0
-    for pairs in form(2**20):
-        total += wanted(pairs, pairs.sums_of_ends(values)).sum().item()
+    points = arranged("on the sphere", torch.float64).points
+    for pairs, _, counted in parts(form(2**20), points):
+        total += pairs.sums_of_ends(values)[counted].sum().item()
     assert total == pytest.approx((COUNT - 1) * values.sum().item())
 
 
