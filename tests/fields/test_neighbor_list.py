@@ -31,7 +31,9 @@ COUNT = 80
 
 RADIUS = 0.2
 
-PLAN = Plan(tile_side=32, filter_step=3, cost_of_pair=100, crowded_share=1, most_listed=2**40)
+PLAN = Plan(
+    few_points=0, tile_side=32, filter_step=3, cost_of_pair=100, crowded_share=1, most_listed=2**40
+)
 IN_BFLOAT16 = replace(PLAN, searches_in_bfloat16=True)
 
 
@@ -243,14 +245,17 @@ def test_a_list_is_made_anew_when_strays_are_many(
     searches: list[tuple[int, int]], share: float, expected: list[tuple[int, int]]
 ) -> None:
     walk, neighbors = Walk(3, 0), NeighborList()
-    plan = Plan(crowded_share=1, largest_share_of_strays=share)
+    plan = Plan(few_points=0, crowded_share=1, largest_share_of_strays=share)
     for event in ["rest", "jump_alone"]:
         searches.clear()
         walk.candidates(walk.after(event), neighbors, plan)
     assert searches == expected
 
 
-@pytest.mark.parametrize("plan", [Plan(most_listed=20, crowded_share=1), Plan(crowded_share=0.001)])
+@pytest.mark.parametrize(
+    "plan",
+    [Plan(few_points=0, most_listed=20, crowded_share=1), Plan(few_points=0, crowded_share=0.001)],
+)
 def test_too_many_pairs_are_not_remembered(plan: Plan, searches: list[tuple[int, int]]) -> None:
     points, labels, neighbors = random_points(COUNT, 3), torch.arange(COUNT), NeighborList()
     for _ in range(2):
@@ -271,7 +276,13 @@ def test_where_no_point_is_known_nothing_is_remembered(searches: list[tuple[int,
 def test_a_search_that_is_given_up_leaves_no_list(searches: list[tuple[int, int]]) -> None:
     walk, neighbors = Walk(3, 0), NeighborList()
     case = walk.after("rest")
-    rest = case.points, case.labels, COUNT, walk.known_points, Plan(tile_side=8, crowded_share=1)
+    rest = (
+        case.points,
+        case.labels,
+        COUNT,
+        walk.known_points,
+        Plan(few_points=0, tile_side=8, crowded_share=1),
+    )
     next(neighbors.candidates(RADIUS, *rest))
     searches.clear()
     found = unordered(neighbors.candidates(RADIUS, *rest))
@@ -315,7 +326,12 @@ def test_points_that_approach_in_coordinates_which_are_not_watched_are_found() -
     points[:, 64:] *= 0.9
     points *= 0.45 / points[:, :64].norm(dim=1, keepdim=True) / 2**0.5
     labels, neighbors = torch.arange(COUNT), NeighborList()
-    rest = labels, COUNT, slice(0, COUNT), Plan(filter_step=64, cost_of_pair=0, crowded_share=1)
+    rest = (
+        labels,
+        COUNT,
+        slice(0, COUNT),
+        Plan(few_points=0, filter_step=64, cost_of_pair=0, crowded_share=1),
+    )
     list(neighbors.candidates(0.5, points, *rest))
     points[:, 64:] = 0
     expected = pairs_where(squared_distances(points, points) < 0.5**2)

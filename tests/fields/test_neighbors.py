@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -94,7 +95,7 @@ def test_a_filter_loses_no_near_pair(
     arrangement: str, radius: float, plan: Plan, tile_side: int
 ) -> None:
     points, labels = arranged(arrangement), torch.arange(90)
-    plan = Plan(tile_side, plan.searches_in_bfloat16, filter_step=8, cost_of_pair=8)
+    plan = replace(plan, tile_side=tile_side, filter_step=8, cost_of_pair=8)
     coordinates, _ = filter_coordinates(radius, points, labels, plan)
     near = squared_distances(points, points) < radius**2
     some = points[:, coordinates]

@@ -65,8 +65,15 @@ def test_small_classes_are_listed_and_large_ones_are_blocks(members: int, kind: 
 
 def test_classes_of_about_one_size_share_a_block() -> None:
     labels = torch.repeat_interleave(torch.arange(4), torch.tensor([13, 16, 14, 20]))
-    found = list(same_class_pairs(labels, 63, 8, Plan()))
+    plan = Plan(numbers_per_chunk=1500)
+    found = list(same_class_pairs(labels, 63, 8, plan))
     assert [len(block.rows) for block in found if isinstance(block, Block)] == [3, 1]
+
+
+def test_classes_of_any_size_share_a_block_that_stays_small() -> None:
+    labels = torch.repeat_interleave(torch.arange(4), torch.tensor([3, 16, 14, 20]))
+    found = list(same_class_pairs(labels, 53, 8, Plan(numbers_per_chunk=1600)))
+    assert [block.wanted.shape for block in found if isinstance(block, Block)] == [(4, 20, 20)]
 
 
 def test_rows_that_are_the_columns_are_one_tensor() -> None:
