@@ -7,6 +7,10 @@ from pml_potential.losses.bounded_number import BoundedNumber
 from pml_potential.losses.field_loss import FieldLoss
 
 
+def _half_of_delta_rep(loss: Any) -> float:
+    return max(SMALLEST_CORE_RADIUS, loss.delta_rep / 2)
+
+
 class PotentialFieldLoss(FieldLoss):
     """Every embedding and every proxy is a charge whose force DECAYS with distance (PFML).
 
@@ -18,6 +22,10 @@ class PotentialFieldLoss(FieldLoss):
         psi_rep(r) =  min(r, delta_rep)^-alpha                                   (Eq. 2)
         loss = U / n
 
+    In plain torch: ``pml_potential.fields.formula.energies_by_formula(points, labels, loss.potential)``
+    is the energy of each point, and their sum is U. The loss equals it to rounding, from
+    ``pml_potential.fields.energy.point_energies``, which computes only pairs that act.
+
     Points of one class attract each other where they are farther apart than delta, points of
     different classes repel each other where they are closer than delta_rep, with the force
     alpha * r^-(alpha+1); no other pair exerts any. Far points hardly matter, which is meant to make
@@ -25,20 +33,27 @@ class PotentialFieldLoss(FieldLoss):
     ``initialize_proxies``. alpha = 0 is the limit of the power law, the logarithm:
     psi_att = ln max(r, delta), psi_rep = -ln min(r, delta_rep).
 
-    Tiny distances: below r = ``core_radius`` the repulsive potential goes on as its tangent, so that
-    the force stays at alpha * core_radius^-(alpha+1) and keeps its direction. Two points that
+    Core: the paper's repulsion has no bound, so one near-duplicate with a wrong label can fill the
+    moments of Adam and slow all later steps down. Below r = ``core_radius`` the repulsive potential
+    therefore goes on as its tangent: the force stays at alpha * core_radius^-(alpha+1) and keeps its
+    direction. ``core_radius=0.01`` is the paper's form as far as float32 can hold it. Two points that
     coincide exactly have no direction and exert no force on each other.
 
+    Weight decay: ``torch.optim.Adam(weight_decay=...)`` and other optimizers with coupled decay add the
+    decay to the gradient. U / n is n times smaller than the paper's U, so the same number decays n
+    times stronger against it. Use AdamW, no decay, or ``reducer=SumReducer()``, which gives U.
+
     Mixed precision: the loss computes in float32, but gradients return in the embeddings' dtype, and
-    those of near points are larger than the 65504 that float16 can hold. They arrive as infinity
+    those of near points can be larger than the 65504 that float16 holds. They arrive as infinity
     there, on which ``torch.amp.GradScaler`` lowers its scale; bfloat16 has no such limit.
 
-    Cost: the pairs that act are searched for, and only they are worked on, exactly; no matrix of all
-    pairs exists. While proxies move little, what was found lasts for many steps. See "What a step
-    costs" in the documentation.
+    Cost: exact, without a matrix of all pairs. While proxies move little, what was found lasts for many
+    steps. See "What a step costs" in the documentation. ``torch.compile`` leaves the engine out of its
+    graphs, so ``fullgraph=True`` is refused; so are ``torch.func`` transforms and Apple's MPS.
 
     The value is dominated by a constant (delta^-alpha for each of the pairs that do not act): watch
-    how it changes, not how large it is.
+    how it changes, not how large it is. ``alpha``, ``delta``, ``delta_rep`` and ``core_radius`` may be
+    assigned later, and count from the next call.
 
     Args:
         num_classes: N, at least 1; labels are 0 .. N-1.
@@ -50,7 +65,9 @@ class PotentialFieldLoss(FieldLoss):
             published optimum 0.1 to 0.3.
         delta_rep: radius of repulsion, a distance in (0.01, 2]. Default: delta. A larger radius than
             delta hurts, according to the paper.
-        core_radius: distance below which repulsion stops to grow, in [0.01, delta_rep]. Default 0.01.
+        core_radius: distance below which repulsion stops to grow, in [0.01, delta_rep]. Default: half
+            of delta_rep, by experiment ("The core of the repulsion" in the documentation), but at
+            least 0.01.
         **kwargs: what PML's losses take: ``reducer`` (default ``DivisorReducer``), ``distance``
             (``LpDistance()``, no other), ``embedding_regularizer``, ``weight_regularizer``,
             ``weight_reg_weight``, ``weight_init_func`` (default: standard normal).
@@ -92,7 +109,7 @@ class PotentialFieldLoss(FieldLoss):
     delta_rep = BoundedNumber(
         SMALLEST_CORE_RADIUS, 2, low_is_allowed=False, if_none=lambda loss: loss.delta
     )
-    core_radius = BoundedNumber(SMALLEST_CORE_RADIUS, 2, if_none=lambda _: SMALLEST_CORE_RADIUS)
+    core_radius = BoundedNumber(SMALLEST_CORE_RADIUS, 2, if_none=_half_of_delta_rep)
 
     def __init__(
         self,
