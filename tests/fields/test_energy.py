@@ -101,21 +101,28 @@ def errors(found: tuple[Tensor, Tensor], case: Case, potential: Potential) -> tu
     )
 
 
-@pytest.mark.parametrize(
-    ("arrangement", "count", "delta", "alpha", "core_is_wide", "has_tiles"),
-    pairwise(
+REAL = [
+    (600, *settings)
+    for settings in pairwise(
         ["random", "clustered", "partly collapsed"],
-        [600, 2000],
         [0.05, 0.2, 0.5, 1.0],
         [0.0, 4.0, 8.0],
         [True, False],
         SHIPPED,
-    ),
-)
+    )
+] + [
+    (2000, "random", 0.5, 4.0, False, True),
+    (2000, "clustered", 1.0, 0.0, False, False),
+    (2000, "partly collapsed", 0.05, 8.0, False, True),
+    (2000, "partly collapsed", 0.2, 4.0, True, False),
+]
+
+
+@pytest.mark.parametrize(("count", "arrangement", "delta", "alpha", "core_is_wide", "has_tiles"), REAL)
 def test_the_shipped_plan_is_exact_and_its_list_lasts_for_several_steps(
     monkeypatch: pytest.MonkeyPatch,
-    arrangement: str,
     count: int,
+    arrangement: str,
     delta: float,
     alpha: float,
     core_is_wide: bool,
