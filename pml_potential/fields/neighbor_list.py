@@ -76,7 +76,8 @@ class NeighborList:
             plan: sizes of the search.
         """
         listed = self._listed
-        if listed is not None and listed.radius == radius:
+        # A loss that has moved to another device finds the list of its old one.
+        if listed is not None and listed.radius == radius and listed.labels.device == labels.device:
             positions = _positions(points, listed.coordinates)
             strays = _strays(listed, positions[known], labels[known], plan)
             if strays is not None:
@@ -117,7 +118,7 @@ class NeighborList:
 
 def _strays(listed: _Listed, positions: Tensor, labels: Tensor, plan: Plan) -> Tensor | None:
     """Which known points have left their skins; None if the list is not theirs or too many have."""
-    if listed.labels.device != labels.device or not torch.equal(listed.labels, labels):
+    if not torch.equal(listed.labels, labels):
         return None
     moved = (positions - listed.positions).square_().sum(dim=1)
     strays = moved > (plan.skin * listed.radius / 2) ** 2
