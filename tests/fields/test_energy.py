@@ -284,7 +284,7 @@ def step(count, dtype, classes):
 def growth(*collapse):
     step(50, *collapse)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    step(2000, *collapse)
+    step(3000, *collapse)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
 
 point_energies(torch.eye(2), torch.arange(2), PowerLaw(0.2, 0.2, 4.0))
