@@ -52,7 +52,7 @@ class NeighborList:
         >>> points, labels = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]]), torch.arange(3)
         >>> neighbor_list = NeighborList()
         >>> list(neighbor_list.candidates(0.7, points, labels, 3, slice(0, 3), Plan()))
-        [(tensor([0, 1]), tensor([1, 2]))]
+        [(tensor([0]), tensor([1]))]
     """
 
     def __init__(self) -> None:
