@@ -52,7 +52,7 @@ class NeighborList:
         >>> points, labels = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]]), torch.arange(3)
         >>> neighbor_list = NeighborList()
         >>> list(neighbor_list.candidates(0.7, points, labels, 3, slice(0, 3), Plan()))
-        [(tensor([0, 1]), tensor([1, 2]))]
+        [(tensor([0]), tensor([1]))]
     """
 
     def __init__(self) -> None:
@@ -76,7 +76,8 @@ class NeighborList:
             plan: sizes of the search.
         """
         listed = self._listed
-        if listed is not None and listed.radius == radius:
+        # A loss that has moved to another device finds the list of its old one.
+        if listed is not None and listed.radius == radius and listed.labels.device == labels.device:
             positions = _positions(points, listed.coordinates)
             strays = _strays(listed, positions[known], labels[known], plan)
             if strays is not None:
@@ -121,7 +122,7 @@ class NeighborList:
 
 def _strays(listed: _Listed, positions: Tensor, labels: Tensor, plan: Plan) -> Tensor | None:
     """Which known points have left their skins; None if the list is not theirs or too many have."""
-    if listed.labels.device != labels.device or not torch.equal(listed.labels, labels):
+    if not torch.equal(listed.labels, labels):
         return None
     moved = (positions - listed.positions).square_().sum(dim=1)
     strays = moved > (plan.skin * listed.radius / 2) ** 2

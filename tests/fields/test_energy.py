@@ -54,24 +54,30 @@ def test_field_is_that_of_the_formula_with_the_shipped_plan(
 
 
 class Training:
-    """A batch and proxies, five a class, as a training moves them."""
+    """A batch and proxies, five a class, as a training moves them.
+
+    Classes that are "clustered" share ten places, near which their points are at all distances. Of the
+    "partly collapsed" ones a third of the proxies are at one place, too.
+    """
 
     def __init__(self, count: int, arrangement: str) -> None:
         self.generator = torch.Generator().manual_seed(7)
         self.classes = (count - BATCH) // 5
-        centres = normalize(self._noise(self.classes))
-        self.spread = {"random": 10.0, "clustered": 0.04, "partly collapsed": 0.04}[arrangement]
         self.proxy_labels = torch.arange(5 * self.classes) // 5
-        self.proxies = normalize(
-            centres[self.proxy_labels] + self.spread * self._noise(5 * self.classes)
+        places = normalize(self._noise(10))[self.proxy_labels % 10]
+        spread = (
+            10.0
+            if arrangement == "random"
+            else 0.1 * torch.rand(len(places), 1, generator=self.generator)
         )
+        self.proxies = normalize(places + spread * self._noise(len(places)))
         if arrangement == "partly collapsed":
-            self.proxies[::3] = normalize(centres[0] + 1e-3 * self._noise(len(self.proxies[::3])))
+            self.proxies[::3] = normalize(places[0] + 1e-3 * self._noise(len(places[::3])))
 
     def step(self) -> Case:
         labels = torch.randint(self.classes, (BATCH,), generator=self.generator)
         self.proxies = normalize(self.proxies + 1e-4 * self._noise(len(self.proxies)))
-        batch = normalize(self.proxies[5 * labels] + self.spread * self._noise(BATCH))
+        batch = normalize(self.proxies[5 * labels] + 0.05 * self._noise(BATCH))
         points = torch.cat([batch, self.proxies])
         return Case(points, torch.cat([labels, self.proxy_labels]), len(points), torch.ones(len(points)))
 
@@ -101,21 +107,28 @@ def errors(found: tuple[Tensor, Tensor], case: Case, potential: Potential) -> tu
     )
 
 
-@pytest.mark.parametrize(
-    ("arrangement", "count", "delta", "alpha", "core_is_wide", "has_tiles"),
-    pairwise(
+REAL = [
+    (600, *settings)
+    for settings in pairwise(
         ["random", "clustered", "partly collapsed"],
-        [600, 2000],
         [0.05, 0.2, 0.5, 1.0],
         [0.0, 4.0, 8.0],
         [True, False],
         SHIPPED,
-    ),
-)
+    )
+] + [
+    (2000, "random", 0.5, 4.0, False, True),
+    (2000, "clustered", 1.0, 0.0, False, False),
+    (2000, "partly collapsed", 0.05, 8.0, False, True),
+    (2000, "partly collapsed", 0.2, 4.0, True, False),
+]
+
+
+@pytest.mark.parametrize(("count", "arrangement", "delta", "alpha", "core_is_wide", "has_tiles"), REAL)
 def test_the_shipped_plan_is_exact_and_its_list_lasts_for_several_steps(
     monkeypatch: pytest.MonkeyPatch,
-    arrangement: str,
     count: int,
+    arrangement: str,
     delta: float,
     alpha: float,
     core_is_wide: bool,
@@ -219,7 +232,9 @@ def test_a_point_alone_has_the_energy_of_itself(potential: Potential) -> None:
 def test_the_same_points_give_the_same_bits_whatever_the_list_has_seen(
     arrangement: str, potential: Potential, in_bfloat16: bool
 ) -> None:
-    plan = Plan(tile_side=32, filter_step=4, cost_of_pair=64, searches_in_bfloat16=in_bfloat16)
+    plan = Plan(
+        tile_side=32, filter_step=4, crowded_share=1, cost_of_pair=64, searches_in_bfloat16=in_bfloat16
+    )
     whole = arranged(arrangement, torch.float32)
     # Some points near each other in each arrangement.
     points = normalize(whole.points * torch.tensor([1.0] * 3 + [0.1] * 13))
@@ -231,6 +246,7 @@ def test_the_same_points_give_the_same_bits_whatever_the_list_has_seen(
             before[moved] = normalize(before[moved] + distance * before[moved].roll(1, 0))
             earlier = Case(before, case.labels, 90, case.upstream)
             field_of(earlier, potential, plan, neighbors, known)
+            assert neighbors._listed is not None
             assert_same_bits(field_of(case, potential, plan, neighbors, known), expected)
 
 
@@ -268,7 +284,7 @@ def step(count, dtype, classes):
 def growth(*collapse):
     step(50, *collapse)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    step(2000, *collapse)
+    step(3000, *collapse)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
 
 point_energies(torch.eye(2), torch.arange(2), PowerLaw(0.2, 0.2, 4.0))

@@ -1,8 +1,11 @@
 import copy
 import pickle
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import FrameType
+from typing import Any
 
 import pytest
 import torch
@@ -265,6 +268,17 @@ def test_too_many_pairs_are_not_remembered(plan: Plan, searches: list[tuple[int,
         assert_pairs_are_all_there_once(found, Case(points, labels, COUNT, points), 1.9)
 
 
+def test_more_pairs_than_a_sample_foretold_are_not_remembered(searches: list[tuple[int, int]]) -> None:
+    points, labels, neighbors = random_points(COUNT, 3), torch.arange(COUNT), NeighborList()
+    assert (points[0] - points[COUNT // 2]).norm() > 3 * RADIUS
+    plan = Plan(tile_side=16, sampled_points=2, most_listed=20, crowded_share=1)
+    for _ in range(2):
+        searches.clear()
+        found = neighbors.candidates(RADIUS, points, labels, COUNT, slice(0, COUNT), plan)
+        assert_pairs_are_all_there_once(unordered(found), Case(points, labels, COUNT, points), RADIUS)
+        assert searches == [(COUNT, COUNT)]
+
+
 def test_where_no_point_is_known_nothing_is_remembered(searches: list[tuple[int, int]]) -> None:
     points, labels, neighbors = random_points(COUNT, 3), torch.arange(COUNT), NeighborList()
     for _ in range(2):
@@ -351,23 +365,71 @@ def test_copies_remember_nothing_and_find_the_same_pairs(
     assert searches == [(COUNT, COUNT)]
 
 
+class Replacement:
+    """Puts another list in the place of what a list remembers, at one line of its search."""
+
+    def __init__(self, neighbors: NeighborList, other: NeighborList, line: int) -> None:
+        self.neighbors, self.other, self.line = neighbors, other, line
+        self.lines = 0
+
+    def __call__(self, frame: FrameType, event: str, _: Any) -> Any:
+        if frame.f_code is not NeighborList.candidates.__code__:
+            return None
+        if event == "line":
+            self.lines += 1
+            if self.lines == self.line:
+                self.neighbors._listed = self.other._listed
+        return self
+
+
+@pytest.mark.parametrize("own_first", [True, False])
+def test_another_thread_may_replace_the_list_at_any_line(own_first: bool) -> None:
+    one, other = Walk(3, 0), Walk(3, 1)
+    one.batch, other.sources = 9, 9
+    case, others_case = one.after("rest"), other.after("rest")
+    own, others = NeighborList(), NeighborList()
+    one.candidates(case, own)
+    other.candidates(others_case, others)
+    first, second = (own, others) if own_first else (others, own)
+    for line in range(1, 100):
+        neighbors = NeighborList()
+        neighbors._listed = first._listed
+        replacement, before = Replacement(neighbors, second, line), sys.gettrace()
+        sys.settrace(replacement)
+        found = one.candidates(case, neighbors)
+        sys.settrace(before)
+        assert_pairs_are_all_there_once(unordered(found), case, one.radius)
+        if replacement.lines < line:
+            break
+    assert line > 5
+    assert replacement.lines < line
+
+
+@pytest.fixture
+def threads_take_turns_often() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("threads_take_turns_often")
 def test_threads_that_share_a_list_get_the_field_of_their_points() -> None:
-    """Each thread replaces the list under the other's hands: all they ask differs."""
-    neighbors = NeighborList()
-    jobs = []
-    for seed in range(4):
+    """Two of four threads always find the list of the other two, with other labels, and replace it."""
+    neighbors, jobs = NeighborList(), []
+    for seed in range(2):
         walk = Walk(3, seed)
-        walk.batch, walk.radius = seed, 0.1 + 0.05 * (seed % 3)
-        case, law = walk.after("rest"), PowerLaw(walk.radius, walk.radius, 4.0)
+        walk.batch, law = seed, PowerLaw(RADIUS, RADIUS, 4.0)
+        case = walk.after("rest")
         jobs.append((case, law, walk.known_points, field_of(case, law, PLAN)))
 
     def differences(job: int) -> int:
         case, law, known, expected = jobs[job]
         differing = 0
-        for _ in range(100):
+        for _ in range(40):
             found = field_of(case, law, PLAN, neighbors, known)
             differing += not (found[0].equal(expected[0]) and found[1].equal(expected[1]))
         return differing
 
-    with ThreadPoolExecutor(len(jobs)) as threads:
-        assert list(threads.map(differences, range(len(jobs)))) == [0] * len(jobs)
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(differences, [0, 1, 0, 1])) == [0] * 4
