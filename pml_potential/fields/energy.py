@@ -24,7 +24,7 @@ def point_energies(
     labels: Tensor,
     potential: Potential,
     targets: int | None = None,
-    known: slice = slice(0, 0),
+    known: int = 0,
     neighbor_list: NeighborList | None = None,
     statistics: FieldStatistics | None = None,
     plan: Plan | None = None,
@@ -44,7 +44,7 @@ def point_energies(
         potential: psi, what two points do to each other.
         targets: number of leading points whose energy is wanted; the others are only sources.
             Default: all n.
-        known: which of the targets are the same points on each call. Default: none.
+        known: number of the last targets, which are the same points on each call. Default: none.
         neighbor_list: remembers near pairs of these from call to call. Default: search anew.
         statistics: the sums over acting pairs are added to it. Default: none is kept.
         plan: sizes that decide how long ``pair_field`` takes. Default: those for the points.
@@ -75,7 +75,7 @@ def point_energies(
             labels,
             potential,
             targets,
-            known,
+            slice(targets - known, targets),
             NeighborList() if neighbor_list is None else neighbor_list,
             statistics,
             Plan.of(points) if plan is None else plan,

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from pytorch_metric_learning.losses import BaseMetricLossFunction
 from torch import Tensor
+from torch._compile import _disable_dynamo
 
 from pml_potential.losses.validation import (
     check_device,
@@ -98,6 +99,8 @@ class CheckedMetricLoss(BaseMetricLossFunction):
             self.add_embedding_regularization_to_loss_dict(loss_dict, embeddings)
             return self.reducer(loss_dict, embeddings, self.labels_of_elements(labels))
 
+    # What it decides by, no graph can hold: see ``fields.energy.point_energies``.
+    @_disable_dynamo
     def _check_values(
         self, embeddings: dict[str, Tensor], labels: dict[str, Tensor], parameters: Mapping[str, Tensor]
     ) -> None:

@@ -115,7 +115,7 @@ class FieldLoss(ClassVectorsLoss):
             unit_labels,
             self.potential,
             targets=count,
-            known=slice(len(embeddings), count),
+            known=count - len(embeddings),
             neighbor_list=self._neighbor_list,
             statistics=statistics,
         )

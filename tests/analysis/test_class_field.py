@@ -14,8 +14,8 @@ from tests.losses.oracles import Law, contrastive_law, power_law
 each_law = pytest.mark.parametrize(
     ("potential", "laws", "plateau"),
     [
-        (PowerLaw(0.4, 0.6, 2.0), power_law(2, 0.4, 0.6), 0.6**-2),
-        (Logarithmic(0.4, 0.6), power_law(0, 0.4, 0.6), -math.log(0.6)),
+        (PowerLaw(0.4, 0.6, 2.0), power_law(2, 0.4, 0.6, 0.01), 0.6**-2),
+        (Logarithmic(0.4, 0.6), power_law(0, 0.4, 0.6, 0.01), -math.log(0.6)),
         (Contrastive(0.5, 0.5), contrastive_law(0.5), 0.0),
     ],
 )

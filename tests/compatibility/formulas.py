@@ -33,7 +33,7 @@ def value_by_formula(
         return class_wise_multi_similarity(z, y, loss.alpha, loss.beta, loss.base, pairs=pairs)
     weights = [1.0] * len(y) if mined is None else mined_weights(mined, len(y))
     if isinstance(loss, PotentialFieldLoss):
-        laws = power_law(loss.alpha, loss.delta, loss.delta_rep)
+        laws = power_law(loss.alpha, loss.delta, loss.delta_rep, loss.core_radius)
         return mean_of_weighted_energies(loss, laws, z, y, weights)
     if isinstance(loss, CPMLLoss):
         return mean_of_weighted_energies(loss, contrastive_law(loss.delta), z, y, weights)

@@ -227,7 +227,7 @@ def test_classes_for_a_loss_that_needs_none(loss_class: Any, refuses: Any) -> No
 @logits
 @pytest.mark.parametrize(
     ("loss_class", "laws"),
-    [(PotentialFieldLoss, power_law(4, 0.7, 0.7)), (CPMLLoss, contrastive_law(0.7))],
+    [(PotentialFieldLoss, power_law(4, 0.7, 0.7, 0.35)), (CPMLLoss, contrastive_law(0.7))],
 )
 def test_logits_are_minus_the_potentials_up_to_a_constant(loss_class: Any, laws: Any) -> None:
     loss = build(loss_class, torch.float64, delta=0.7)

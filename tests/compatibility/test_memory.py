@@ -55,7 +55,7 @@ def memory_after(loss: Any, earlier: int) -> CrossBatchMemory:
 @after_each_number_of_batches
 @pytest.mark.parametrize(
     ("loss_class", "laws"),
-    [(PotentialFieldLoss, power_law(4, 0.7, 0.7)), (CPMLLoss, contrastive_law(0.7))],
+    [(PotentialFieldLoss, power_law(4, 0.7, 0.7, 0.35)), (CPMLLoss, contrastive_law(0.7))],
 )
 def test_a_field_of_batch_proxies_and_memory(loss_class: Any, laws: Any, earlier: int) -> None:
     loss = build(loss_class, torch.float64, delta=0.7)

@@ -45,7 +45,7 @@ FIELDS = {"num_classes": 4, "proxies_per_class": 2}
 MULTI_SIMILARITY = {"alpha": 0.01, "beta": 80.0, "base": 0.8}
 MEAN_FIELDS = {"num_classes": 4, "regularization_weight": 0.0}
 HYPERPARAMETERS: dict[Any, dict[str, Any]] = {
-    PotentialFieldLoss: {**FIELDS, "alpha": 4.0, "delta": 0.2, "delta_rep": 0.2},
+    PotentialFieldLoss: {**FIELDS, "alpha": 4.0, "delta": 0.2, "delta_rep": 0.2, "core_radius": 0.1},
     CPMLLoss: {**FIELDS, "delta": 0.2},
     MeanFieldContrastiveLoss: {**MEAN_FIELDS, "pos_margin": 0.02, "neg_margin": 0.3},
     ClassWiseMultiSimilarityLoss: MULTI_SIMILARITY,

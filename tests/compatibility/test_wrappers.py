@@ -93,7 +93,7 @@ def test_memory_of_pml_beside_mean_fields(loss_class: Any, refuses: Any) -> None
 @references
 @pytest.mark.parametrize(
     ("loss_class", "laws"),
-    [(PotentialFieldLoss, power_law(4, 0.7, 0.7)), (CPMLLoss, contrastive_law(0.7))],
+    [(PotentialFieldLoss, power_law(4, 0.7, 0.7, 0.35)), (CPMLLoss, contrastive_law(0.7))],
 )
 def test_references_are_sources_without_energy(loss_class: Any, laws: Any) -> None:
     loss = build(loss_class, torch.float64, delta=0.7)

@@ -269,7 +269,7 @@ def field_of(
     potential: Potential,
     plan: Plan | None = None,
     neighbor_list: NeighborList | None = None,
-    known: slice = slice(0, 0),
+    known: int = 0,
 ) -> tuple[Tensor, Tensor]:
     """Energies, and the gradient of their sum, weighted by the upstream gradient."""
     points = case.points.clone().requires_grad_()

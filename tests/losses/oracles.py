@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 Vector = Sequence[float]
 Law = Callable[[float], float]
 
-CORE = 0.01
-
 
 def unit(vector: Vector) -> list[float]:
     norm = math.sqrt(sum(x * x for x in vector))
@@ -22,7 +20,7 @@ def mean(numbers: Sequence[float]) -> float:
     return sum(numbers) / len(numbers) if numbers else 0.0
 
 
-def power_law(alpha: float, delta: float, delta_rep: float) -> tuple[Law, Law]:
+def power_law(alpha: float, delta: float, delta_rep: float, core: float) -> tuple[Law, Law]:
     """Equations 1 and 2, with the logarithm at alpha = 0 and a straight line in the core."""
 
     def decay(r: float) -> float:
@@ -32,8 +30,8 @@ def power_law(alpha: float, delta: float, delta_rep: float) -> tuple[Law, Law]:
         return -decay(max(r, delta))
 
     def repulsion(r: float) -> float:
-        steepness = CORE**-1 if alpha == 0 else alpha * CORE ** (-alpha - 1)
-        return decay(min(max(r, CORE), delta_rep)) + steepness * max(CORE - r, 0)
+        steepness = 1 / core if alpha == 0 else alpha * core ** (-alpha - 1)
+        return decay(min(max(r, core), delta_rep)) + steepness * max(core - r, 0)
 
     return attraction, repulsion
 

@@ -26,17 +26,17 @@ from tests.losses.oracles import Law, class_potentials, contrastive_law, power_l
 
 RADIUS = 0.7
 LAWS: list[tuple[Any, tuple[Law, Law]]] = [
-    (PotentialFieldLoss, power_law(4, RADIUS, RADIUS)),
+    (PotentialFieldLoss, power_law(4, RADIUS, RADIUS, RADIUS / 2)),
     (CPMLLoss, contrastive_law(RADIUS)),
 ]
 LOGIT_CASES: list[tuple[Any, dict[str, Any], Any]] = [
-    (PotentialFieldLoss, {"alpha": 2, "delta": 0.7}, power_law(2, 0.7, 0.7)),
+    (PotentialFieldLoss, {"alpha": 2, "delta": 0.7}, power_law(2, 0.7, 0.7, 0.35)),
     (
         PotentialFieldLoss,
         {"alpha": 3, "delta": 0.3, "delta_rep": 0.9},
-        power_law(3, 0.3, 0.9),
+        power_law(3, 0.3, 0.9, 0.45),
     ),
-    (PotentialFieldLoss, {"alpha": 0, "delta": 0.5}, power_law(0, 0.5, 0.5)),
+    (PotentialFieldLoss, {"alpha": 0, "delta": 0.5}, power_law(0, 0.5, 0.5, 0.25)),
     (CPMLLoss, {"delta": 0.7}, contrastive_law(0.7)),
 ]
 

@@ -35,7 +35,7 @@ def oracle(loss: Any, embeddings: Tensor, labels: Tensor) -> float:
     point_labels = labels.tolist() + [
         c for c in range(NUM_CLASSES) for _ in range(len(loss.proxies) // NUM_CLASSES)
     ]
-    laws = power_law(loss.alpha, loss.delta, loss.delta_rep)
+    laws = power_law(loss.alpha, loss.delta, loss.delta_rep, loss.core_radius)
     return sum(field_energies(points, point_labels, laws, len(points))) / len(points)
 
 
@@ -52,9 +52,11 @@ def test_value_is_the_mean_energy(
 
 
 @each_precision
-@pytest.mark.parametrize("alpha", [0, 1, 4])
-def test_value_holds_in_the_core(alpha: float, dtype: torch.dtype, tolerance: float) -> None:
-    loss = build(PotentialFieldLoss, dtype, alpha=alpha)
+@pytest.mark.parametrize(("alpha", "core_radius"), [(0, None), (1, 0.01), (4, 0.01), (4, 0.2)])
+def test_value_holds_in_the_core(
+    alpha: float, core_radius: float | None, dtype: torch.dtype, tolerance: float
+) -> None:
+    loss = build(PotentialFieldLoss, dtype, alpha=alpha, core_radius=core_radius)
     embeddings, labels = batch_with_core_pair(dtype)
     expected = oracle(loss, embeddings, labels)
     assert loss(embeddings, labels).item() == pytest.approx(expected, rel=tolerance)
@@ -99,11 +101,11 @@ def test_nearly_coincident_points_are_driven_apart(distance: float, alpha: float
 
 
 @pytest.mark.parametrize("distance", [1e-3, 1e-5, 1e-7])
-@pytest.mark.parametrize("alpha", [0, 4, 8])
-def test_force_in_the_core_is_that_of_its_edge(distance: float, alpha: float) -> None:
+@pytest.mark.parametrize(("alpha", "core"), [(0, 0.01), (4, 0.01), (4, 0.1), (8, 0.01), (8, 0.2)])
+def test_force_in_the_core_is_that_of_its_edge(distance: float, alpha: float, core: float) -> None:
     embeddings, labels = pair_apart(distance)
-    gradient = all_gradients(loss_without_proxies(alpha=alpha), embeddings, labels)[1]
-    force = 1 / 0.01 if alpha == 0 else alpha * 0.01 ** (-alpha - 1)
+    gradient = all_gradients(loss_without_proxies(alpha=alpha, core_radius=core), embeddings, labels)[1]
+    force = 1 / core if alpha == 0 else alpha * core ** (-alpha - 1)
     # Either end counts the pair, and two points share the sum.
     assert gradient[0].norm().item() == pytest.approx(2 * force / 2, rel=1e-4)
 
@@ -117,10 +119,10 @@ def test_float32_gradient_of_near_points_is_that_of_float64(distance: float, alp
     aside -= (aside @ direction) * direction
     embeddings = torch.stack([direction, direction + distance * aside / aside.norm()])
     labels = torch.tensor([0, 1])
-    actual = all_gradients(loss_without_proxies(alpha=alpha), embeddings, labels)[1]
-    exact = all_gradients(loss_without_proxies(torch.float64, alpha=alpha), embeddings.double(), labels)[
-        1
-    ]
+    settings = {"alpha": alpha, "core_radius": 0.01}
+    actual = all_gradients(loss_without_proxies(**settings), embeddings, labels)[1]
+    in_float64 = loss_without_proxies(torch.float64, **settings)
+    exact = all_gradients(in_float64, embeddings.double(), labels)[1]
     error = (actual.double() - exact).norm() / exact.norm()
     assert error.item() < 1e-3
 
@@ -141,7 +143,7 @@ def test_adam_survives_the_strongest_force() -> None:
     embeddings, labels = cluster_in_the_core()
     weight = torch.nn.Parameter(embeddings.clone())
     optimizer = torch.optim.Adam([weight], lr=1e-3)
-    loss = loss_without_proxies(alpha=8, delta=0.05)
+    loss = loss_without_proxies(alpha=8, delta=0.05, core_radius=0.01)
     loss(weight, labels).backward()
     optimizer.step()
     assert optimizer.state[weight]["exp_avg_sq"].isfinite().all()
@@ -149,7 +151,7 @@ def test_adam_survives_the_strongest_force() -> None:
 
 
 def test_adam_moves_proxies_that_lie_on_one_another_almost() -> None:
-    loss = build(PotentialFieldLoss, alpha=8, delta=0.05, proxies_per_class=1)
+    loss = build(PotentialFieldLoss, alpha=8, delta=0.05, core_radius=0.01, proxies_per_class=1)
     start, labels = cluster_in_the_core()
     loss.proxies.data = start.clone()
     optimizer = torch.optim.Adam(loss.parameters(), lr=1e-3)
@@ -183,3 +185,31 @@ def test_alpha_zero_is_the_limit_of_small_alpha() -> None:
 
 def test_proxies_are_fifteen_a_class_by_default() -> None:
     assert len(PotentialFieldLoss(2, 3).proxies) == 2 * 15
+
+
+def test_core_is_half_of_the_radius_of_repulsion_unless_given() -> None:
+    loss = PotentialFieldLoss(2, 3, delta=0.3, delta_rep=0.4)
+    assert loss.core_radius == 0.2
+    assert PotentialFieldLoss(2, 3, delta=0.015).core_radius == 0.01
+    loss.delta_rep = 0.6
+    assert loss.core_radius == 0.3
+    loss.core_radius = 0.1
+    loss.delta_rep = 0.8
+    assert loss.core_radius == 0.1
+
+
+def test_core_that_is_larger_than_the_radius_of_repulsion_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"core_radius is 0\.3; it must be at most delta_rep, 0\.2"):
+        PotentialFieldLoss(2, 3, delta=0.2, core_radius=0.3)
+
+
+def test_numbers_that_change_count_from_the_next_call() -> None:
+    embeddings, labels = batch()
+    loss = build(PotentialFieldLoss)
+    loss(embeddings, labels)
+    loss.alpha, loss.delta = 2, 0.6
+    fresh = build(PotentialFieldLoss, alpha=2, delta=0.6)
+    fresh.load_state_dict(loss.state_dict())
+    assert loss(embeddings, labels) == fresh(embeddings, labels)
+    with pytest.raises(ValueError, match=r"delta is -1; it must lie in \(0\.01, 2\]"):
+        loss.delta = -1
