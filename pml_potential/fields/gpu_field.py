@@ -67,7 +67,7 @@ class PointSums:
         attraction: sum of the potential over the same-class pairs that act.
         attraction_count: number of these pairs.
         repulsion: sum of the potential beyond its plateau over the different-class pairs that act.
-        repulsion_count: number of these pairs, those of coincident points left out.
+        repulsion_count: number of these pairs.
     """
 
     attraction: Tensor

@@ -115,7 +115,7 @@ def energy_kernel(
 
     The second axis of the grid shares the columns out, one part each in turn. ``sums`` is
     (shares, 4, n): potential and number of the same-class pairs, then what the different-class pairs
-    have in excess of their plateau, and how many of them exert a force.
+    have in excess of their plateau, and their number.
     """
     part, share, shares = tl.program_id(0), tl.program_id(1), tl.num_programs(1)
     rows = part * part_size + tl.arange(0, part_size)
@@ -149,7 +149,7 @@ def energy_kernel(
             acts = counts & (same == 0) & (slope != 0)
             excess = value.to(tl.float64) - tl.load(parameters + 5)
             repulsion += tl.sum(tl.where(acts, excess, 0.0), axis=1)
-            repulsion_count += tl.sum((acts & (squared > 0)).to(tl.int32), axis=1)
+            repulsion_count += tl.sum(acts.to(tl.int32), axis=1)
             later = is_hit & (candidates > column_part)
             column_part = tl.min(tl.where(later, candidates, parts), axis=0)
     place = sums + share.to(tl.int64) * 4 * count + rows

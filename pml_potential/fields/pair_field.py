@@ -187,9 +187,9 @@ def _interaction(
 def _count(interaction: Interaction, targets: int, count: int, statistics: FieldStatistics) -> None:
     is_target = torch.arange(count, device=interaction.slope.device) < targets
     ends = interaction.pairs.sums_of_ends(is_target.double())
-    statistics.acting_pairs += int(interaction.slope.count_nonzero())
+    statistics.acting_pairs += int(interaction.excess.count_nonzero())
     if interaction.attracts:
         statistics.attraction += (interaction.value * ends).sum().item()
-        statistics.attracting += int((ends * (interaction.slope != 0)).sum())
+        statistics.attracting += int((ends * (interaction.excess != 0)).sum())
     else:
         statistics.repulsion += (interaction.excess * ends).sum().item()

@@ -11,7 +11,7 @@ class FieldStatistics:
         attraction: Σ psi_att over pairs of one class.
         attracting: number of these pairs.
         repulsion: Σ [psi_rep(r) - psi_rep(delta_rep)] over pairs of different classes.
-        acting_pairs: all pairs that exert a force, each counted once.
+        acting_pairs: all pairs that act, each counted once.
     """
 
     attraction: float = 0.0

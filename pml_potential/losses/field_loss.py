@@ -45,7 +45,7 @@ class FieldLoss(ClassVectorsLoss):
       decaying potential it is close to 0 while the class is scattered and falls as it gathers.
     - ``repulsion_energy``: Σ [psi_rep(r) - psi_rep(delta_rep)] / n over the pairs of different classes;
       at least 0, and 0 where all are farther apart than delta_rep.
-    - ``share_of_acting_pairs``: pairs that exert a force, of all pairs, in [0, 1].
+    - ``share_of_acting_pairs``: pairs that act, of all pairs, in [0, 1].
     - ``mean_proxy_distance``: between an embedding and a proxy of its class, in [0, 2].
 
     Args:

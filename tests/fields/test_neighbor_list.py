@@ -159,7 +159,7 @@ def test_a_list_changes_no_bit_on_a_walk(events: list[str], seed: int, width: in
     walk, neighbors = Walk(width, seed), NeighborList()
     for event in events:
         case, law = walk.after(event), PowerLaw(walk.radius, walk.radius, 4.0)
-        found = field_of(case, law, plan, neighbors, walk.known_points)
+        found = field_of(case, law, plan, neighbors, COUNT)
         assert_same_bits(found, field_of(case, law, plan))
 
 
@@ -421,13 +421,13 @@ def test_threads_that_share_a_list_get_the_field_of_their_points() -> None:
         walk = Walk(3, seed)
         walk.batch, law = seed, PowerLaw(RADIUS, RADIUS, 4.0)
         case = walk.after("rest")
-        jobs.append((case, law, walk.known_points, field_of(case, law, PLAN)))
+        jobs.append((case, law, field_of(case, law, PLAN)))
 
     def differences(job: int) -> int:
-        case, law, known, expected = jobs[job]
+        case, law, expected = jobs[job]
         differing = 0
         for _ in range(40):
-            found = field_of(case, law, PLAN, neighbors, known)
+            found = field_of(case, law, PLAN, neighbors, COUNT)
             differing += not (found[0].equal(expected[0]) and found[1].equal(expected[1]))
         return differing
 
