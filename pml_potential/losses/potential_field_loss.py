@@ -7,7 +7,7 @@ from pml_potential.losses.bounded_number import BoundedNumber
 from pml_potential.losses.field_loss import FieldLoss
 
 
-def _half_of_delta_rep(loss: Any) -> float:
+def _half_of_delta_rep(loss: "PotentialFieldLoss") -> float:
     return max(SMALLEST_CORE_RADIUS, loss.delta_rep / 2)
 
 

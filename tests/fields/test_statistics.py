@@ -34,13 +34,13 @@ def by_all_pairs(case: Case, potential: Potential) -> FieldStatistics:
     attraction, pull = potential.attraction(squared)
     repulsion, push = potential.repulsion(squared)
     attracts, repels = same & (pull != 0), ~same & (push != 0)
-    moves = (attracts | repels) & (squared > 0)
+    acts = attracts | repels
     excess = repulsion - potential.repulsion_plateau
     return FieldStatistics(
         attraction=attraction[: case.targets][attracts[: case.targets]].sum().item(),
         attracting=int(attracts[: case.targets].sum()),
         repulsion=excess[: case.targets][repels[: case.targets]].sum().item(),
-        acting_pairs=int(moves.triu(diagonal=1)[: case.targets].sum()),
+        acting_pairs=int(acts.triu(diagonal=1)[: case.targets].sum()),
     )
 
 

@@ -119,7 +119,7 @@ def test_float32_gradient_of_near_points_is_that_of_float64(distance: float, alp
     aside -= (aside @ direction) * direction
     embeddings = torch.stack([direction, direction + distance * aside / aside.norm()])
     labels = torch.tensor([0, 1])
-    settings = {"alpha": alpha, "core_radius": 0.01}
+    settings: dict[str, Any] = {"alpha": alpha, "core_radius": 0.01}
     actual = all_gradients(loss_without_proxies(**settings), embeddings, labels)[1]
     in_float64 = loss_without_proxies(torch.float64, **settings)
     exact = all_gradients(in_float64, embeddings.double(), labels)[1]
