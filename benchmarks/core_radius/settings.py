@@ -1,0 +1,84 @@
+"""What is run: the two settings of the loss, the cores, the three kinds of data, and their order."""
+
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+REGIME: dict[str, Any] = {
+    "network": "EfficientNet-Lite0, ImageNet weights, 128 px squashed to a square, blocks 11 to 15, the "
+    "last convolution and a linear head trained, the statistics of BatchNorm frozen",
+    "embedding_size": 128,
+    "proxies_per_class": 5,
+    "classes": 25,
+    "images_of_a_class": 4,
+    "steps_of_an_epoch": 30,
+    "epochs": 8,
+    "epochs_between_validations": 2,
+    "trunk_lr": 1e-4,
+    "head_lr": 1e-3,
+    "proxies_lr": 1e-2,
+    "clip_value": 10.0,
+    "weight_decay": 1e-4,
+    "wrong_labels": 0.2,
+    "share_of_copies": 0.03,
+}
+
+TRAIN_CLASSES = 74
+VALIDATION_CLASSES = 24
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Exponent and radius of the loss."""
+
+    alpha: float
+    delta: float
+
+
+SETTINGS = {"A": Setting(alpha=3.0, delta=0.5), "B": Setting(alpha=4.0, delta=0.2)}
+SMALLEST_CORE = 0.01
+SHARES = (0.25, 0.5, 1.0)
+DATA = ("clean", "wrong labels", "copies")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training.
+
+    Args:
+        setting: A or B.
+        core_radius: of the loss.
+        data: a member of ``DATA``.
+        seed: of batches, views and proxies; wrong labels and copies are the same for all.
+        plain_sum: whether the loss is U instead of U / n.
+        clip: whether gradients are clipped, each number at ``REGIME["clip_value"]``.
+        weight_decay: whether Adam has one, added to the gradient.
+    """
+
+    setting: str
+    core_radius: float
+    data: str = "clean"
+    seed: int = 0
+    plain_sum: bool = False
+    clip: bool = False
+    weight_decay: bool = False
+
+
+def cores(setting: str) -> tuple[float, ...]:
+    """Today's core, and shares of delta."""
+    return (SMALLEST_CORE, *(share * SETTINGS[setting].delta for share in SHARES))
+
+
+def planned() -> list[Run]:
+    """All runs, the most important first."""
+    runs = [
+        Run(setting, core, data)
+        for setting, data in product(("B", "A"), DATA)
+        for core in cores(setting)
+    ]
+    plain = Run("B", SMALLEST_CORE)
+    runs += [
+        replace(plain, plain_sum=plain_sum, clip=clip, weight_decay=weight_decay)
+        for weight_decay, plain_sum, clip in product((False, True), (True, False), (False, True))
+    ]
+    return list(dict.fromkeys(runs))
