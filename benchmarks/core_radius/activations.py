@@ -14,9 +14,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
-from torchvision.transforms.v2 import RandomResizedCrop
-from torchvision.transforms.v2.functional import horizontal_flip, resized_crop
 
+from pml_potential.benchmark.config.optional_library import import_library
 from pml_potential.benchmark.data.image_files import ImageFiles
 
 SIZE = 128
@@ -46,15 +45,16 @@ def view_of(images: ImageFiles, index: int, view: int, is_copy: bool = False) ->
 
     The crop depends on image and view only, so that a copy is cropped as its original.
     """
+    library = import_library("torchvision.transforms.v2", "torchvision", "the random views")
     picture: Any = images.image(index).resize((SIZE, SIZE), Image.Resampling.BILINEAR)
     with torch.random.fork_rng():
         torch.manual_seed(index * (RANDOM_VIEWS + 1) + view)
         if view > 0:
-            box = RandomResizedCrop(SIZE, CROP_SCALE, CROP_RATIO).make_params([picture])
+            box = library.RandomResizedCrop(SIZE, CROP_SCALE, CROP_RATIO).make_params([picture])
             place = (box["top"], box["left"], box["height"], box["width"])
-            picture = resized_crop(picture, *place, [SIZE, SIZE])
+            picture = library.functional.resized_crop(picture, *place, [SIZE, SIZE])
             if torch.rand(()) < 0.5:
-                picture = horizontal_flip(picture)
+                picture = library.functional.horizontal_flip(picture)
         pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1).float()
         if is_copy:
             is_changed = torch.rand(pixels.shape) < CHANGED_VALUES

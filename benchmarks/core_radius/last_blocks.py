@@ -46,7 +46,8 @@ class LastBlocks(nn.Module):
             if maps.shape == entered.shape:
                 maps = maps + entered
         maps = relu6(_pointwise(self.last_convolution, self.last_norm, maps))
-        return maps.unflatten(1, (images, -1)).mean(dim=2).T
+        features: Tensor = maps.unflatten(1, (images, -1)).mean(dim=2).T
+        return features
 
 
 def _taps(convolution: Any, side: int) -> Tensor:
