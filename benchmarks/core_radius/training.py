@@ -98,11 +98,15 @@ def train(run: Run, cars: Cars) -> dict[str, Any]:
     sampler = MPerClassSampler(data.labels, REGIME["images_of_a_class"], size, steps * size)
     views = np.random.default_rng(run.seed)
     history: list[dict[str, float]] = []
-    closest, best = [], deepcopy(embedder.state_dict())
+    closest: list[float] = []
+    closest_points: list[float] = []
+    best = deepcopy(embedder.state_dict())
     for step, batch in enumerate(np.array(list(sampler)).reshape(steps, size), start=1):
         activations = data.batch(batch, views.integers(RANDOM_VIEWS, size=len(data.photos)))
         embeddings, labels = embedder(activations), torch.from_numpy(data.labels[batch])
         closest.append(_closest_pair(embeddings, labels))
+        points = torch.cat([embeddings, loss_func.proxies])
+        closest_points.append(_closest_pair(points, torch.cat([labels, loss_func.proxy_labels])))
         optimizer.zero_grad()
         loss_func(embeddings, labels).backward()
         if run.clip:
@@ -120,14 +124,15 @@ def train(run: Run, cars: Cars) -> dict[str, Any]:
         "test": _scores(embedder, cars.test),
         "history": history,
         "closest_pair": min(closest),
+        "closest_points": min(closest_points),
         "steps_with_near_pair": sum(distance < _NEAR for distance in closest),
         "seconds": round(perf_counter() - started),
     }
 
 
-def _closest_pair(embeddings: Tensor, labels: Tensor) -> float:
-    """Distance of the two nearest embeddings of different classes."""
-    unit = normalize(embeddings.detach())
+def _closest_pair(points: Tensor, labels: Tensor) -> float:
+    """Distance of the two nearest points of different classes."""
+    unit = normalize(points.detach())
     distances = torch.cdist(unit, unit, compute_mode="donot_use_mm_for_euclid_dist")
     return distances.masked_fill(labels[:, None] == labels, torch.inf).min().item()
 
