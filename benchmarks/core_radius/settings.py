@@ -74,13 +74,16 @@ def planned() -> list[Run]:
     summed = replace(plain, plain_sum=True)
     clipped = [replace(run, clip=True) for run in (summed, plain)]
     return [
-        *(Run("B", core, data) for data in ("clean", "copies") for core in cores("B")),
+        *(Run("B", core) for core in cores("B")),
+        Run("A", SMALLEST_CORE),
+        *(Run("B", core, "copies") for core in cores("B")),
+        # Without copies no pair comes so near that delta / 4 would differ from the smallest core.
         *(Run("B", core, "wrong labels") for core in (0.01, 0.1, 0.2)),
         *(Run("A", core, "copies") for core in cores("A")),
         summed,
         *clipped,
         *(replace(run, data="copies") for run in clipped),
-        # Without copies no pair comes so near that delta / 4 would differ from the smallest core.
-        *(Run("A", core, data) for data in ("clean", "wrong labels") for core in (0.01, 0.25, 0.5)),
+        *(Run("A", core, "wrong labels") for core in (0.01, 0.25, 0.5)),
+        *(Run("A", core) for core in (0.25, 0.5)),
         *(replace(run, weight_decay=True) for run in (plain, summed, clipped[0])),
     ]
