@@ -14,7 +14,7 @@ import torch
 from benchmarks.core_radius.adam_steps import recoveries
 from benchmarks.core_radius.data import load_cars
 from benchmarks.core_radius.page import RESULTS, write_page
-from benchmarks.core_radius.settings import REGIME, SETTINGS, planned
+from benchmarks.core_radius.settings import REGIME, SETTINGS, planned, same_run
 from benchmarks.core_radius.training import train
 from pml_potential.benchmark.data.datasets.folder import load_folder
 from pml_potential.benchmark.files import read_json_or_set_aside, write_json
@@ -37,9 +37,8 @@ def main(folder: Path, cache: Path) -> None:
     for found, now in ((results["data_sha256"], images.sha256), (results["regime"], REGIME)):
         if found != now:
             raise ValueError(f"{RESULTS} was made with {found}, not {now}; move it away to begin anew")
-    done = [entry["run"] for entry in results["runs"]]
     for run in planned():
-        if asdict(run) not in done:
+        if same_run(run, results["runs"]) is None:
             entry = {"run": asdict(run), "commit": environment["commit"], **train(run, cars)}
             print(run, entry["test"], f"{entry['seconds']} s", flush=True)
             results["runs"].append(entry)

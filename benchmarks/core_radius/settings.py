@@ -68,6 +68,22 @@ def cores(setting: str) -> tuple[float, ...]:
     return (SMALLEST_CORE, *(share * SETTINGS[setting].delta for share in SHARES))
 
 
+def same_run(run: Run, entries: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The result of a run, if it is there: of its own, or of one that is the same to the last bit.
+
+    A core acts only between points of different classes that are nearer. Where none were, all smaller
+    cores and all larger ones up to that distance give the same training.
+    """
+    for entry in entries:
+        other = Run(**entry["run"])
+        if replace(other, core_radius=run.core_radius) == run and (
+            max(other.core_radius, run.core_radius) <= entry.get("closest_points", 0)
+            or other.core_radius == run.core_radius
+        ):
+            return entry
+    return None
+
+
 def planned() -> list[Run]:
     """All runs, the most important first."""
     plain = Run("B", SMALLEST_CORE)
@@ -77,13 +93,12 @@ def planned() -> list[Run]:
         *(Run("B", core) for core in cores("B")),
         Run("A", SMALLEST_CORE),
         *(Run("B", core, "copies") for core in cores("B")),
-        # Without copies no pair comes so near that delta / 4 would differ from the smallest core.
-        *(Run("B", core, "wrong labels") for core in (0.01, 0.1, 0.2)),
+        *(Run("B", core, "wrong labels") for core in cores("B")),
         *(Run("A", core, "copies") for core in cores("A")),
         summed,
         *clipped,
         *(replace(run, data="copies") for run in clipped),
-        *(Run("A", core, "wrong labels") for core in (0.01, 0.25, 0.5)),
-        *(Run("A", core) for core in (0.25, 0.5)),
+        *(Run("A", core, "wrong labels") for core in cores("A")),
+        *(Run("A", core) for core in cores("A")),
         *(replace(run, weight_decay=True) for run in (plain, summed, clipped[0])),
     ]
