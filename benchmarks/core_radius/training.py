@@ -100,6 +100,7 @@ def train(run: Run, cars: Cars) -> dict[str, Any]:
     history: list[dict[str, float]] = []
     closest: list[float] = []
     closest_points: list[float] = []
+    steep: list[float] = []
     best = deepcopy(embedder.state_dict())
     for step, batch in enumerate(np.array(list(sampler)).reshape(steps, size), start=1):
         activations = data.batch(batch, views.integers(RANDOM_VIEWS, size=len(data.photos)))
@@ -109,9 +110,10 @@ def train(run: Run, cars: Cars) -> dict[str, Any]:
         closest_points.append(_closest_pair(points, torch.cat([labels, loss_func.proxy_labels])))
         optimizer.zero_grad()
         loss_func(embeddings, labels).backward()
+        parameters = [value for group in optimizer.param_groups for value in group["params"]]
+        steep.append(_share_beyond(REGIME["clip_value"], parameters))
         if run.clip:
-            for group in optimizer.param_groups:
-                nn.utils.clip_grad_value_(group["params"], REGIME["clip_value"])
+            nn.utils.clip_grad_value_(parameters, REGIME["clip_value"])
         optimizer.step()
         schedule.step()
         if step % (REGIME["epochs_between_validations"] * REGIME["steps_of_an_epoch"]) == 0:
@@ -125,6 +127,7 @@ def train(run: Run, cars: Cars) -> dict[str, Any]:
         "history": history,
         "closest_pair": min(closest),
         "closest_points": min(closest_points),
+        "share_of_gradient_beyond_clip": sum(steep) / steps,
         "steps_with_near_pair": sum(distance < _NEAR for distance in closest),
         "seconds": round(perf_counter() - started),
     }
@@ -135,6 +138,13 @@ def _closest_pair(points: Tensor, labels: Tensor) -> float:
     unit = normalize(points.detach())
     distances = torch.cdist(unit, unit, compute_mode="donot_use_mm_for_euclid_dist")
     return distances.masked_fill(labels[:, None] == labels, torch.inf).min().item()
+
+
+def _share_beyond(limit: float, parameters: list[nn.Parameter]) -> float:
+    """Share of the gradient's numbers that clipping would change."""
+    gradients = [value.grad for value in parameters if value.grad is not None]
+    beyond = sum(int((gradient.abs() > limit).sum()) for gradient in gradients)
+    return beyond / sum(gradient.numel() for gradient in gradients)
 
 
 def _scores(embedder: Embedder, images: EvaluationSet) -> dict[str, float]:
