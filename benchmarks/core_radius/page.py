@@ -1,11 +1,13 @@
 """The page, from the results alone: ``python -m benchmarks.core_radius.page``."""
 
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from jinja2 import StrictUndefined, Template
 
-from benchmarks.core_radius.settings import DATA
+from benchmarks.core_radius.settings import DATA, REGIME, SEEDS, SMALLEST_CORE, Run, cores, same_run
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC
 from pml_potential.benchmark.files import read_json, write_text
 from pml_potential.benchmark.report.text_table import TextTable
@@ -25,11 +27,12 @@ def page(results: Results) -> str:
     rendered: str = template.render(
         regime=results["regime"],
         settings=results["settings"],
+        adam={(row["setting"], row["core_radius"]): row for row in results["adam"]},
+        run=partial(_run, results),
         runs=len(results["runs"]),
-        commits=sorted({entry["commit"] for entry in results["runs"]}),
-        cores=_cores(results),
-        adam=_adam(results),
-        scale=_scale(results),
+        cores_table=_cores_table(results),
+        adam_table=_adam_table(results),
+        scale_table=_scale_table(results),
     )
     return rendered
 
@@ -39,16 +42,9 @@ def write_page() -> None:
     write_text(PAGE, page(read_json(RESULTS)))
 
 
-def _is_plain(run: dict[str, Any]) -> bool:
-    return not (run["plain_sum"] or run["clip"] or run["weight_decay"])
-
-
-def _core(results: Results, setting: str, core: float) -> str:
-    """A core in words: the distance, and the share of delta where it is a round one."""
-    quotient = results["settings"][setting]["delta"] / core
-    shares = {1.0: "delta", 2.0: "delta / 2", 4.0: "delta / 4"}
-    share = shares.get(round(quotient, 6))
-    return f"{core:g}" if share is None else f"{core:g} = {share}"
+def _run(results: Results, *values: Any, **named: Any) -> dict[str, Any] | None:
+    """The result of a run that ``Run`` is built from."""
+    return same_run(Run(*values, **named), results["runs"])
 
 
 def _setting(results: Results, name: str) -> str:
@@ -56,73 +52,94 @@ def _setting(results: Results, name: str) -> str:
     return f"{name}: alpha {setting['alpha']:g}, delta {setting['delta']:g}"
 
 
-def _cores(results: Results) -> str:
-    """Scores of every core; where there are several seeds, all of them."""
-    rows = []
-    for setting in sorted(results["settings"], reverse=True):
-        plain = [
-            entry
-            for entry in results["runs"]
-            if entry["run"]["setting"] == setting and _is_plain(entry["run"])
+def _core(results: Results, setting: str, core: float) -> str:
+    """A core in words: the distance, and the share of delta where it is a round one."""
+    quotient = results["settings"][setting]["delta"] / core
+    share = {1.0: "delta", 2.0: "delta / 2", 4.0: "delta / 4"}.get(round(quotient, 6))
+    return f"{core:g}" if share is None else f"{core:g} = {share}"
+
+
+def _cores_table(results: Results) -> str:
+    """Scores of every core, of all seeds that there are."""
+    rows = [
+        [
+            _setting(results, setting),
+            _core(results, setting, core),
+            *(
+                _scores([_run(results, setting, core, data, seed=seed) for seed in SEEDS])
+                for data in DATA
+            ),
         ]
-        for core in sorted({entry["run"]["core_radius"] for entry in plain}):
-            row = [_setting(results, setting), _core(results, setting, core)]
-            for data in DATA:
-                found = [
-                    entry["test"]
-                    for entry in plain
-                    if (entry["run"]["core_radius"], entry["run"]["data"]) == (core, data)
-                ]
-                row.append(_scores(found))
-            rows.append(row)
+        for setting in _settings_of(results)
+        for core in cores(setting)
+    ]
     return TextTable(["setting", "core", *DATA], rows, 2).to_markdown()
 
 
-def _scores(found: list[dict[str, float]]) -> str:
-    each = [f"{scores[PRIMARY_METRIC]:.4f} / {scores['precision_at_1']:.3f}" for scores in found]
-    return ", ".join(each) or "–"
+def _settings_of(results: Results) -> list[str]:
+    """B, the loss's defaults, is the first."""
+    return sorted(results["settings"], reverse=True)
 
 
-def _adam(results: Results) -> str:
+def _scores(found: list[dict[str, Any] | None]) -> str:
+    each = [
+        f"{entry['test'][PRIMARY_METRIC]:.3f} / {entry['test']['precision_at_1']:.3f}"
+        for entry in found
+        if entry is not None
+    ]
+    return ", ".join(each) or "not run"
+
+
+def _adam_table(results: Results) -> str:
     rows = [
         [
             _setting(results, row["setting"]),
             _core(results, row["setting"], row["core_radius"]),
-            f"{row['gradient']:.2g}",
-            _percent(row["smallest_share"]),
-            _percent(row["share_after_3000"]),
-            "more than 19,940" if row["steps_to_half"] is None else f"{row['steps_to_half']:,}",
+            f"{row['gradient']:,.1f}" if row["gradient"] < 1000 else f"{row['gradient']:,.0f}",
+            f"{row['smallest_share']:.1%}",
+            f"{row['share_after_3000']:.1%}",
+            f"{row['steps_to_half']:,}",
         ]
-        for row in sorted(results["adam"], key=lambda row: row["setting"], reverse=True)
+        for row in sorted(results["adam"], key=lambda row: str(row["setting"]), reverse=True)
     ]
-    titles = ["setting", "core", "gradient", "smallest step", "step 3,000 later", "steps until half"]
+    titles = ["setting", "core", "gradient", "smallest step", "step 3,000 later", "steps below half"]
     return TextTable(titles, rows, 2).to_markdown()
 
 
-def _percent(share: float) -> str:
-    return f"{share:.3g}" if share < 1e-3 else f"{share:.1%}"
-
-
-def _scale(results: Results) -> str:
-    runs = {}
-    for entry in results["runs"]:
-        run = entry["run"]
-        if (run["setting"], run["data"], run["core_radius"], run["seed"]) == ("B", "clean", 0.01, 0):
-            runs[run["plain_sum"], run["weight_decay"], run["clip"]] = entry
+def _scale_table(results: Results) -> str:
+    """U and U / n, with and without clipping and weight decay."""
     rows = []
-    for (plain_sum, weight_decay, clip), entry in sorted(runs.items()):
-        last = entry["history"][-1]
-        rows.append(
-            [
-                "U" if plain_sum else "U / n",
-                "1e-4" if weight_decay else "0",
-                "at 10" if clip else "no",
-                _scores([entry["test"]]),
-                f"{last['trunk_step']:.2g}, {last['head_step']:.2g}, {last['proxies_step']:.2g}",
-            ]
+    for data, weight_decay, plain_sum, clip in product(DATA, *[(False, True)] * 3):
+        entry = _run(
+            results,
+            "B",
+            SMALLEST_CORE,
+            data,
+            weight_decay=weight_decay,
+            plain_sum=plain_sum,
+            clip=clip,
         )
-    titles = ["loss", "weight decay", "clipping", "MAP@R / P@1", "last step of trunk, head, proxies"]
-    return TextTable(titles, rows, 3).to_markdown()
+        if entry is not None and (data != "wrong labels" or weight_decay or plain_sum or clip):
+            share = entry.get("share_of_gradient_beyond_clip")
+            rows.append(
+                [
+                    data,
+                    f"{REGIME['weight_decay']:g}" if weight_decay else "0",
+                    "U" if plain_sum else "U / n",
+                    f"at {REGIME['clip_value']:g}" if clip else "no",
+                    _scores([entry]),
+                    "–" if share is None else f"{share:.1%}",
+                ]
+            )
+    titles = [
+        "data",
+        "weight decay",
+        "loss",
+        "clipping",
+        "MAP@R / P@1",
+        f"numbers beyond {REGIME['clip_value']:g}",
+    ]
+    return TextTable(titles, rows, 4).to_markdown()
 
 
 if __name__ == "__main__":

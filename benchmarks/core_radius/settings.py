@@ -38,6 +38,7 @@ SETTINGS = {"A": Setting(alpha=3.0, delta=0.5), "B": Setting(alpha=4.0, delta=0.
 SMALLEST_CORE = 0.01
 SHARES = (0.25, 0.5, 1.0)
 DATA = ("clean", "wrong labels", "copies")
+SEEDS = (0, 1)
 
 
 @dataclass(frozen=True)
@@ -90,16 +91,17 @@ def planned() -> list[Run]:
     summed = replace(plain, plain_sum=True)
     clipped = [replace(run, clip=True) for run in (summed, plain)]
     return [
-        *(Run("B", core) for core in cores("B")),
-        Run("A", SMALLEST_CORE),
-        *(Run("B", core, data) for data in ("copies", "wrong labels") for core in cores("B")),
-        *(Run("A", core, "copies") for core in cores("A")),
+        *(Run("B", core, data) for data in ("clean", "copies", "wrong labels") for core in cores("B")),
+        *(Run("A", core, "copies") for core in (0.01, 0.25, 0.5)),
         summed,
-        *(replace(run, data="copies") for run in clipped),
         clipped[0],
-        *(Run("B", core, data, seed=1) for data in ("clean", "copies") for core in (0.1, 0.2)),
-        *(Run("A", core, data) for data in ("clean", "wrong labels") for core in cores("A")),
-        *(Run("A", core, data, seed=1) for data in ("copies", "clean") for core in (0.25, 0.5)),
+        replace(clipped[0], data="copies"),
+        *(Run("B", core, data, seed=1) for data in ("copies", "clean") for core in (0.1, 0.2)),
+        *(Run("A", core) for core in cores("A")),
+        *(Run("A", core, "wrong labels") for core in cores("A")),
         *(replace(run, weight_decay=True) for run in (plain, summed, clipped[0])),
+        *(Run("A", core, data, seed=1) for data in ("copies", "clean") for core in (0.25, 0.5)),
+        Run("A", 0.125, "copies"),
         clipped[1],
+        replace(clipped[1], data="copies"),
     ]
