@@ -13,6 +13,7 @@ import torch
 
 from benchmarks.core_radius.adam_steps import recoveries
 from benchmarks.core_radius.data import load_cars
+from benchmarks.core_radius.distances import distances_at_start
 from benchmarks.core_radius.page import RESULTS, write_page
 from benchmarks.core_radius.settings import REGIME, SETTINGS, planned, same_run
 from benchmarks.core_radius.training import train
@@ -31,12 +32,15 @@ def main(folder: Path, cache: Path) -> None:
         "regime": REGIME,
         "settings": {name: asdict(setting) for name, setting in SETTINGS.items()},
         "environment": environment,
-        "adam": recoveries(cars),
         "runs": [],
     }
     for found, now in ((results["data_sha256"], images.sha256), (results["regime"], REGIME)):
         if found != now:
             raise ValueError(f"{RESULTS} was made with {found}, not {now}; move it away to begin anew")
+    for part, measure in (("adam", recoveries), ("distances", distances_at_start)):
+        if part not in results:
+            results[part] = measure(cars)
+            write_json(RESULTS, results)
     for run in planned():
         if same_run(run, results["runs"]) is None:
             entry = {"run": asdict(run), "commit": environment["commit"], **train(run, cars)}
