@@ -53,6 +53,8 @@ class Run:
         plain_sum: whether the loss is U instead of U / n.
         clip: whether gradients are clipped, each number at ``REGIME["clip_value"]``.
         weight_decay: whether Adam has one, added to the gradient.
+        other_proxies: whether the proxies start elsewhere, by other random numbers for k-means, with
+            the same batches.
     """
 
     setting: str
@@ -62,6 +64,7 @@ class Run:
     plain_sum: bool = False
     clip: bool = False
     weight_decay: bool = False
+    other_proxies: bool = False
 
 
 def cores(setting: str) -> tuple[float, ...]:
@@ -89,19 +92,28 @@ def planned() -> list[Run]:
     """All runs, the most important first."""
     plain = Run("B", SMALLEST_CORE)
     summed = replace(plain, plain_sum=True)
-    clipped = [replace(run, clip=True) for run in (summed, plain)]
-    return [
-        *(Run("B", core, data) for data in ("clean", "copies", "wrong labels") for core in cores("B")),
-        *(Run("A", core, "copies") for core in (0.01, 0.25, 0.5)),
+    clipped = replace(summed, clip=True)
+    elsewhere = [
+        *(Run("B", core) for core in (0.1, 0.2)),
+        *(Run("B", core, "wrong labels") for core in (0.01, 0.2)),
+        Run("B", SMALLEST_CORE, "copies"),
+        Run("A", SMALLEST_CORE),
+        *(Run("A", core, "copies") for core in (0.01, 0.25)),
         summed,
-        clipped[0],
-        replace(clipped[0], data="copies"),
+    ]
+    return [
+        *(replace(run, other_proxies=True) for run in elsewhere),
+        *(Run("B", core) for core in (0.01, 0.05)),
+        *(Run("B", core, "copies") for core in (0.05, 0.1, 0.2)),
+        clipped,
+        replace(clipped, data="copies"),
         *(Run("B", core, data, seed=1) for data in ("copies", "clean") for core in (0.1, 0.2)),
-        *(Run("A", core) for core in cores("A")),
-        *(Run("A", core, "wrong labels") for core in cores("A")),
-        *(replace(run, weight_decay=True) for run in (plain, summed, clipped[0])),
+        *(Run("A", core, data) for data in ("copies", "clean") for core in (0.5, 0.25)),
+        Run("B", SMALLEST_CORE, "copies"),
+        replace(plain, weight_decay=True),
+        replace(summed, weight_decay=True),
+        *(Run("A", core, "wrong labels") for core in (0.25, 0.5)),
+        replace(clipped, weight_decay=True),
+        Run("A", SMALLEST_CORE, "copies"),
         *(Run("A", core, data, seed=1) for data in ("copies", "clean") for core in (0.25, 0.5)),
-        Run("A", 0.125, "copies"),
-        clipped[1],
-        replace(clipped[1], data="copies"),
     ]

@@ -79,9 +79,12 @@ def build_loss(run: Run) -> PotentialFieldLoss:
 def train(run: Run, cars: Cars) -> dict[str, Any]:
     """Train; return the scores of the best validation epoch, and how training went."""
     started = perf_counter()
-    seed_everything(run.seed)
     data = cars.training[run.data]
     embedder, embeddings = deepcopy(starting_point(data))
+    seed_everything(run.seed)
+    if run.other_proxies:
+        # Only the random numbers that it takes matter, and that they are always the same.
+        Embedder(data.whole)
     loss_func = build_loss(run)
     loss_func.initialize_proxies(embeddings, torch.from_numpy(data.labels))
     optimizer = torch.optim.Adam(
