@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 
 from benchmarks.core_radius.adam_steps import recoveries
+from benchmarks.core_radius.before_training import before_training
 from benchmarks.core_radius.data import load_cars
-from benchmarks.core_radius.distances import distances_at_start
 from benchmarks.core_radius.page import RESULTS, write_page
 from benchmarks.core_radius.settings import REGIME, SETTINGS, planned, same_run
 from benchmarks.core_radius.training import train
@@ -37,7 +37,7 @@ def main(folder: Path, cache: Path) -> None:
     for found, now in ((results["data_sha256"], images.sha256), (results["regime"], REGIME)):
         if found != now:
             raise ValueError(f"{RESULTS} was made with {found}, not {now}; move it away to begin anew")
-    for part, measure in (("adam", recoveries), ("distances", distances_at_start)):
+    for part, measure in (("adam", recoveries), ("before_training", before_training)):
         if part not in results:
             results[part] = measure(cars)
             write_json(RESULTS, results)

@@ -14,11 +14,10 @@ from pytorch_metric_learning.samplers import MPerClassSampler
 from torch import Tensor
 
 from benchmarks.core_radius.data import Cars
-from benchmarks.core_radius.settings import REGIME, SETTINGS, Run, cores
+from benchmarks.core_radius.settings import NEAR, REGIME, SETTINGS, Run, cores
 from benchmarks.core_radius.training import Embedder, build_loss, in_batches, starting_point
 from pml_potential.benchmark.config.seeds import seed_everything
 
-DISTANCE = 0.004
 _NORMAL_BATCHES = 60
 _WEIGHTS = 2048
 _STEPS = 20_000
@@ -66,12 +65,12 @@ def _gradients(
 
 @torch.no_grad()
 def _neighbor(embedder: Embedder, point: Tensor) -> Tensor:
-    """Features whose embedding is ``DISTANCE`` from that of others, in a random direction."""
+    """Features whose embedding is ``NEAR`` from that of others, in a random direction."""
     embedding = embedder.head(point)
     across = torch.randn_like(embedding)
     across -= (across @ embedding) / (embedding @ embedding) * embedding
     # The rows of the head are orthonormal, so that its transpose leads back to the features.
-    shift: Tensor = across / across.norm() * embedding.norm() * DISTANCE
+    shift: Tensor = across / across.norm() * embedding.norm() * NEAR
     moved: Tensor = point + shift @ embedder.head.weight
     return moved
 

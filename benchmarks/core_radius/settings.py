@@ -36,9 +36,16 @@ class Setting:
 
 SETTINGS = {"A": Setting(alpha=3.0, delta=0.5), "B": Setting(alpha=4.0, delta=0.2)}
 SMALLEST_CORE = 0.01
+NEAR = 0.004
+"""Distance of the pair that disturbs Adam."""
 SHARES = (0.25, 0.5, 1.0)
 DATA = ("clean", "wrong labels", "copies")
-SEEDS = (0, 1)
+REPLICATES: dict[str, dict[str, Any]] = {
+    "seed 0": {},
+    "seed 0, other proxies": {"other_proxies": True},
+    "seed 1": {"seed": 1},
+}
+"""What distinguishes runs of the same kind, as arguments of ``Run``."""
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,12 @@ def starting_point(data: TrainingSet) -> tuple[Embedder, Tensor]:
     return embedder, in_batches(embedder, data.whole)
 
 
+def scores_of(embedder: Embedder, images: EvaluationSet) -> dict[str, float]:
+    """MAP@R and P@1 of a network's embeddings."""
+    found = judge(normalize(in_batches(embedder, images.whole)), images.labels)
+    return {metric: found[metric] for metric in (PRIMARY_METRIC, "precision_at_1")}
+
+
 def build_loss(run: Run) -> PotentialFieldLoss:
     """The loss of a run, with random proxies."""
     setting = SETTINGS[run.setting]
@@ -120,13 +126,13 @@ def train(run: Run, cars: Cars) -> dict[str, Any]:
         optimizer.step()
         schedule.step()
         if step % (REGIME["epochs_between_validations"] * REGIME["steps_of_an_epoch"]) == 0:
-            entry = {"step": step, **_scores(embedder, cars.validation), **_step_sizes(optimizer)}
+            entry = {"step": step, **scores_of(embedder, cars.validation), **_step_sizes(optimizer)}
             if entry[PRIMARY_METRIC] > max((seen[PRIMARY_METRIC] for seen in history), default=0):
                 best = deepcopy(embedder.state_dict())
             history.append(entry)
     embedder.load_state_dict(best)
     return {
-        "test": _scores(embedder, cars.test),
+        "test": scores_of(embedder, cars.test),
         "history": history,
         "closest_pair": min(closest),
         "closest_points": min(closest_points),
@@ -148,11 +154,6 @@ def _share_beyond(limit: float, parameters: list[nn.Parameter]) -> float:
     gradients = [value.grad for value in parameters if value.grad is not None]
     beyond = sum(int((gradient.abs() > limit).sum()) for gradient in gradients)
     return beyond / sum(gradient.numel() for gradient in gradients)
-
-
-def _scores(embedder: Embedder, images: EvaluationSet) -> dict[str, float]:
-    found = judge(normalize(in_batches(embedder, images.whole)), images.labels)
-    return {metric: found[metric] for metric in (PRIMARY_METRIC, "precision_at_1")}
 
 
 def _step_sizes(optimizer: torch.optim.Adam) -> dict[str, float]:

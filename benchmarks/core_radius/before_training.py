@@ -1,4 +1,6 @@
-"""How near the planted copies are to their originals before training."""
+"""The scores before training, and how near the planted copies are to their originals."""
+
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,11 +10,11 @@ from torch.nn.functional import normalize
 
 from benchmarks.core_radius.activations import Activations
 from benchmarks.core_radius.data import Cars
-from benchmarks.core_radius.training import in_batches, starting_point
+from benchmarks.core_radius.training import in_batches, scores_of, starting_point
 
 
-def distances_at_start(cars: Cars) -> dict[str, dict[str, float]]:
-    """Distances of copies from their originals in each view, and of two random crops of one photo."""
+def before_training(cars: Cars) -> dict[str, Any]:
+    """Measure test scores, distances of copies from their originals, and of two crops of a photo."""
     data = cars.training["copies"]
     embedder, _ = starting_point(data)
     copies = np.arange(len(cars.training["clean"].labels), len(data.labels))
@@ -25,7 +27,11 @@ def distances_at_start(cars: Cars) -> dict[str, dict[str, float]]:
         (embed(view, copies) - embed(view, originals)).norm(dim=1) for view in (data.whole, *data.views)
     ]
     crops = (embed(data.views[0], originals) - embed(data.views[1], originals)).norm(dim=1)
-    return {"copies": _summary(torch.cat(near)), "crops": _summary(crops)}
+    return {
+        "test": scores_of(starting_point(cars.training["clean"])[0], cars.test),
+        "copies": _summary(torch.cat(near)),
+        "crops": _summary(crops),
+    }
 
 
 def _summary(distances: Tensor) -> dict[str, float]:
