@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from benchmarks import loss_step, proxy_start, proxy_start_pretrained
+from benchmarks.core_radius import page as core_radius
 from benchmarks.glyphs_study import page as glyphs_study
 from pml_potential.benchmark.files import read_json, write_json
 from pml_potential.benchmark.report.comparison import compare_runs
@@ -57,6 +58,10 @@ def test_page_on_the_start_of_proxies_is_made_from_its_results() -> None:
         json.loads(module.RESULTS.read_text()) for module in (proxy_start, proxy_start_pretrained)
     ]
     assert proxy_start.page(*results) == proxy_start.PAGE.read_text()
+
+
+def test_page_on_the_core_is_made_from_its_results() -> None:
+    assert core_radius.page(read_json(core_radius.RESULTS)) == core_radius.PAGE.read_text()
 
 
 def test_page_on_the_papers_claims_is_made_from_its_results() -> None:
