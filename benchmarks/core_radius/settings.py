@@ -86,6 +86,7 @@ def same_run(run: Run, entries: list[dict[str, Any]]) -> dict[str, Any] | None:
     cores and all larger ones up to that distance give the same training.
     """
     for entry in entries:
+        # The first three runs did not record how near points came.
         other = Run(**entry["run"])
         if replace(other, core_radius=run.core_radius) == run and (
             max(other.core_radius, run.core_radius) <= entry.get("closest_points", 0)
