@@ -43,7 +43,7 @@ def listed_pairs(
     """
     most = min(plan.most_listed, int(plan.crowded_share * len(points) ** 2))
     limit = radius**2 * (1 + 1e-5)
-    keys = [torch.empty(0, dtype=torch.long, device=points.device)]
+    keys: list[Tensor] = []
     count = 0
     candidates = neighbor_list.candidates(radius, points, labels, targets, known, plan)
     for first, second in _in_groups(candidates, plan.numbers_per_chunk // points.shape[1]):
@@ -55,6 +55,9 @@ def listed_pairs(
         count += len(near.first)
         if count > most:
             return None
+    if count == 0:
+        nothing = torch.empty(0, dtype=torch.long, device=points.device)
+        return Pairs(nothing, nothing, plan.numbers_per_chunk)
     ordered = torch.cat(keys).sort().values
     first = ordered.div(len(points), rounding_mode="floor")
     return Pairs(first, ordered - first * len(points), plan.numbers_per_chunk)

@@ -145,17 +145,19 @@ def _interactions_of(
     if isinstance(pairs, Pairs):
         squared = pairs.squared_distances(points)
         acts = _act(squared, attracts, potential)
-        yield _interaction(pairs.where(acts), attracts, squared[acts], potential)
+        if acts.any():
+            yield _interaction(pairs.where(acts), attracts, squared[acts], potential)
         return
     squared, are_close = pairs.squared_distances(points)
     acts = _act(squared, attracts, potential).logical_and_(pairs.wanted)
     if are_close.any():
         yield from _interactions_of(pairs.where(are_close), attracts, points, potential, plan)
         acts.logical_and_(are_close.logical_not())
-    if int(acts.count_nonzero()) <= plan.crowded_share * acts.numel():
-        yield _interaction(pairs.where(acts), attracts, squared[acts], potential)
-    else:
+    acting = int(acts.count_nonzero())
+    if acting > plan.crowded_share * acts.numel():
         yield _interaction(pairs, attracts, squared, potential, acts)
+    elif acting > 0:
+        yield _interaction(pairs.where(acts), attracts, squared[acts], potential)
 
 
 def _act(squared: Tensor, attracts: bool, potential: Potential) -> Tensor:

@@ -33,11 +33,8 @@ def same_class_pairs(labels: Tensor, targets: int, width: int, plan: Plan) -> It
     targeted = torch.zeros_like(members).index_add_(0, class_of, (order < targets).long())
     has_pairs = (targeted > 0) & (members > 1)
     classes = torch.stack([starts, targeted, members], dim=1)[has_pairs]
-    most_targets, most_members = _shapes(classes[:, 1:], width, plan).T
-    shapes = most_targets * (2 * len(labels)) + most_members
-    for shape in shapes.unique().tolist():
-        rows, columns = divmod(shape, 2 * len(labels))
-        for block in _blocks_of_shape(order, classes[shapes == shape], rows, columns, width, plan):
+    for rows, columns, alike in _shapes(classes, width, plan):
+        for block in _blocks_of_shape(order, alike, rows, columns, width, plan):
             yield block.where(block.wanted) if rows * columns <= plan.small_class else block
 
 
@@ -61,14 +58,17 @@ def _blocks_of_shape(
                 yield Block(of_rows, of_columns, wanted, plan.numbers_per_chunk)
 
 
-def _shapes(sizes: Tensor, width: int, plan: Plan) -> Tensor:
-    """Size of the block of each class, (classes, 2); one for all classes if that stays small."""
-    if len(sizes) == 0:
-        return sizes
-    largest = sizes.amax(dim=0)
-    rows, columns = largest.tolist()
-    if len(sizes) * max(rows, width) * columns <= plan.numbers_per_chunk:
-        return largest.expand_as(sizes)
+def _shapes(classes: Tensor, width: int, plan: Plan) -> Iterator[tuple[int, int, Tensor]]:
+    """Rows and columns of blocks, and the classes that share them: all, if their block stays small."""
+    if len(classes) == 0:
+        return
+    rows, columns = classes[:, 1:].amax(dim=0).tolist()
+    if len(classes) * max(rows, width) * columns <= plan.numbers_per_chunk:
+        yield rows, columns, classes
+        return
     # The next power of two, or three quarters of it if that is enough.
-    power = 2 ** sizes.double().log2().ceil().long()
-    return torch.where(sizes <= power * 3 // 4, power * 3 // 4, power)
+    power = 2 ** classes[:, 1:].double().log2().ceil().long()
+    sizes = torch.where(classes[:, 1:] <= power * 3 // 4, power * 3 // 4, power)
+    for shape in sizes.unique(dim=0):
+        rows, columns = shape.tolist()
+        yield rows, columns, classes[(sizes == shape).all(dim=1)]
