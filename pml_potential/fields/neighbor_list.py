@@ -17,24 +17,22 @@ Candidates = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
-class _Listed:
-    """Pairs of known points that were within radius + skin, and what made them so.
+class _Watched:
+    """Known points as they were, and the pairs of them that were within radius + skin.
 
     Args:
         radius: of the search.
         labels: of the known points.
-        coordinates: the coordinates in which they were near, and are watched.
+        coordinates: the coordinates in which they are watched, and in which pairs were near.
         positions: where they were, in these coordinates.
-        first: one point of each pair, counted from the first known point.
-        second: the other one.
+        pairs: the pairs, counted from the first known point; None if none were listed.
     """
 
     radius: float
     labels: Tensor
     coordinates: Tensor
     positions: Tensor
-    first: Tensor
-    second: Tensor
+    pairs: Candidates | None
 
 
 class NeighborList:
@@ -44,9 +42,10 @@ class NeighborList:
     them has moved by half the skin (Verlet, Physical Review 159, 1967). Distances in some coordinates
     obey the same, so that the list needs to know only those coordinates of its points. A point that
     has left its skin is a stray: it is searched for directly, as are the points that the list does not
-    know, and when strays are many the list is made anew. No near pair is missed, whatever the list has
-    seen before; only the time that it takes to find them, and which pairs are found beside them, depends
-    on that. Threads may share a list: it is replaced as a whole.
+    know. A list takes a wider search, so it is made only when few points have become strays since the
+    call before, and dropped when many have. No near pair is missed, whatever the list has seen before;
+    only the time that it takes to find them, and which pairs are found beside them, depends on that.
+    Threads may share a list: it is replaced as a whole.
 
     Examples:
         >>> points, labels = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]]), torch.arange(3)
@@ -56,11 +55,11 @@ class NeighborList:
     """
 
     def __init__(self) -> None:
-        self._listed: _Listed | None = None
+        self._watched: _Watched | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles remember nothing: they find the same pairs without."""
-        return {"_listed": None}
+        return {"_watched": None}
 
     def candidates(
         self, radius: float, points: Tensor, labels: Tensor, targets: int, known: slice, plan: Plan
@@ -75,77 +74,88 @@ class NeighborList:
             known: which of the targets are the same points on each call.
             plan: sizes of the search.
         """
-        listed = self._listed
-        # A loss that has moved to another device finds the list of its old one.
-        if listed is not None and listed.radius == radius and listed.labels.device == labels.device:
-            positions = _positions(points, listed.coordinates)
-            strays = _strays(listed, positions[known], labels[known], plan)
-            if strays is not None:
-                yield from _of_list(listed, strays, positions, targets, known, plan)
-                return
         if len(points) <= plan.few_points:
             for tile in search(radius, points[:targets], points, plan, each_once=True):
                 yield tile.first, tile.second
             return
+        watched = self._watched
+        stand_still = False
+        # A loss that has moved to another device finds the points of its old one.
+        if watched is not None and watched.radius == radius and watched.labels.device == labels.device:
+            positions = _positions(points, watched.coordinates)
+            strays = _strays(watched, positions[known], labels[known], plan)
+            stand_still = strays is not None
+            if strays is not None and watched.pairs is not None:
+                arguments = radius, watched.pairs, strays, positions, targets, known, plan
+                yield from _of_list(*arguments)
+                return
         most = min(plan.most_listed, int(plan.crowded_share / 2 * len(points) ** 2))
-        reach = (1 + plan.skin) * radius
-        coordinates, share = filter_coordinates(reach, points, labels, plan)
-        makes_list = known.start < known.stop and share * len(points) ** 2 / 2 <= most
+        makes_list, reach = stand_still, (1 + plan.skin) * radius
+        if makes_list:
+            coordinates, share = filter_coordinates(reach, points, labels, plan)
+            makes_list = share * len(points) ** 2 / 2 <= most
         if not makes_list:
             reach = radius
             coordinates, _ = filter_coordinates(reach, points, labels, plan)
         positions = _positions(points, coordinates)
-        found: list[Candidates] = []
+        found: list[Candidates] = [(labels.new_empty(0), labels.new_empty(0))]
         length = 0
         for tile in search(reach, positions[:targets], positions, plan, each_once=True):
             differ = labels.index_select(0, tile.first) != labels.index_select(0, tile.second)
-            found.append((tile.first[differ], tile.second[differ]))
-            yield found[-1]
-            length += len(found[-1][0])
-            if length > most or not makes_list:
-                found.clear()
-                makes_list = False
-        if makes_list:
-            nothing = labels.new_empty(0)
-            first = torch.cat([nothing, *(first for first, _ in found)])
-            second = torch.cat([nothing, *(second for _, second in found)])
-            is_known = (first >= known.start) & (second < known.stop)
-            self._listed = _Listed(
-                radius,
-                labels[known].clone(),
-                coordinates,
-                positions[known].clone(),
-                first[is_known] - known.start,
-                second[is_known] - known.start,
-            )
+            pairs = tile.first[differ], tile.second[differ]
+            yield pairs
+            length += len(pairs[0])
+            makes_list = makes_list and length <= most
+            if makes_list:
+                found.append(pairs)
+        self._watched = _Watched(
+            radius,
+            labels[known].clone(),
+            coordinates,
+            positions[known].clone(),
+            _of_known(found, known) if makes_list else None,
+        )
 
 
-def _strays(listed: _Listed, positions: Tensor, labels: Tensor, plan: Plan) -> Tensor | None:
-    """Which known points have left their skins; None if the list is not theirs or too many have."""
-    if not torch.equal(listed.labels, labels):
+def _of_known(found: list[Candidates], known: slice) -> Candidates:
+    first, second = (torch.cat(ends) for ends in zip(*found, strict=True))
+    is_known = (first >= known.start) & (second < known.stop)
+    return first[is_known] - known.start, second[is_known] - known.start
+
+
+def _strays(watched: _Watched, positions: Tensor, labels: Tensor, plan: Plan) -> Tensor | None:
+    """Which known points have left their skins; None if these are others, or too many have."""
+    if not torch.equal(watched.labels, labels):
         return None
-    moved = (positions - listed.positions).square_().sum(dim=1)
-    strays = moved > (plan.skin * listed.radius / 2) ** 2
+    moved = (positions - watched.positions).square_().sum(dim=1)
+    strays = moved > (plan.skin * watched.radius / 2) ** 2
     return strays if strays.sum().item() <= plan.largest_share_of_strays * len(strays) else None
 
 
 def _of_list(
-    listed: _Listed, strays: Tensor, positions: Tensor, targets: int, known: slice, plan: Plan
+    radius: float,
+    pairs: Candidates,
+    strays: Tensor,
+    positions: Tensor,
+    targets: int,
+    known: slice,
+    plan: Plan,
 ) -> Iterator[Candidates]:
     """Yield the listed pairs of points still in their skins, and all pairs of the other points."""
-    still_near = ~(strays[listed.first] | strays[listed.second])
-    yield listed.first[still_near] + known.start, listed.second[still_near] + known.start
+    first, second = pairs
+    still_near = ~(strays[first] | strays[second])
+    yield first[still_near] + known.start, second[still_near] + known.start
 
     is_stray = torch.ones(len(positions), dtype=torch.bool, device=positions.device)
     is_stray[known] = strays
     stray = is_stray.nonzero().squeeze(1)
     targeted, sources = stray[stray < targets], stray[stray >= targets]
-    for tile in search(listed.radius, positions[targeted], positions, plan):
+    for tile in search(radius, positions[targeted], positions, plan):
         first, second = targeted[tile.first], tile.second
         # Two strays meet twice, once in either order, unless the second is only a source.
         once = ~is_stray[second] | (second >= targets) | (first < second)
         yield first[once], second[once]
-    for tile in search(listed.radius, positions[sources], positions[:targets], plan):
+    for tile in search(radius, positions[sources], positions[:targets], plan):
         once = ~is_stray[tile.second]
         yield sources[tile.first][once], tile.second[once]
 

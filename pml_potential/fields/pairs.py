@@ -128,13 +128,17 @@ class Block:
         rows, columns = self._centred(points)
         weights = weights.to(rows.dtype)
         if columns is rows:
-            sides = [(self.rows, rows, rows, weights + weights.mT)]
+            both = weights + weights.mT
+            # The Laplacian of the graph whose edges have these weights.
+            forces = [(self.rows, torch.bmm(torch.diag_embed(both.sum(dim=2)) - both, rows))]
         else:
-            sides = [(self.rows, rows, columns, weights), (self.columns, columns, rows, weights.mT)]
-        for index, own, others, side_weights in sides:
-            forces = own * side_weights.sum(dim=2, keepdim=True)
-            forces.baddbmm_(side_weights, others, alpha=-1)
-            add_rows(gradient, index.flatten(), forces.flatten(0, 1).to(gradient.dtype))
+            own, others = (weights.sum(dim=dim)[:, :, None] for dim in (2, 1))
+            forces = [
+                (self.rows, (own * rows).baddbmm_(weights, columns, alpha=-1)),
+                (self.columns, (others * columns).baddbmm_(weights.mT, rows, alpha=-1)),
+            ]
+        for index, force in forces:
+            add_rows(gradient, index.flatten(), force.flatten(0, 1).to(gradient.dtype))
 
     def _centred(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Rows and columns relative to the first row of each group, (groups, t or s, d)."""

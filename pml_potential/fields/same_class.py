@@ -63,12 +63,13 @@ def _shapes(classes: Tensor, width: int, plan: Plan) -> Iterator[tuple[int, int,
     if len(classes) == 0:
         return
     rows, columns = classes[:, 1:].amax(dim=0).tolist()
-    if len(classes) * max(rows, width) * columns <= plan.numbers_per_chunk:
+    if len(classes) * max(rows, width) * columns <= plan.numbers_per_chunk // 4:
         yield rows, columns, classes
         return
     # The next power of two, or three quarters of it if that is enough.
     power = 2 ** classes[:, 1:].double().log2().ceil().long()
     sizes = torch.where(classes[:, 1:] <= power * 3 // 4, power * 3 // 4, power)
     for shape in sizes.unique(dim=0):
-        rows, columns = shape.tolist()
-        yield rows, columns, classes[(sizes == shape).all(dim=1)]
+        alike = classes[(sizes == shape).all(dim=1)]
+        rows, columns = alike[:, 1:].amax(dim=0).tolist()
+        yield rows, columns, alike
