@@ -78,19 +78,17 @@ class NeighborList:
             for tile in search(radius, points[:targets], points, plan, each_once=True):
                 yield tile.first, tile.second
             return
-        watched = self._watched
-        stand_still = False
+        watched, strays = self._watched, None
         # A loss that has moved to another device finds the points of its old one.
         if watched is not None and watched.radius == radius and watched.labels.device == labels.device:
             positions = _positions(points, watched.coordinates)
             strays = _strays(watched, positions[known], labels[known], plan)
-            stand_still = strays is not None
             if strays is not None and watched.pairs is not None:
                 arguments = radius, watched.pairs, strays, positions, targets, known, plan
                 yield from _of_list(*arguments)
                 return
         most = min(plan.most_listed, int(plan.crowded_share / 2 * len(points) ** 2))
-        makes_list, reach = stand_still, (1 + plan.skin) * radius
+        makes_list, reach = strays is not None, (1 + plan.skin) * radius
         if makes_list:
             coordinates, share = filter_coordinates(reach, points, labels, plan)
             makes_list = share * len(points) ** 2 / 2 <= most

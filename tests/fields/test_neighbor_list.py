@@ -169,7 +169,8 @@ def test_points_that_run_into_each_other_within_their_skins(step: float) -> None
     count = len(angles)
     labels, neighbors = torch.arange(count), NeighborList()
     rest = labels, count, slice(0, count), PLAN
-    list(neighbors.candidates(0.1, circle(angles), *rest))
+    for _ in range(2):
+        list(neighbors.candidates(0.1, circle(angles), *rest))
     # Neighbours approach each other from 0.2 in steps of up to half the skin of a radius of 0.1.
     for moves in range(1, 40):
         moved = circle(angles + moves * 0.05 * step * (-1) ** labels)
@@ -186,7 +187,8 @@ def test_a_pair_that_meets_within_its_skins_is_found_without_a_search(
 ) -> None:
     angles, labels = torch.tensor([0.0, 0.14, 1.0, 2.0, 3.0]), torch.arange(5)
     rest, neighbors = (labels, 5, slice(0, 5), PLAN), NeighborList()
-    list(neighbors.candidates(0.1, circle(angles), *rest))
+    for _ in range(2):
+        list(neighbors.candidates(0.1, circle(angles), *rest))
     searches.clear()
     angles[:2] += torch.tensor([0.024, -0.024])
     assert (0, 1) in unordered(neighbors.candidates(0.1, circle(angles), *rest))
@@ -196,7 +198,7 @@ def test_a_pair_that_meets_within_its_skins_is_found_without_a_search(
 def test_reduced_precision_of_products_loses_no_pair_of_a_list() -> None:
     walk, neighbors = Walk(3, 0), NeighborList()
     with reduced_precision():
-        for event in ["rest", "crawl", "jump_alone", "change_the_batch", "rest", "run"]:
+        for event in ["rest", "rest", "crawl", "jump_alone", "change_the_batch", "rest", "run"]:
             case = walk.after(event)
             found = unordered(walk.candidates(case, neighbors))
             assert_pairs_are_all_there_once(found, case, RADIUS)
@@ -218,16 +220,36 @@ def test_only_what_has_moved_is_searched(
     searches: list[tuple[int, int]], event: str, expected: list[tuple[int, int]]
 ) -> None:
     walk, neighbors = Walk(3, 0), NeighborList()
-    for each in ["rest", event]:
+    for each in ["rest", "rest", event]:
         searches.clear()
         walk.candidates(walk.after(each), neighbors)
     assert searches == expected
 
 
+@pytest.mark.parametrize(
+    ("events", "is_made"),
+    [
+        (["rest"], False),
+        (["rest", "rest"], True),
+        (["rest", "crawl"], True),
+        (["rest", "run", "run"], False),
+        (["rest", "change_a_label"], False),
+        (["rest", "rest", "run"], False),
+        (["rest", "rest", "run", "rest"], True),
+    ],
+)
+def test_a_list_is_made_when_points_stand_still(events: list[str], is_made: bool) -> None:
+    walk, neighbors = Walk(3, 0), NeighborList()
+    for event in events:
+        walk.candidates(walk.after(event), neighbors)
+    assert neighbors._watched is not None
+    assert (neighbors._watched.pairs is not None) == is_made
+
+
 def test_points_that_the_list_does_not_know_are_searched(searches: list[tuple[int, int]]) -> None:
     walk, neighbors = Walk(3, 0), NeighborList()
     walk.batch, walk.sources = 9, 5
-    for _ in range(2):
+    for _ in range(3):
         searches.clear()
         walk.candidates(walk.after("rest"), neighbors)
     assert searches == [(9, COUNT + 14), (5, COUNT + 9)]
@@ -235,7 +257,7 @@ def test_points_that_the_list_does_not_know_are_searched(searches: list[tuple[in
 
 def test_strays_that_stay_are_strays_on_the_next_step(searches: list[tuple[int, int]]) -> None:
     walk, neighbors = Walk(3, 0), NeighborList()
-    for event in ["rest", "jump_alone", "rest"]:
+    for event in ["rest", "rest", "jump_alone", "rest"]:
         searches.clear()
         walk.candidates(walk.after(event), neighbors)
     assert searches == [(4, COUNT)]
@@ -249,7 +271,7 @@ def test_a_list_is_made_anew_when_strays_are_many(
 ) -> None:
     walk, neighbors = Walk(3, 0), NeighborList()
     plan = Plan(few_points=0, crowded_share=1, largest_share_of_strays=share)
-    for event in ["rest", "jump_alone"]:
+    for event in ["rest", "rest", "jump_alone"]:
         searches.clear()
         walk.candidates(walk.after(event), neighbors, plan)
     assert searches == expected
@@ -346,7 +368,8 @@ def test_points_that_approach_in_coordinates_which_are_not_watched_are_found() -
         slice(0, COUNT),
         Plan(few_points=0, filter_step=64, cost_of_pair=0, crowded_share=1),
     )
-    list(neighbors.candidates(0.5, points, *rest))
+    for _ in range(2):
+        list(neighbors.candidates(0.5, points, *rest))
     points[:, 64:] = 0
     expected = pairs_where(squared_distances(points, points) < 0.5**2)
     assert len(expected) > 100
@@ -360,6 +383,8 @@ def test_copies_remember_nothing_and_find_the_same_pairs(
     walk, neighbors = Walk(3, 0), NeighborList()
     case = walk.after("rest")
     expected = unordered(walk.candidates(case, neighbors))
+    for _ in range(2):
+        walk.candidates(case, neighbors)
     searches.clear()
     assert unordered(walk.candidates(case, copied(neighbors))) == expected
     assert searches == [(COUNT, COUNT)]
@@ -378,7 +403,7 @@ class Replacement:
         if event == "line":
             self.lines += 1
             if self.lines == self.line:
-                self.neighbors._listed = self.other._listed
+                self.neighbors._watched = self.other._watched
         return self
 
 
@@ -388,12 +413,13 @@ def test_another_thread_may_replace_the_list_at_any_line(own_first: bool) -> Non
     one.batch, other.sources = 9, 9
     case, others_case = one.after("rest"), other.after("rest")
     own, others = NeighborList(), NeighborList()
-    one.candidates(case, own)
-    other.candidates(others_case, others)
+    for _ in range(2):
+        one.candidates(case, own)
+        other.candidates(others_case, others)
     first, second = (own, others) if own_first else (others, own)
     for line in range(1, 100):
         neighbors = NeighborList()
-        neighbors._listed = first._listed
+        neighbors._watched = first._watched
         replacement, before = Replacement(neighbors, second, line), sys.gettrace()
         sys.settrace(replacement)
         found = one.candidates(case, neighbors)

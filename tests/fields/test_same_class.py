@@ -72,7 +72,7 @@ def test_classes_of_about_one_size_share_a_block() -> None:
 
 def test_classes_of_any_size_share_a_block_that_stays_small() -> None:
     labels = torch.repeat_interleave(torch.arange(4), torch.tensor([3, 16, 14, 20]))
-    found = list(same_class_pairs(labels, 53, 8, Plan(numbers_per_chunk=1600)))
+    found = list(same_class_pairs(labels, 53, 8, Plan(numbers_per_chunk=4 * 1600)))
     assert [block.wanted.shape for block in found if isinstance(block, Block)] == [(4, 20, 20)]
 
 

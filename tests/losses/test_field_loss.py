@@ -309,8 +309,9 @@ def loss_with_list(loss_class: Any) -> Any:
     """A loss that remembers which of its proxies are near each other."""
     torch.manual_seed(0)
     loss = loss_class(num_classes=50, embedding_size=3, proxies_per_class=8, delta=0.1)
-    loss(*another_batch(0))
-    assert loss._neighbor_list._listed is not None
+    for seed in range(2):
+        loss(*another_batch(seed))
+    assert loss._neighbor_list._watched.pairs is not None
     return loss
 
 
@@ -324,22 +325,22 @@ def test_a_copy_of_a_loss_has_its_own_list(loss_class: Any, copied: Callable[[An
     loss = loss_with_list(loss_class)
     other = copied(loss)
     assert other(*another_batch(1)) == loss(*another_batch(1))
-    listed = loss._neighbor_list._listed
+    listed = loss._neighbor_list._watched
     other.proxies.data.copy_(random_points(400, 3, seed=2))
     other(*another_batch(1))
-    assert loss._neighbor_list._listed is listed
-    assert other._neighbor_list._listed is not listed
+    assert loss._neighbor_list._watched is listed
+    assert other._neighbor_list._watched is not listed
 
 
 @each_field_loss
 def test_a_loss_keeps_its_list_while_its_proxies_move_little(loss_class: Any) -> None:
     loss = loss_with_list(loss_class)
-    listed, before = loss._neighbor_list._listed, loss.proxies.detach().clone()
+    listed, before = loss._neighbor_list._watched, loss.proxies.detach().clone()
     optimizer = torch.optim.Adam(loss.parameters(), lr=1e-5)
     for seed in range(3):
         loss(*another_batch(seed)).backward()
         optimizer.step()
-    assert loss._neighbor_list._listed is listed
+    assert loss._neighbor_list._watched is listed
     assert not loss.proxies.equal(before)
 
 
