@@ -55,20 +55,15 @@ class _UnitPoints(torch.autograd.Function):
     @first_order
     def backward(ctx: Any, saved: tuple[Tensor, ...], grad_points: Tensor) -> Gradients:
         points, norms = saved
-        gradients: list[Tensor | None] = []
-        for grad_own, own, own_norms, dtype, needed in zip(
-            *(tensor.split(ctx.lengths) for tensor in (grad_points, points, norms)),
-            ctx.dtypes,
-            ctx.needs_input_grad[1:],
-            strict=True,
-        ):
-            if not needed:
-                gradients.append(None)
-                continue
-            along = _dot_products(grad_own, own)[:, None].where(own_norms > _SMALLEST_NORM, 0)
-            across = torch.addcmul(grad_own, own, along, value=-1)
-            gradients.append(across.div_(own_norms.clamp_min(_SMALLEST_NORM)).to(dtype))
-        return None, *gradients
+        along = _dot_products(grad_points, points)[:, None].where(norms > _SMALLEST_NORM, 0)
+        across = torch.addcmul(grad_points, points, along, value=-1)
+        gradients = across.div_(norms.clamp_min(_SMALLEST_NORM)).split(ctx.lengths)
+        return None, *(
+            gradient.to(dtype) if needed else None
+            for gradient, dtype, needed in zip(
+                gradients, ctx.dtypes, ctx.needs_input_grad[1:], strict=True
+            )
+        )
 
 
 def _dot_products(left: Tensor, right: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from pytorch_metric_learning.distances import LpDistance
-from pytorch_metric_learning.reducers import DivisorReducer
 from pytorch_metric_learning.utils.loss_and_miner_utils import convert_to_weights
 from torch import Tensor
 
@@ -16,6 +15,7 @@ from pml_potential.fields.potentials import Potential
 from pml_potential.fields.sphere import unit_points
 from pml_potential.fields.statistics import FieldStatistics
 from pml_potential.losses.class_vectors_loss import ClassVectorsLoss
+from pml_potential.losses.divisor_reducer import DivisorReducer
 from pml_potential.losses.fixed_number import FixedNumber
 from pml_potential.losses.proxy_start import class_centres
 from pml_potential.losses.validation import (

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from pml_potential import CPMLLoss, PotentialFieldLoss
 from pml_potential.fields import gpu_field
 from pml_potential.fields.formula import energies_by_formula
 from pml_potential.fields.gpu_field import MOST_POINTS, PointSums, energies, gradient
@@ -47,6 +48,9 @@ WITH_CORE: list[Potential] = [
     PowerLaw(0.5, 0.8, 6.0, core_radius=0.3),
     Logarithmic(0.4, 0.7, core_radius=0.5),
 ]
+
+MOST_LAUNCHES = 60
+"""Of a step of a loss, forward and backward, PML's own work included."""
 
 runs_kernels = pytest.mark.skipif(
     not INTERPRETED and not torch.cuda.is_available(), reason="needs a GPU or TRITON_INTERPRET=1"
@@ -480,6 +484,19 @@ def test_what_waits_is_refused() -> None:
         ]:
             with pytest.raises(AssertionError, match="waits for the device"):
                 wait()
+
+
+@once_without_interpreter
+@pytest.mark.parametrize("loss_class", [PotentialFieldLoss, CPMLLoss])
+def test_a_step_of_a_loss_waits_for_nothing(monkeypatch: pytest.MonkeyPatch, loss_class: Any) -> None:
+    loss = loss_class(num_classes=20, embedding_size=16, proxies_per_class=3, check_finite=False)
+    embeddings, labels = torch.randn(8, 16, requires_grad=True), torch.arange(8)
+    monkeypatch.setattr(gpu_field, "are_usable", lambda _: True)
+    gpu_field._parameters(loss.potential, embeddings.device)
+    with launches(monkeypatch) as counted:
+        loss(embeddings, labels).backward()
+    assert counted["energy_kernel"] == counted["gradient_kernel"] == 1
+    assert sum(counted.values()) <= MOST_LAUNCHES, counted
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
