@@ -254,12 +254,12 @@ def _is_of_scale(row: dict[str, Any], scale: Case) -> bool:
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
-    lines = ["| step | method | time | memory above the inputs |", "|---|---|---|---|"]
+    lines = ["| points | step | method | time | memory above the inputs |", "|---|---|---|---|---|"]
     for row in rows:
         step = f"{row['state']}, training" if row["training"] else row["state"]
         method = f"`{row['method']}`" + (f", delta {row['delta']}" if row["method"] == OURS else "")
         seconds, memory = _cost(row).split(", ")
-        lines.append(f"| {step} | {method} | {seconds} | {memory} |")
+        lines.append(f"| {row['points']:,} | {step} | {method} | {seconds} | {memory} |")
     return "\n".join(lines)
 
 

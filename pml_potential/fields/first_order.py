@@ -44,7 +44,8 @@ def apply_first_order(function: type[torch.autograd.Function], *arguments: Any) 
         RuntimeError: Inside a transform of ``torch.func``, which such a function knows nothing of.
     """
     tensors = [argument for argument in arguments if isinstance(argument, Tensor)]
-    if any(map(torch._C._functorch.is_functorch_wrapped_tensor, tensors)):
+    is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
+    if not torch.compiler.is_compiling() and any(map(is_wrapped, tensors)):
         raise RuntimeError(
             "this loss cannot be transformed by torch.func (grad, vmap, jvp); take its gradient with "
             "backward() or torch.autograd.grad"
