@@ -9,8 +9,8 @@ class DivisorReducer(reducers.DivisorReducer):
 
     Examples:
         >>> import torch
-        >>> reducer, losses = DivisorReducer(), torch.tensor([1.0, 2.0])
-        >>> part = {"losses": losses, "indices": losses.long(), "reduction_type": "element", "divisor": 6}
+        >>> reducer, losses, index = DivisorReducer(), torch.tensor([1.0, 2.0]), torch.arange(2)
+        >>> part = {"losses": losses, "indices": index, "reduction_type": "element", "divisor": 6}
         >>> reducer({"energy": part}, losses[:, None], torch.tensor([0, 1]))
         tensor(0.5000)
     """
