@@ -320,3 +320,11 @@ def test_a_collapse_fits_in_memory(
     growths_in_kib: dict[tuple[str, int], int], collapse: tuple[str, int]
 ) -> None:
     assert growths_in_kib[collapse] < 300 * 2**10
+
+
+def test_points_on_a_device_without_float64_are_refused_in_words() -> None:
+    class OnMps:
+        device = torch.device("mps")
+
+    with pytest.raises(ValueError, match=r"embeddings are on mps, which has no float64"):
+        point_energies(OnMps(), torch.tensor([0]), POTENTIALS[0])  # type: ignore[arg-type]

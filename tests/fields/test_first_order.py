@@ -103,3 +103,12 @@ def test_a_loss_computed_again_for_its_backward_pass_has_the_same_gradient(loss_
     gradients = torch.autograd.grad(value, inputs)
     assert all(a.equal(b) for a, b in zip(gradients, expected, strict=True))
     assert all(gradient.abs().max() > 0 for gradient in gradients)
+
+
+@pytest.mark.parametrize("loss_class", [PotentialFieldLoss, CPMLLoss])
+@pytest.mark.parametrize("transform", [torch.func.grad, torch.func.vmap])
+def test_a_transform_of_torch_func_is_refused_in_words(loss_class: Any, transform: Any) -> None:
+    loss = loss_class(num_classes=3, embedding_size=4, proxies_per_class=1, check_finite=False)
+    embeddings = torch.randn(2, 5, 4) if transform is torch.func.vmap else torch.randn(5, 4)
+    with pytest.raises(RuntimeError, match=r"cannot be transformed by torch\.func"):
+        transform(lambda batch: loss(batch, torch.tensor([0, 1, 2, 0, 1])))(embeddings)

@@ -9,6 +9,7 @@ from pytorch_metric_learning.reducers import DoNothingReducer
 from pytorch_metric_learning.regularizers import LpRegularizer
 from torch import Tensor
 
+from pml_potential import PotentialFieldLoss
 from pml_potential.losses import NonFiniteError
 from pml_potential.losses.checked_metric_loss import CheckedMetricLoss
 from tests.losses.loss_cases import (
@@ -263,3 +264,13 @@ def test_nothing_is_collected_unasked(loss_class: Any) -> None:
     assert not hasattr(loss, "_record_these_stats")
     names = ("attraction_energy", "attraction_loss", "share_of_acting_pairs", "mean_proxy_distance")
     assert not any(hasattr(loss, name) for name in names)
+
+
+def test_values_are_not_looked_at_without_check_finite() -> None:
+    loss = PotentialFieldLoss(num_classes=2, embedding_size=3, proxies_per_class=1, check_finite=False)
+    # A field skips pairs that are nowhere.
+    assert loss(torch.full((2, 3), torch.nan), torch.tensor([0, 1])).shape == ()
+    with pytest.raises(ValueError, match=r"must be \(batch_size, 3\)"):
+        loss(torch.ones(2, 4), torch.tensor([0, 1]))
+    with pytest.raises(TypeError, match="check_finite is 1; it must be True or False"):
+        PotentialFieldLoss(2, 3, check_finite=1)
