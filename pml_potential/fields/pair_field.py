@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -25,13 +25,14 @@ class Prepared:
         targets: number of leading points whose energies are those.
         plan: sizes of the work.
         near: the pairs that may repel each other; None if they are too many to list.
-        kept: all that acts; None if it is too much to keep, and is to be found again.
+        kept: the pairs that act and their slopes; None if they are too many to keep, and to be found
+            again.
     """
 
     targets: int
     plan: Plan
     near: Pairs | None
-    kept: list[Interaction] | None
+    kept: list[tuple[Pairs | Block, Tensor]] | None
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def energies(
     radius = potential.repulsion_radius
     near = listed_pairs(radius, points, labels, targets, known, neighbor_list, plan)
     total = energies_at_rest(labels, potential)
-    kept: list[Interaction] | None = []
+    kept: list[tuple[Pairs | Block, Tensor]] | None = []
     slopes = 0
     for interaction in interactions(points, labels, potential, targets, near, plan):
         interaction.pairs.add_to_ends(total, interaction.excess)
@@ -80,7 +81,7 @@ def energies(
         if slopes > plan.most_kept:
             kept = None
         if kept is not None:
-            kept.append(interaction)
+            kept.append((interaction.pairs, interaction.slope))
     return total[:targets], Prepared(targets, plan, near, kept)
 
 
@@ -96,18 +97,19 @@ def gradient(
         prepared: what ``energies`` returned for these.
         upstream: (targets,).
     """
-    acting = prepared.kept
     of_all = upstream.new_zeros(len(points))
     of_all[: prepared.targets] = upstream
+    acting: Iterable[tuple[Pairs | Block, Tensor]]
+    if prepared.kept is not None:
+        acting = prepared.kept
+    else:
+        rest = prepared.targets, prepared.near, prepared.plan
+        found = interactions(points, labels, potential, *rest)
+        acting = ((interaction.pairs, interaction.slope) for interaction in found)
     forces = torch.zeros_like(points)
-    for interaction in (
-        acting
-        if acting is not None
-        else interactions(points, labels, potential, prepared.targets, prepared.near, prepared.plan)
-    ):
+    for pairs, slope in acting:
         # A pair counts in the energies of both its ends.
-        weights = 2 * interaction.slope * interaction.pairs.sums_of_ends(of_all)
-        interaction.pairs.add_forces(forces, points, weights)
+        pairs.add_forces(forces, points, 2 * slope * pairs.sums_of_ends(of_all))
     return forces
 
 

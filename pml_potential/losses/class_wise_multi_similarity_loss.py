@@ -32,7 +32,9 @@ class ClassWiseMultiSimilarityLoss(ModuleWithNumbers, CheckedMetricLoss):
         beta: sharpness between classes, in (0, 1000]. Default 80, published.
         base: lambda, a cosine similarity in [-1, 1]. Default 0.8, published.
         **kwargs: what PML's losses take: ``reducer`` (default ``MeanReducer``), ``distance``
-            (``CosineSimilarity()``, no other), ``embedding_regularizer``, ``collect_stats``.
+            (``CosineSimilarity()``, no other), ``embedding_regularizer``, ``collect_stats``; and
+            ``check_finite``: whether to refuse labels out of range and values that are not finite
+            (default True; a GPU waits for it once a step).
 
     Shape:
         - embeddings: (batch_size, d), labels: (batch_size,), integers from 0; the loss is a scalar.

@@ -27,7 +27,9 @@ class CPMLLoss(FieldLoss):
         delta: radius of both potentials, a distance in (0.01, 2]. Default 0.2.
         **kwargs: what PML's losses take: ``reducer`` (default ``DivisorReducer``), ``distance``
             (``LpDistance()``, no other), ``embedding_regularizer``, ``weight_regularizer``,
-            ``weight_reg_weight``, ``weight_init_func`` (default: standard normal).
+            ``weight_reg_weight``, ``weight_init_func`` (default: standard normal); and
+            ``check_finite``: whether to refuse labels out of range and values that are not finite
+            (default True; a GPU waits for it once a step).
 
     Shape:
         As for ``PotentialFieldLoss``; ``loss.proxies`` is a Parameter (N * M, d), class-major.

@@ -18,6 +18,8 @@ from pml_potential.losses.validation import (
     check_device,
     check_embeddings,
     check_finite,
+    check_form_of_embeddings,
+    check_form_of_labels,
     check_integer,
     check_labels,
 )
@@ -122,8 +124,11 @@ class CrossBatchMemory(pml_losses.CrossBatchMemory):
         enqueue_mask: Tensor | None = None,
     ) -> Any:
         """Compute the loss of the batch among what is remembered, and remember the batch."""
-        check_embeddings("embeddings", embeddings, self.embedding_size)
-        labels = check_labels("labels", labels, len(embeddings), self.loss.num_classes).long()
+        check_form_of_embeddings("embeddings", embeddings, self.embedding_size)
+        labels = check_form_of_labels("labels", labels, len(embeddings)).long()
+        if self.loss.check_finite:
+            check_embeddings("embeddings", embeddings, self.embedding_size)
+            check_labels("labels", labels, len(embeddings), self.loss.num_classes)
         if enqueue_mask is not None:
             if indices_tuple is not None:
                 raise ValueError("indices_tuple and enqueue_mask are both given; leave one of them out")
@@ -135,7 +140,8 @@ class CrossBatchMemory(pml_losses.CrossBatchMemory):
             )
         for name, parameter in self.loss.named_parameters(recurse=False):
             check_device(name, parameter, embeddings)
-            check_finite(name, parameter)
+            if self.loss.check_finite:
+                check_finite(name, parameter)
         if new + self._filled() == 0:
             return self.loss(embeddings, labels)
         if not isinstance(self.loss, FieldLoss):

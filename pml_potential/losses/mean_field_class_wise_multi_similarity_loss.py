@@ -40,7 +40,9 @@ class MeanFieldClassWiseMultiSimilarityLoss(MeanFieldLoss):
             grows with num_classes squared.
         **kwargs: what PML's losses take: ``reducer`` (default ``MeanReducer``), ``distance``
             (``CosineSimilarity()``, no other), ``embedding_regularizer``, ``weight_regularizer``,
-            ``weight_reg_weight``, ``weight_init_func`` (default: standard normal).
+            ``weight_reg_weight``, ``weight_init_func`` (default: standard normal); and
+            ``check_finite``: whether to refuse labels out of range and values that are not finite
+            (default True; a GPU waits for it once a step).
 
     Shape:
         - embeddings: (batch_size, d), labels: (batch_size,); the loss is a scalar.

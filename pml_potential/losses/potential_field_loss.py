@@ -70,7 +70,9 @@ class PotentialFieldLoss(FieldLoss):
             least 0.01.
         **kwargs: what PML's losses take: ``reducer`` (default ``DivisorReducer``), ``distance``
             (``LpDistance()``, no other), ``embedding_regularizer``, ``weight_regularizer``,
-            ``weight_reg_weight``, ``weight_init_func`` (default: standard normal).
+            ``weight_reg_weight``, ``weight_init_func`` (default: standard normal); and
+            ``check_finite``: whether to refuse labels out of range and values that are not finite
+            (default True; a GPU waits for it once a step).
 
     Shape:
         - embeddings: (batch_size, d), labels: (batch_size,); the loss is a scalar.

@@ -8,7 +8,7 @@ from pytorch_metric_learning.losses import ContrastiveLoss
 from pytorch_metric_learning.miners import MultiSimilarityMiner
 from torch import Tensor
 
-from pml_potential import CrossBatchMemory
+from pml_potential import CPMLLoss, CrossBatchMemory
 from tests.losses.loss_cases import (
     EMBEDDING_SIZE,
     LOSSES,
@@ -170,3 +170,9 @@ def test_support_is_told_by_name_too() -> None:
 def test_losses_that_can_have_a_memory() -> None:
     names = {loss.__name__ for loss in LOSSES_WITH_MEMORY}
     assert set(CrossBatchMemory.supported_losses()) == names < {loss.__name__ for loss in LOSSES}
+
+
+def test_values_are_not_looked_at_if_the_loss_does_not() -> None:
+    loss = CPMLLoss(num_classes=2, embedding_size=3, proxies_per_class=1, check_finite=False)
+    memory = CrossBatchMemory(loss, embedding_size=3, memory_size=4)
+    assert memory(torch.full((2, 3), torch.nan), torch.tensor([0, 1])).shape == ()
