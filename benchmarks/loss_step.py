@@ -1,7 +1,7 @@
 """What a step of a loss costs, beside the alternatives: ``python -m benchmarks.loss_step``.
 
-Measures time and memory of forward and backward passes, each in a process of its own, prints a table,
-and writes ``docs/results/loss_step.json``, ``docs/images/loss_step*.png`` and ``docs/speed.md``.
+Measures forward and backward passes: time side by side in one process, memory of each in its own. Prints
+a table; writes ``docs/results/loss_step.json``, ``docs/images/loss_step*.png`` and ``docs/speed.md``.
 """
 
 import json
@@ -11,6 +11,7 @@ import sys
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import mean, median
 from typing import Any
 
 import torch
@@ -98,14 +99,36 @@ def cases() -> dict[str, list[Case]]:
     return {"table": table, "plot": plot}
 
 
-def measure(case: Case) -> dict[str, Any]:
-    """Measure a case in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.loss_step_case", json.dumps(asdict(case))]
+def measure(cases: list[Case]) -> list[dict[str, Any]]:
+    """Measure cases, those of one situation side by side in one process."""
+    situations: dict[Case, list[Case]] = {}
+    for case in cases:
+        situations.setdefault(replace(case, method="", delta=0.0), []).append(case)
+    results: dict[Case, dict[str, Any]] = {}
+    for together in situations.values():
+        average = mean if together[0].training else median
+        for case, seconds in zip(together, _measured("time", together), strict=True):
+            results[case] = {
+                **asdict(case),
+                "points": case.points,
+                "seconds": average(seconds),
+                "all_seconds": seconds,
+                "peak_mib": _measured("memory", [case])[0],
+            }
+            name = f"{case.method} {case.delta:g}" if case.method == OURS else case.method
+            print(
+                f"{case.state:10} {case.points:7} points  {name:22} {_cost(results[case])}", flush=True
+            )
+    return [results[case] for case in cases]
+
+
+def _measured(quantity: str, cases: list[Case]) -> list[Any]:
+    """What a process of its own measures."""
+    arguments = quantity, json.dumps([asdict(case) for case in cases])
+    command = [sys.executable, "-m", "benchmarks.loss_step_case", *arguments]
     # What goes wrong is printed where the user sees it: only the result is taken out of the output.
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    result: dict[str, Any] = json.loads(output.splitlines()[-1])
-    name = f"{case.method} {case.delta:g}" if case.method == OURS else case.method
-    print(f"{case.state:10} {case.points:7} points  {name:22} {_cost(result)}", flush=True)
+    result: list[Any] = json.loads(output.splitlines()[-1])
     return result
 
 
@@ -288,7 +311,7 @@ def write_documents(results: dict[str, Any]) -> None:
 if __name__ == "__main__":
     environment = describe_environment()
     environment["machine"] = _machine(environment)
-    measured = {name: [measure(case) for case in group] for name, group in cases().items()}
+    measured = {name: measure(group) for name, group in cases().items()}
     write_json(RESULTS, {"environment": environment, **measured})
     write_documents(read_json(RESULTS))
     print(*(_goal_line(goal, measured["table"]) for goal in goals()), sep="\n")

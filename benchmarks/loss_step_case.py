@@ -1,16 +1,16 @@
-"""One loss in one situation, measured in a process of its own: what ``benchmarks.loss_step`` starts.
+"""Losses in one situation, measured in a process of its own: what ``benchmarks.loss_step`` starts.
 
-``python -m benchmarks.loss_step_case '{"method": "PotentialFieldLoss", ...}'`` prints its
-measurement as JSON. The keys are the fields of ``Case``.
+``python -m benchmarks.loss_step_case time '[{"method": "PotentialFieldLoss", ...}, ...]'`` prints as
+JSON how long the steps of each case take, ``memory`` with one case how much memory it needs. The keys
+are the fields of ``Case``.
 """
 
 import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import mean, median
 from typing import Any
 
 import torch
@@ -191,62 +191,78 @@ STEPS: dict[str, Callable[[Inputs], Step]] = {
 }
 
 
-def measure(case: Case) -> dict[str, Any]:
-    """Time the steps of a case, and find how much memory they need above their inputs."""
-    measure_steps, average = (_measure_training, mean) if case.training else (_measure_step, median)
+class Trial:
+    """The steps of a case, one after the other."""
+
+    def __init__(self, case: Case) -> None:
+        self._inputs = Inputs(case)
+        self._moving = [self._inputs.embeddings]
+        self._loss = self._optimizer = None
+        if case.method in STEPS:
+            self._step = STEPS[case.method](self._inputs)
+            return
+        self._loss = LOSSES[case.method](self._inputs)
+        self._moving += self._loss.parameters()
+        if case.training:
+            self._optimizer = torch.optim.Adam(self._loss.parameters(), lr=PROXY_LEARNING_RATE)
+        self._set_batch()
+
+    def _set_batch(self) -> None:
+        labels = _labels_for(self._loss, self._inputs)
+        self._step = _step_of_loss(self._loss, self._inputs.embeddings, labels)
+
+    def seconds(self) -> float:
+        """Take a step: one of training with a new batch, or the same again after all points have moved.
+
+        They change places with their antipodes, which keeps their distances, and leaves nothing to a
+        loss that remembers where its points were.
+        """
+        if self._optimizer is None:
+            for vectors in self._moving:
+                vectors.data.neg_()
+        else:
+            self._inputs.embeddings, self._inputs.labels = self._inputs.batch()
+            self._set_batch()
+        start = time.perf_counter()
+        self._step()
+        if self._optimizer is not None:
+            self._optimizer.step()
+        return time.perf_counter() - start
+
+
+def measure_time(cases: list[Case]) -> list[list[float]]:
+    """Seconds of the steps of each case, which take turns, so that a busy machine slows all alike."""
+    _warm_up(cases)
+    trials = [Trial(case) for case in cases]
+    seconds: list[list[float]] = [[] for _ in cases]
+    repeats = TRAINING_STEPS if cases[0].training else _MOST_REPEATS
+    start = time.perf_counter()
+    while len(seconds[0]) < repeats:
+        for trial, own in zip(trials, seconds, strict=True):
+            own.append(trial.seconds())
+        is_slow = time.perf_counter() - start > _SECONDS * len(cases) and not cases[0].training
+        if is_slow and len(seconds[0]) >= _LEAST_REPEATS:
+            break
+    return seconds
+
+
+def measure_memory(case: Case) -> float:
+    """MiB that the steps of a case need above their inputs."""
+    _warm_up([case])
+    trial = Trial(case)
+    memory = _PeakMemory()
+    memory.start()
+    for _ in range(TRAINING_STEPS if case.training else 2):
+        trial.seconds()
+    return memory.above_start()
+
+
+def _warm_up(cases: list[Case]) -> None:
     # As the activations of a network do: an allocator that has freed a large piece keeps what it frees.
     torch.empty(31 * 2**20, dtype=torch.uint8)
-    # Loads all code, so that it does not count as the case's memory.
-    measure_steps(Inputs(replace(case, classes=8, width=8, batch_size=8)))
-    seconds, peak = measure_steps(Inputs(case))
-    return {
-        **asdict(case),
-        "points": case.points,
-        "seconds": average(seconds),
-        "all_seconds": seconds,
-        "peak_mib": peak,
-    }
-
-
-def _measure_step(inputs: Inputs) -> tuple[list[float], float]:
-    """Repeat the same step; before each, all points change places with their antipodes.
-
-    That keeps their distances, and leaves nothing to a loss that remembers where its points were.
-    """
-    moving = [inputs.embeddings]
-    if inputs.case.method in STEPS:
-        step = STEPS[inputs.case.method](inputs)
-    else:
-        loss = LOSSES[inputs.case.method](inputs)
-        step = _step_of_loss(loss, inputs.embeddings, _labels_for(loss, inputs))
-        moving += loss.parameters()
-    seconds: list[float] = []
-    memory = _PeakMemory()
-    memory.start()
-    while len(seconds) < _LEAST_REPEATS or (len(seconds) < _MOST_REPEATS and sum(seconds) < _SECONDS):
-        for vectors in moving:
-            vectors.data.neg_()
-        start = time.perf_counter()
-        step()
-        seconds.append(time.perf_counter() - start)
-    return seconds, memory.above_start()
-
-
-def _measure_training(inputs: Inputs) -> tuple[list[float], float]:
-    """Take steps of training with new batches; the loss may use what it knows from earlier steps."""
-    loss = LOSSES[inputs.case.method](inputs)
-    optimizer = torch.optim.Adam(loss.parameters(), lr=PROXY_LEARNING_RATE)
-    seconds: list[float] = []
-    memory = _PeakMemory()
-    memory.start()
-    for _ in range(TRAINING_STEPS):
-        inputs.embeddings, inputs.labels = inputs.batch()
-        step = _step_of_loss(loss, inputs.embeddings, _labels_for(loss, inputs))
-        start = time.perf_counter()
-        step()
-        optimizer.step()
-        seconds.append(time.perf_counter() - start)
-    return seconds, memory.above_start()
+    # Loads all code, so that it does not count as the case's time and memory.
+    for case in cases:
+        Trial(replace(case, classes=8, width=8, batch_size=8)).seconds()
 
 
 def _labels_for(loss: Any, inputs: Inputs) -> Tensor:
@@ -283,4 +299,5 @@ class _PeakMemory:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(Case(**json.loads(sys.argv[1])))))
+    measured = {"time": measure_time, "memory": lambda cases: [measure_memory(*cases)]}[sys.argv[1]]
+    print(json.dumps(measured([Case(**case) for case in json.loads(sys.argv[2])])))

@@ -46,7 +46,7 @@ def listed_pairs(
     keys: list[Tensor] = []
     count = 0
     candidates = neighbor_list.candidates(radius, points, labels, targets, known, plan)
-    for first, second in _in_groups(candidates, plan.numbers_per_chunk // points.shape[1]):
+    for first, second in _in_groups(candidates, max(1, plan.numbers_per_chunk // points.shape[1])):
         low, high = torch.minimum(first, second), torch.maximum(first, second)
         wanted = (labels[low] != labels[high]) & (low < targets)
         pairs = Pairs(low[wanted], high[wanted], plan.numbers_per_chunk)
@@ -85,17 +85,19 @@ def crowded_pairs(
 
 
 def _in_groups(found: Iterable[Candidates], size: int) -> Iterator[Candidates]:
-    """Yield the same pairs in groups of at least ``size``, but for the last."""
+    """Yield the same pairs in groups of ``size``; the last of a run may be smaller."""
     waiting: list[Candidates] = []
     count = 0
     for pairs in found:
         waiting.append(pairs)
         count += len(pairs[0])
         if count >= size:
-            yield (
-                torch.cat([first for first, _ in waiting]),
-                torch.cat([second for _, second in waiting]),
-            )
+            yield from _split(waiting, size)
             waiting, count = [], 0
     if count > 0:
-        yield torch.cat([first for first, _ in waiting]), torch.cat([second for _, second in waiting])
+        yield from _split(waiting, size)
+
+
+def _split(found: list[Candidates], size: int) -> Iterator[Candidates]:
+    first, second = (torch.cat(ends) for ends in zip(*found, strict=True))
+    yield from zip(first.split(size), second.split(size), strict=True)

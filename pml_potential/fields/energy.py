@@ -9,7 +9,7 @@ from torch import Tensor
 from torch._compile import _disable_dynamo
 
 from pml_potential.fields import gpu_field, pair_field
-from pml_potential.fields.first_order import Gradients, apply_first_order, first_order
+from pml_potential.fields.first_order import Gradients, first_order
 from pml_potential.fields.neighbor_list import NeighborList
 from pml_potential.fields.plan import Plan
 from pml_potential.fields.potentials import Potential
@@ -69,8 +69,7 @@ def point_energies(
         )
     targets = len(points) if targets is None else targets
     with torch.autocast(points.device.type, enabled=False):
-        energies: Tensor = apply_first_order(
-            _PointEnergies,
+        energies: Tensor = _PointEnergies.apply(
             points,
             labels,
             potential,

@@ -37,22 +37,6 @@ def first_order(backward: Callable[..., Gradients]) -> Callable[..., Gradients]:
     return wrapper
 
 
-def apply_first_order(function: type[torch.autograd.Function], *arguments: Any) -> Any:
-    """Call an autograd function whose ``backward`` is ``first_order``.
-
-    Raises:
-        RuntimeError: Inside a transform of ``torch.func``, which such a function knows nothing of.
-    """
-    tensors = [argument for argument in arguments if isinstance(argument, Tensor)]
-    is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
-    if not torch.compiler.is_compiling() and any(map(is_wrapped, tensors)):
-        raise RuntimeError(
-            "this loss cannot be transformed by torch.func (grad, vmap, jvp); take its gradient with "
-            "backward() or torch.autograd.grad"
-        )
-    return function.apply(*arguments)
-
-
 class _FirstOrder(torch.autograd.Function):
     @staticmethod
     def forward(_: Any, gradient: Tensor, *origins: Tensor) -> Tensor:

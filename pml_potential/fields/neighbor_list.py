@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pml_potential.fields.neighbors import filter_coordinates, search
+from pml_potential.fields.neighbors import filter_coordinates, search, search_at_once
 from pml_potential.fields.plan import Plan
 
 Candidates = tuple[Tensor, Tensor]
@@ -75,8 +75,7 @@ class NeighborList:
             plan: sizes of the search.
         """
         if len(points) <= plan.few_points:
-            for tile in search(radius, points[:targets], points, plan, each_once=True):
-                yield tile.first, tile.second
+            yield search_at_once(radius, points, targets)
             return
         watched, strays = self._watched, None
         # A loss that has moved to another device finds the points of its old one.

@@ -80,6 +80,27 @@ def filter_coordinates(
     return order[:best].sort().values, left
 
 
+def search_at_once(radius: float, points: Tensor, targets: int) -> tuple[Tensor, Tensor]:
+    """Return the pairs of ``search`` from one product of all coordinates: the least work for few points.
+
+    Args:
+        radius: distance; pairs a little farther apart may be returned as well.
+        points: (n, d), vectors of norm at most 1.
+        targets: number of leading points of which each pair holds at least one.
+
+    Examples:
+        >>> search_at_once(0.5, torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), 3)
+        (tensor([0]), tensor([1]))
+    """
+    points = points.float()
+    half_norms = torch.linalg.vector_norm(points, dim=1).square_().mul_(0.5)
+    sums = half_norms[:targets, None] + half_norms
+    halves = sums.addmm_(points[:targets], points.T, alpha=-1)
+    limit = (radius**2 + _error_of_squared_distance(radius, torch.float32)) / 2
+    first, second = (halves <= limit).triu_(diagonal=1).nonzero(as_tuple=True)
+    return first, second
+
+
 def search(
     radius: float, rows: Tensor, columns: Tensor, plan: Plan, each_once: bool = False
 ) -> Iterator[Tile]:
@@ -104,7 +125,11 @@ def search(
     """
     dtype = _dtype_of(plan)
     segment = math.gcd(plan.tile_side, _SEGMENT)
-    left, right = _row_factors(rows, dtype), _column_factors(columns, dtype, segment)
+    half_norms = torch.linalg.vector_norm(columns, dim=1).square_().mul_(0.5)
+    right = _column_factors(columns, half_norms, dtype, segment)
+    if not each_once:
+        half_norms = torch.linalg.vector_norm(rows, dim=1).square_().mul_(0.5)
+    left = _row_factors(rows, half_norms, dtype)
     limit = (radius**2 + _error_of_squared_distance(radius, dtype)) / 2
     height = max(1, min(plan.tile_side, len(rows)))
     # Few rows leave room for more columns; whole segments of them.
@@ -113,13 +138,13 @@ def search(
     buffer = left.new_empty(height * breadth)
     for top in range(0, len(rows), height):
         for start in range(top if each_once else 0, len(columns), breadth):
-            near = _below(
-                limit, left[top : top + height], right[start : start + breadth], segment, buffer
-            )
+            sides = left[top : top + height], right[start : start + breadth]
+            is_diagonal = each_once and top == start
+            near = _below(limit, *sides, segment, buffer, is_diagonal)
             if near is None:
                 continue
             first, second = near
-            if each_once and top == start:
+            if is_diagonal:
                 once = first < second
                 first, second = first[once], second[once]
             of_rows = slice(top, min(top + height, len(rows)))
@@ -128,12 +153,23 @@ def search(
 
 
 def _below(
-    limit: float, left: Tensor, right: Tensor, segment: int, buffer: Tensor
+    limit: float, left: Tensor, right: Tensor, segment: int, buffer: Tensor, is_diagonal: bool
 ) -> tuple[Tensor, Tensor] | None:
-    """Row and column of each product below the limit; None if there is none."""
+    """Row and column of each product below the limit; None if there is none.
+
+    Args:
+        limit: half a squared distance.
+        left: factors of the rows.
+        right: factors of the columns.
+        segment: products to look through at a time.
+        buffer: room for the products.
+        is_diagonal: rows and columns are the same points, and none is near to itself.
+    """
     shape = len(left), len(right) // segment, segment
     segments = buffer[: math.prod(shape)].view(shape)
     torch.mm(left, right.T, out=segments.flatten(1))
+    if is_diagonal:
+        segments.flatten(1).fill_diagonal_(torch.inf)
     bound = torch.tensor(limit, dtype=buffer.dtype)
     if buffer.dtype == torch.bfloat16:
         # Numbers that are not negative order as the integers of the same bits do, which torch compares
@@ -147,22 +183,23 @@ def _below(
     return row[hit], place[hit] * segment + offset
 
 
-def _row_factors(vectors: Tensor, dtype: torch.dtype) -> Tensor:
+def _row_factors(vectors: Tensor, half_norms: Tensor, dtype: torch.dtype) -> Tensor:
     """Factors whose products with those of columns are half the squared distances."""
     count, width = vectors.shape
     factors = vectors.new_empty(count, width + 2, dtype=dtype)
     factors[:, :width] = vectors
     factors[:, width] = 1
-    factors[:, width + 1] = torch.linalg.vector_norm(vectors, dim=1).square_() / 2
+    factors[:, width + 1] = half_norms[:count]
     return factors
 
 
-def _column_factors(vectors: Tensor, dtype: torch.dtype, segment: int) -> Tensor:
+def _column_factors(vectors: Tensor, half_norms: Tensor, dtype: torch.dtype, segment: int) -> Tensor:
     """The other factors, and after them some that are far from everything, to fill a segment."""
     count, width = vectors.shape
     factors = vectors.new_zeros(-(-count // segment) * segment, width + 2, dtype=dtype)
-    factors[:count, :width] = -vectors
-    factors[:count, width] = torch.linalg.vector_norm(vectors, dim=1).square_() / 2
+    factors[:count, :width] = vectors
+    factors[:count, :width].neg_()
+    factors[:count, width] = half_norms
     factors[count:, width] = torch.inf
     factors[:, width + 1] = 1
     return factors

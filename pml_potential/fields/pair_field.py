@@ -37,14 +37,14 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Interaction:
-    """What pairs of one kind do to each other; all numbers are 0 for pairs that do not act.
+    """What pairs of one kind do to each other.
 
     Args:
         pairs: of one class, or of different classes.
         attracts: whether they are of one class.
-        value: potential psi of each pair, float64.
-        excess: the potential beyond its plateau, float64.
-        slope: d psi / d r^2.
+        value: potential psi of each pair.
+        excess: the potential beyond its plateau, float64; 0 for pairs that do not act.
+        slope: d psi / d r^2; 0 for pairs that do not act.
     """
 
     pairs: Pairs | Block
@@ -136,6 +136,8 @@ def interactions(
     for pairs in same_class_pairs(labels, targets, points.shape[1], plan):
         yield from _interactions_of(pairs, True, points, potential, plan)
     radius = potential.repulsion_radius
+    if near is not None and len(near.first) == 0:
+        return
     for pairs in crowded_pairs(radius, points, labels, targets, plan) if near is None else [near]:
         yield from _interactions_of(pairs, False, points, potential, plan)
 
@@ -146,19 +148,19 @@ def _interactions_of(
     """Yield what some pairs do to each other; those of a block one by one where few act."""
     if isinstance(pairs, Pairs):
         squared = pairs.squared_distances(points)
-        acts = _act(squared, attracts, potential)
-        if acts.any():
-            yield _interaction(pairs.where(acts), attracts, squared[acts], potential)
+        (acting,) = _act(squared, attracts, potential).nonzero(as_tuple=True)
+        if len(acting) > 0:
+            yield _interaction(pairs.where(acting), attracts, squared[acting], potential)
         return
     squared, are_close = pairs.squared_distances(points)
     acts = _act(squared, attracts, potential).logical_and_(pairs.wanted)
     if are_close.any():
         yield from _interactions_of(pairs.where(are_close), attracts, points, potential, plan)
         acts.logical_and_(are_close.logical_not())
-    acting = int(acts.count_nonzero())
-    if acting > plan.crowded_share * acts.numel():
+    count = int(acts.count_nonzero())
+    if count > plan.crowded_share * acts.numel():
         yield _interaction(pairs, attracts, squared, potential, acts)
-    elif acting > 0:
+    elif count > 0:
         yield _interaction(pairs.where(acts), attracts, squared[acts], potential)
 
 
@@ -179,21 +181,24 @@ def _interaction(
     law = potential.attraction if attracts else potential.repulsion
     plateau = potential.attraction_plateau if attracts else potential.repulsion_plateau
     value, slope = law(squared)
-    value = value.double()
-    excess = value - plateau
-    # Points that coincide have no direction to push each other in.
-    slope = slope.where(squared > 0, 0)
+    excess = value.double() - plateau
+    if not attracts:
+        # Points that coincide have no direction to push each other in.
+        slope = slope.where(squared > 0, 0)
     if acts is not None:
-        value, excess, slope = (each.where(acts, 0) for each in (value, excess, slope))
+        rests = acts.logical_not()
+        excess.masked_fill_(rests, 0)
+        slope.masked_fill_(rests, 0)
     return Interaction(pairs, attracts, value, excess, slope)
 
 
 def _count(interaction: Interaction, targets: int, count: int, statistics: FieldStatistics) -> None:
     is_target = torch.arange(count, device=interaction.slope.device) < targets
     ends = interaction.pairs.sums_of_ends(is_target.double())
-    statistics.acting_pairs += int(interaction.excess.count_nonzero())
+    acts = interaction.excess != 0
+    statistics.acting_pairs += int(acts.count_nonzero())
     if interaction.attracts:
-        statistics.attraction += (interaction.value * ends).sum().item()
-        statistics.attracting += int((ends * (interaction.excess != 0)).sum())
+        statistics.attraction += (interaction.value.double() * ends)[acts].sum().item()
+        statistics.attracting += int(ends[acts].sum())
     else:
         statistics.repulsion += (interaction.excess * ends).sum().item()

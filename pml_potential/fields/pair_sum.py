@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pml_potential.fields.first_order import Gradients, apply_first_order, first_order
+from pml_potential.fields.first_order import Gradients, first_order
 
 _TILE_ROWS = 1024
 
@@ -29,7 +29,7 @@ def sum_over_pairs(function: PairFunction, vectors: Tensor) -> Tensor:
         >>> sum_over_pairs(lambda rows, columns: rows @ columns.T, torch.tensor([[1.0], [2.0], [3.0]]))
         tensor(22.)
     """
-    total: Tensor = apply_first_order(_SumOverPairs, function, vectors)
+    total: Tensor = _SumOverPairs.apply(function, vectors)
     return total
 
 

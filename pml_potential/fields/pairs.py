@@ -31,7 +31,7 @@ class Pairs:
     chunk: int
 
     def where(self, chosen: Tensor) -> Pairs:
-        """The pairs at which a mask (k,) is true."""
+        """The pairs at which a mask (k,) is true, or those at these places of the list."""
         return Pairs(self.first[chosen], self.second[chosen], self.chunk)
 
     def squared_distances(self, points: Tensor) -> Tensor:

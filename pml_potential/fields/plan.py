@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,7 +14,7 @@ class Plan:
     """Sizes that suit a device and a problem; tests give others.
 
     Args:
-        few_points: points up to which the search looks at all coordinates and no list is kept.
+        few_points: points up to which one product finds the near ones, and no list is kept.
         tile_side: points on a side of a tile of the search: its products stay in the cache.
         searches_in_bfloat16: whether the search multiplies in bfloat16, which finds a few more pairs.
         sampled_points: points by whose distances the search chooses its coordinates.
@@ -29,7 +30,7 @@ class Plan:
         largest_share_of_strays: share of the points that may leave their skins before a new list.
     """
 
-    few_points: int = 320
+    few_points: int = 256
     tile_side: int = 448
     searches_in_bfloat16: bool = False
     sampled_points: int = 512
@@ -38,7 +39,7 @@ class Plan:
     crowded_share: float = 1 / 32
     most_listed: int = 2**19
     most_kept: int = 2**21
-    numbers_per_chunk: int = 2**20
+    numbers_per_chunk: int = 2**21
     largest_side: int = 512
     small_class: int = 64
     skin: float = 0.5
@@ -53,7 +54,8 @@ class Plan:
             512
         """
         # The sample's cost stays below that of the search.
-        plan = cls(sampled_points=min(512, 128 + len(points) // 32))
+        sampled_points = min(512, 128 + len(points) // 32)
+        plan = cls(few_points=math.isqrt(2**25 // max(64, points.shape[1])), sampled_points=sampled_points)
         if points.device.type != "cpu":
             return replace(
                 plan, tile_side=4096, numbers_per_chunk=2**25, largest_side=4096, most_kept=2**25

@@ -15,6 +15,7 @@ edge of the core, and still points away from the source.
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -77,12 +78,12 @@ class PowerLaw(Potential):
     alpha: float
     core_radius: float = SMALLEST_CORE_RADIUS
 
-    @property
+    @cached_property
     def attraction_plateau(self) -> float:
         """-delta_att^-alpha."""
         return -math.pow(self.attraction_radius, -self.alpha)
 
-    @property
+    @cached_property
     def repulsion_plateau(self) -> float:
         """delta_rep^-alpha."""
         return math.pow(self.repulsion_radius, -self.alpha)
@@ -114,12 +115,12 @@ class Logarithmic(Potential):
 
     core_radius: float = SMALLEST_CORE_RADIUS
 
-    @property
+    @cached_property
     def attraction_plateau(self) -> float:
         """The logarithm of delta_att."""
         return math.log(self.attraction_radius)
 
-    @property
+    @cached_property
     def repulsion_plateau(self) -> float:
         """-ln delta_rep."""
         return -math.log(self.repulsion_radius)
@@ -148,12 +149,12 @@ class Contrastive(Potential):
     distance instead of decaying.
     """
 
-    @property
+    @cached_property
     def attraction_plateau(self) -> float:
         """delta_att^2."""
         return self.attraction_radius**2
 
-    @property
+    @cached_property
     def repulsion_plateau(self) -> float:
         """Zero."""
         return 0.0

@@ -27,12 +27,12 @@ def same_class_pairs(labels: Tensor, targets: int, width: int, plan: Plan) -> It
         (tensor([0, 1]), tensor([3, 2]))
     """
     # Sorting is stable: in each class, as among all points, targets come before further sources.
-    order = labels.argsort(stable=True)
-    _, class_of, members = labels[order].unique_consecutive(return_inverse=True, return_counts=True)
-    starts = members.cumsum(0) - members
-    targeted = torch.zeros_like(members).index_add_(0, class_of, (order < targets).long())
-    has_pairs = (targeted > 0) & (members > 1)
-    classes = torch.stack([starts, targeted, members], dim=1)[has_pairs]
+    ordered, order = labels.sort(stable=True)
+    _, class_of, members = ordered.unique_consecutive(return_inverse=True, return_counts=True)
+    starts, targeted = members.cumsum(0) - members, members
+    if targets < len(labels):
+        targeted = torch.zeros_like(members).index_add_(0, class_of, (order < targets).long())
+    classes = torch.stack([starts, targeted, members], dim=1)[(targeted > 0) & (members > 1)]
     for rows, columns, alike in _shapes(classes, width, plan):
         for block in _blocks_of_shape(order, alike, rows, columns, width, plan):
             yield block.where(block.wanted) if rows * columns <= plan.small_class else block
@@ -63,7 +63,10 @@ def _shapes(classes: Tensor, width: int, plan: Plan) -> Iterator[tuple[int, int,
     if len(classes) == 0:
         return
     rows, columns = classes[:, 1:].amax(dim=0).tolist()
-    if len(classes) * max(rows, width) * columns <= plan.numbers_per_chunk // 4:
+    padded = len(classes) * columns
+    # What padding costs is less than what further blocks would.
+    share = 1 if padded <= 1.5 * classes[:, 2].sum() else 1 / 8
+    if padded * max(rows, width) <= share * plan.numbers_per_chunk:
         yield rows, columns, classes
         return
     # The next power of two, or three quarters of it if that is enough.

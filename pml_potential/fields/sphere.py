@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pml_potential.fields.first_order import Gradients, apply_first_order, first_order
+from pml_potential.fields.first_order import Gradients, first_order
 
 _SMALLEST_NORM = 1e-12
 
@@ -32,7 +32,7 @@ def unit_points(parts: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
         tensor([[0.6000, 0.8000],
                 [0.0000, 1.0000]])
     """
-    points: Tensor = apply_first_order(_UnitPoints, dtype, *parts)
+    points: Tensor = _UnitPoints.apply(dtype, *parts)
     return points
 
 

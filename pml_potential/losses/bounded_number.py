@@ -67,6 +67,8 @@ class BoundedNumber:
         if value is not None or self._if_none is None:
             value = check_number(self._name, value, *self._bounds)
         vars(instance)[self._name] = value
+        # Made of the numbers, and remembered by functools.cached_property.
+        vars(instance).pop("potential", None)
 
 
 class ModuleWithNumbers(nn.Module):

@@ -1,24 +1,14 @@
 """What all losses of this package do before any arithmetic: check, then compute in full precision."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from functools import reduce
 from typing import Any
 
 import torch
 from pytorch_metric_learning.losses import BaseMetricLossFunction
 from torch import Tensor
-from torch._compile import _disable_dynamo
 
-from pml_potential.losses.validation import (
-    check_device,
-    check_embeddings,
-    check_finite,
-    check_form_of_embeddings,
-    check_form_of_labels,
-    check_labels,
-    values_are_valid,
-)
+from pml_potential.losses.validation import check_input
 
 
 class CheckedMetricLoss(BaseMetricLossFunction):
@@ -69,25 +59,20 @@ class CheckedMetricLoss(BaseMetricLossFunction):
                 are not finite (``NonFiniteError``).
             TypeError: Labels are not integers, or embeddings not floating.
         """
-        check_form_of_embeddings("embeddings", embeddings, self.embedding_size)
-        labels = check_form_of_labels("labels", labels, len(embeddings))
-        if (ref_emb is None) != (ref_labels is None):
-            missing = "ref_labels" if ref_labels is None else "ref_emb"
-            raise ValueError(f"{missing} is None; ref_emb and ref_labels go together")
-        all_embeddings, all_labels = {"embeddings": embeddings}, {"labels": labels}
-        if ref_emb is not None:
-            check_form_of_embeddings("ref_emb", ref_emb, embeddings.shape[1])
-            ref_labels = check_form_of_labels("ref_labels", ref_labels, len(ref_emb))
-            all_embeddings["ref_emb"], all_labels["ref_labels"] = ref_emb, ref_labels
-        parameters = dict(self.named_parameters(recurse=False))
-        for name, parameter in parameters.items():
-            check_device(name, parameter, embeddings)
-        if self.check_finite:
-            self._check_values(all_embeddings, all_labels, parameters)
+        labels = check_input(
+            embeddings,
+            labels,
+            ref_emb,
+            ref_labels,
+            self,
+            self.num_classes,
+            self.embedding_size,
+            self.check_finite,
+        )
         dtypes = [
             embeddings.dtype,
             torch.float32,
-            *(parameter.dtype for parameter in parameters.values()),
+            *(parameter.dtype for parameter in self.parameters(recurse=False)),
         ]
         dtype = reduce(torch.promote_types, dtypes)
         with torch.autocast(embeddings.device.type, enabled=False):
@@ -98,22 +83,6 @@ class CheckedMetricLoss(BaseMetricLossFunction):
             loss_dict = self.compute_loss(embeddings, labels, indices_tuple, ref_emb, ref_labels)
             self.add_embedding_regularization_to_loss_dict(loss_dict, embeddings)
             return self.reducer(loss_dict, embeddings, self.labels_of_elements(labels))
-
-    # What it decides by, no graph can hold: see ``fields.energy.point_energies``.
-    @_disable_dynamo
-    def _check_values(
-        self, embeddings: dict[str, Tensor], labels: dict[str, Tensor], parameters: Mapping[str, Tensor]
-    ) -> None:
-        """Raise if a value is one that no loss has an answer to."""
-        tensors = list(embeddings.values()), list(labels.values())
-        if values_are_valid(*tensors, self.num_classes, list(parameters.values())):
-            return
-        for name, own in embeddings.items():
-            check_embeddings(name, own, None)
-        for name, classes in labels.items():
-            check_labels(name, classes, len(classes), self.num_classes)
-        for name, parameter in parameters.items():
-            check_finite(name, parameter)
 
     @abstractmethod
     def compute_loss(

@@ -1,5 +1,6 @@
 """The contrast to the potential field: the same sums with interaction that grows with distance."""
 
+from functools import cached_property
 from typing import Any
 
 from pml_potential.fields.potentials import Contrastive
@@ -66,7 +67,7 @@ class CPMLLoss(FieldLoss):
         super().__init__(num_classes, embedding_size, proxies_per_class, **kwargs)
         self.add_to_recordable_attributes(name="delta", is_stat=False)
 
-    @property
+    @cached_property
     def potential(self) -> Contrastive:
         """psi_att and psi_rep, of the delta that the loss has now."""
         return Contrastive(self.delta, self.delta)

@@ -57,6 +57,7 @@ class FieldLoss(ClassVectorsLoss):
     """
 
     proxies_per_class: int = FixedNumber("build another loss")  # type: ignore[assignment]
+    _proxy_labels: Tensor
 
     def __init__(
         self,
@@ -169,11 +170,13 @@ class FieldLoss(ClassVectorsLoss):
     @property
     def proxy_labels(self) -> Tensor:
         """Class of each proxy, (num_classes * proxies_per_class,)."""
-        # No buffer: averages of weights and casts of modules would change the classes of proxies, too.
-        classes = torch.arange(self.num_classes, device=self.proxies.device)
-        return classes.repeat_interleave(self.proxies_per_class)
+        if self._proxy_labels.device != self.proxies.device:
+            self._proxy_labels = self._proxy_labels.to(self.proxies.device)
+        return self._proxy_labels
 
     def _fit_to_classes(self) -> None:
+        # No buffer: averages of weights and casts of modules would change the classes of proxies, too.
+        self._proxy_labels = torch.arange(self.num_classes).repeat_interleave(self.proxies_per_class)
         # Only makes the search faster: what the loss returns does not depend on it.
         self._neighbor_list = NeighborList()
 

@@ -1,5 +1,6 @@
 """Potential Field Based Deep Metric Learning: interaction that decays with distance."""
 
+from functools import cached_property
 from typing import Any
 
 from pml_potential.fields.potentials import SMALLEST_CORE_RADIUS, Logarithmic, PowerLaw
@@ -133,7 +134,7 @@ class PotentialFieldLoss(FieldLoss):
             list_of_names=["alpha", "delta", "delta_rep", "core_radius"], is_stat=False
         )
 
-    @property
+    @cached_property
     def potential(self) -> PowerLaw | Logarithmic:
         """psi_att and psi_rep, of the numbers that the loss has now."""
         if self.core_radius > self.delta_rep:

@@ -1,11 +1,14 @@
 """Checks of what a user hands to a loss: every error quotes the value and says what is allowed."""
 
 import math
+from collections.abc import Mapping
 from numbers import Integral, Real
 
 import torch
 from pytorch_metric_learning.distances import BaseDistance, CosineSimilarity, LpDistance
 from torch import Tensor
+from torch._compile import _disable_dynamo
+from torch.nn import Module
 
 
 class NonFiniteError(ValueError):
@@ -34,6 +37,58 @@ def check_number(
         closing = "]" if math.isfinite(high) else ")"
         raise ValueError(f"{name} is {value}; it must lie in {bracket}{low:g}, {high:g}{closing}")
     return number
+
+
+def check_input(
+    embeddings: Tensor,
+    labels: Tensor | None,
+    ref_emb: Tensor | None,
+    ref_labels: Tensor | None,
+    loss: Module,
+    num_classes: int | None,
+    embedding_size: int | None,
+    check_finite: bool,
+) -> Tensor:
+    """Return the labels if a loss can compute these embeddings, among the references if there are any.
+
+    Args:
+        embeddings: as users hand them over.
+        labels: theirs.
+        ref_emb: further embeddings.
+        ref_labels: theirs.
+        loss: has the parameters.
+        num_classes: labels are smaller; None for any labels.
+        embedding_size: of each embedding; None for any size.
+        check_finite: whether to look at values, and not only at their form.
+    """
+    check_form_of_embeddings("embeddings", embeddings, embedding_size)
+    all_embeddings = {"embeddings": embeddings}
+    labels = check_form_of_labels("labels", labels, len(embeddings))
+    all_labels = {"labels": labels}
+    if ref_emb is not None and ref_labels is not None:
+        check_form_of_embeddings("ref_emb", ref_emb, embeddings.shape[1])
+        all_embeddings["ref_emb"] = ref_emb
+        all_labels["ref_labels"] = check_form_of_labels("ref_labels", ref_labels, len(ref_emb))
+    elif ref_emb is not None or ref_labels is not None:
+        missing = "ref_labels" if ref_labels is None else "ref_emb"
+        raise ValueError(f"{missing} is None; ref_emb and ref_labels go together")
+    parameters = dict(loss.named_parameters(recurse=False))
+    for name, parameter in parameters.items():
+        check_device(name, parameter, embeddings)
+    _check_no_transform(embeddings, *parameters.values())
+    if check_finite:
+        _check_values(all_embeddings, all_labels, parameters, num_classes)
+    return labels
+
+
+def _check_no_transform(*tensors: Tensor) -> None:
+    """Raise inside a transform of ``torch.func``, which the losses know nothing of."""
+    is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
+    if not torch.compiler.is_compiling() and any(map(is_wrapped, tensors)):
+        raise RuntimeError(
+            "this loss cannot be transformed by torch.func (grad, vmap, jvp); take its gradient with "
+            "backward() or torch.autograd.grad"
+        )
 
 
 def check_embeddings(name: str, embeddings: Tensor, embedding_size: int | None) -> None:
@@ -93,28 +148,47 @@ def check_form_of_labels(name: str, labels: Tensor | None, length: int) -> Tenso
     return labels
 
 
-def values_are_valid(
-    embeddings: list[Tensor], labels: list[Tensor], num_classes: int | None, parameters: list[Tensor]
-) -> bool:
-    """Whether ``check_embeddings``, ``check_labels`` and ``check_finite`` find nothing, in one answer.
+@_disable_dynamo
+def _check_values(
+    embeddings: dict[str, Tensor],
+    labels: dict[str, Tensor],
+    parameters: Mapping[str, Tensor],
+    num_classes: int | None,
+) -> None:
+    """Raise if a value is one that no loss has an answer to.
 
-    A GPU is asked once, instead of once for each of them.
+    A first look takes few operations, and makes a GPU wait once. It may suspect what is right.
     """
-    facts = [_norms(each).isfinite().all() for each in embeddings]
-    for each in labels:
-        smallest, largest = each.long().aminmax()
-        facts.append((smallest >= 0) & (num_classes is None or largest < num_classes))
-    for each in parameters:
-        lowest, highest = each.detach().aminmax()
-        facts.append(lowest.isfinite() & highest.isfinite())
-    return all(torch.stack([fact.to(embeddings[0].device) for fact in facts]).tolist())
+    sums = [
+        torch.linalg.vector_norm(each.detach(), dtype=_dtype_of_norms(each))
+        for each in embeddings.values()
+    ]
+    sums += [parameter.detach().sum() for parameter in parameters.values()]
+    ends = [end for classes in labels.values() for end in classes.long().aminmax()]
+    device = sums[0].device
+    found = torch.stack([number.to(device, torch.float64) for number in (*sums, *ends)]).tolist()
+    most = math.inf if num_classes is None else num_classes
+    is_finite = all(map(math.isfinite, found[: len(sums)]))
+    if is_finite and all(0 <= end < most for end in found[len(sums) :]):
+        return
+    for name, own in embeddings.items():
+        check_embeddings(name, own, None)
+    for name, classes in labels.items():
+        check_labels(name, classes, len(classes), num_classes)
+    for name, parameter in parameters.items():
+        check_finite(name, parameter)
 
 
 def _norms(embeddings: Tensor) -> Tensor:
     """What the losses divide by: it overflows for numbers beyond about 1e19, too."""
-    dtype = torch.promote_types(embeddings.dtype, torch.float32)
-    norms: Tensor = torch.linalg.vector_norm(embeddings.detach(), dim=1, dtype=dtype)
+    norms: Tensor = torch.linalg.vector_norm(
+        embeddings.detach(), dim=1, dtype=_dtype_of_norms(embeddings)
+    )
     return norms
+
+
+def _dtype_of_norms(embeddings: Tensor) -> torch.dtype:
+    return torch.promote_types(embeddings.dtype, torch.float32)
 
 
 def check_finite(name: str, parameter: Tensor) -> None:

@@ -293,7 +293,7 @@ def test_too_many_pairs_are_not_remembered(plan: Plan, searches: list[tuple[int,
 def test_more_pairs_than_a_sample_foretold_are_not_remembered(searches: list[tuple[int, int]]) -> None:
     points, labels, neighbors = random_points(COUNT, 3), torch.arange(COUNT), NeighborList()
     assert (points[0] - points[COUNT // 2]).norm() > 3 * RADIUS
-    plan = Plan(tile_side=16, sampled_points=2, most_listed=20, crowded_share=1)
+    plan = Plan(few_points=0, tile_side=16, sampled_points=2, most_listed=20, crowded_share=1)
     for _ in range(2):
         searches.clear()
         found = neighbors.candidates(RADIUS, points, labels, COUNT, slice(0, COUNT), plan)

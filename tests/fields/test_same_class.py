@@ -70,10 +70,25 @@ def test_classes_of_about_one_size_share_a_block() -> None:
     assert [len(block.rows) for block in found if isinstance(block, Block)] == [3, 1]
 
 
-def test_classes_of_any_size_share_a_block_that_stays_small() -> None:
-    labels = torch.repeat_interleave(torch.arange(4), torch.tensor([3, 16, 14, 20]))
-    found = list(same_class_pairs(labels, 53, 8, Plan(numbers_per_chunk=4 * 1600)))
-    assert [block.wanted.shape for block in found if isinstance(block, Block)] == [(4, 20, 20)]
+@pytest.mark.parametrize(
+    ("smallest", "numbers", "shapes"),
+    [
+        # Padding costs little: 1,600 numbers where at least 1,060 are needed.
+        (13, 1600, [(4, 20, 20)]),
+        (13, 1599, [(3, 16, 16), (1, 20, 20)]),
+        # It costs half as much again, but an eighth of a chunk at most.
+        (3, 8 * 1600, [(4, 20, 20)]),
+        (3, 8 * 1600 - 1, [(1, 3, 3), (2, 16, 16), (1, 20, 20)]),
+    ],
+)
+def test_classes_of_any_size_share_a_block_where_padding_costs_little(
+    smallest: int, numbers: int, shapes: list[tuple[int, ...]]
+) -> None:
+    members = torch.tensor([smallest, 16, 14, 20])
+    labels = torch.repeat_interleave(torch.arange(4), members)
+    plan = Plan(numbers_per_chunk=numbers, small_class=0)
+    found = list(same_class_pairs(labels, len(labels), 8, plan))
+    assert [block.wanted.shape for block in found if isinstance(block, Block)] == shapes
 
 
 def test_rows_that_are_the_columns_are_one_tensor() -> None:

@@ -308,7 +308,7 @@ def test_a_single_point_has_no_pairs(loss_class: Any) -> None:
 def loss_with_list(loss_class: Any) -> Any:
     """A loss that remembers which of its proxies are near each other."""
     torch.manual_seed(0)
-    loss = loss_class(num_classes=50, embedding_size=3, proxies_per_class=8, delta=0.1)
+    loss = loss_class(num_classes=100, embedding_size=3, proxies_per_class=8, delta=0.1)
     for seed in range(2):
         loss(*another_batch(seed))
     assert loss._neighbor_list._watched.pairs is not None
@@ -326,7 +326,7 @@ def test_a_copy_of_a_loss_has_its_own_list(loss_class: Any, copied: Callable[[An
     other = copied(loss)
     assert other(*another_batch(1)) == loss(*another_batch(1))
     listed = loss._neighbor_list._watched
-    other.proxies.data.copy_(random_points(400, 3, seed=2))
+    other.proxies.data.copy_(random_points(800, 3, seed=2))
     other(*another_batch(1))
     assert loss._neighbor_list._watched is listed
     assert other._neighbor_list._watched is not listed
@@ -347,8 +347,8 @@ def test_a_loss_keeps_its_list_while_its_proxies_move_little(loss_class: Any) ->
 @each_field_loss
 def test_what_a_list_has_seen_changes_no_bit_of_a_loss(loss_class: Any) -> None:
     loss = loss_with_list(loss_class)
-    loss.proxies.data += 0.002 * random_points(400, 3, seed=3)
-    fresh = loss_class(num_classes=50, embedding_size=3, proxies_per_class=8, delta=0.1)
+    loss.proxies.data += 0.002 * random_points(800, 3, seed=3)
+    fresh = loss_class(num_classes=100, embedding_size=3, proxies_per_class=8, delta=0.1)
     fresh.load_state_dict(loss.state_dict())
     expected = all_gradients(fresh, *another_batch(1))
     found = all_gradients(loss, *another_batch(1))
@@ -360,7 +360,7 @@ def test_threads_that_share_a_loss_get_the_values_of_one(loss_class: Any) -> Non
     """Each call of the two finds the list of the other radius: both replace it all the time."""
     loss = loss_with_list(loss_class)
     neighbors, seeds = loss._neighbor_list, range(40)
-    other = loss_class(num_classes=50, embedding_size=3, proxies_per_class=8, delta=0.15)
+    other = loss_class(num_classes=100, embedding_size=3, proxies_per_class=8, delta=0.15)
     expected = [[each(*another_batch(seed)).item() for seed in seeds] for each in (loss, other)]
     other._neighbor_list = neighbors
 
