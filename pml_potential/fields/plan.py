@@ -55,7 +55,9 @@ class Plan:
         """
         # The sample's cost stays below that of the search.
         sampled_points = min(512, 128 + len(points) // 32)
-        plan = cls(few_points=math.isqrt(2**25 // max(64, points.shape[1])), sampled_points=sampled_points)
+        plan = cls(
+            few_points=math.isqrt(2**25 // max(64, points.shape[1])), sampled_points=sampled_points
+        )
         if points.device.type != "cpu":
             return replace(
                 plan, tile_side=4096, numbers_per_chunk=2**25, largest_side=4096, most_kept=2**25

@@ -164,12 +164,13 @@ def _check_values(
         for each in embeddings.values()
     ]
     sums += [parameter.detach().sum() for parameter in parameters.values()]
-    ends = [end for classes in labels.values() for end in classes.long().aminmax()]
-    device = sums[0].device
-    found = torch.stack([number.to(device, torch.float64) for number in (*sums, *ends)]).tolist()
-    most = math.inf if num_classes is None else num_classes
-    is_finite = all(map(math.isfinite, found[: len(sums)]))
-    if is_finite and all(0 <= end < most for end in found[len(sums) :]):
+    ends: list[Tensor] = []
+    for classes in labels.values():
+        smallest, largest = classes.long().aminmax()
+        ends += [smallest, largest if num_classes is None else num_classes - 1 - largest]
+    numbers = torch.stack([number.to(sums[0].device, torch.float32) for number in (*sums, *ends)])
+    found = numbers.tolist()
+    if all(map(math.isfinite, found)) and min(found[len(sums) :]) >= 0:
         return
     for name, own in embeddings.items():
         check_embeddings(name, own, None)
