@@ -215,6 +215,7 @@ def page(results: dict[str, Any]) -> str:
         shares=[f"{share:.2f}" for share in shares],
         proxy_learning_rate=PROXY_LEARNING_RATE,
         training_steps=TRAINING_STEPS,
+        missed=[goal.title for goal in goals() if goal.measured(results["table"]) > goal.most],
         goals="\n".join(_goal_line(goal, results["table"]) for goal in goals()),
         scales=[
             (name, _table([row for row in results["table"] if _is_of_scale(row, case)]))
