@@ -36,6 +36,7 @@ from pml_potential.benchmark.experiments.experiment import (
     run_experiment,
 )
 from pml_potential.benchmark.experiments.trial_storage import HEARTBEAT
+from pml_potential.benchmark.experiments.view_progress import ViewProgress
 from pml_potential.benchmark.report.formatting import duration
 from pml_potential.benchmark.training.following import follow
 from pml_potential.benchmark.training.process_group import process_group, rank
@@ -125,8 +126,9 @@ def profile(
 ) -> None:
     """Train one epoch under a profiler, and say where the time goes."""
     presets = presets_of(preset, protocol, dataset, model, loss)
-    with errors_in_words():
-        found = profile_training(composed(presets, assignments), feature_cache(Path("runs")))
+    console = Console()
+    with errors_in_words(), ViewProgress(console) as watch:
+        found = profile_training(composed(presets, assignments), feature_cache(Path("runs")), watch)
     table = Table(box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("stage", no_wrap=True)
     table.add_column("seconds", justify="right")
@@ -135,7 +137,6 @@ def profile(
     for stage, seconds in found.seconds.items():
         share = seconds / sum(found.seconds.values())
         table.add_row(stage, f"{seconds:.2f}", f"{share:.0%}", STAGES[stage])
-    console = Console()
     console.print(table)
     console.print(
         f"{found.images_per_second:.0f} images per second in training; most time goes into "

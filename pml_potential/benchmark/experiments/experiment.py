@@ -20,6 +20,7 @@ from pml_potential.benchmark.experiments.reproduction import run_reproductions
 from pml_potential.benchmark.experiments.runnable import check_runnable
 from pml_potential.benchmark.experiments.search import run_search, trials_to_run, with_best_trial
 from pml_potential.benchmark.experiments.trial_storage import HEARTBEAT, open_storage
+from pml_potential.benchmark.experiments.view_progress import ViewProgress
 from pml_potential.benchmark.experiments.work_queue import hand_on, release
 from pml_potential.benchmark.files import read_json_or_set_aside, write_json, write_text
 from pml_potential.benchmark.report.environment import describe_environment
@@ -74,7 +75,8 @@ def run_experiment(
     _is_claimed(run, config)
     data = load_fold_data(config, run.feature_cache)
     check_batches(config, data)
-    data.prepare(config)
+    with ViewProgress(console) as watch:
+        data.prepare(config, watch)
     with _only_one_at_a_time(run):
         if not _is_claimed(run, config):
             write_text(run.configuration, to_yaml(config))

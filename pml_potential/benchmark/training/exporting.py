@@ -6,6 +6,7 @@ from pml_potential.benchmark.config.run_folder import RunFolder, fold_folder
 from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.data.datasets.catalogue import load_images
 from pml_potential.benchmark.data.folds import frozen_trunk, uses_features
+from pml_potential.benchmark.models.cut_trunk import CutTrunk
 from pml_potential.benchmark.training.exported_model import export_model
 from pml_potential.benchmark.training.fold import finished_fold
 from pml_potential.benchmark.training.fold_models import best_models
@@ -33,5 +34,9 @@ def export_from_run(run: RunFolder, config: Config, reproduction: int, fold: int
         )
     images = load_images(config.dataset)
     models = best_models(config, images.channels, folder)
-    trunk = frozen_trunk(config, images) if uses_features(config) else models["trunk"]
+    trunk = models["trunk"]
+    if uses_features(config):
+        trunk = frozen_trunk(config, images)
+    elif isinstance(trunk, CutTrunk):
+        trunk = trunk.network
     export_model(target, config, trunk, models["embedder"])

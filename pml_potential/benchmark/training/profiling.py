@@ -10,6 +10,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from pml_potential.benchmark.config.schema import Config
 from pml_potential.benchmark.data.folds import load_fold_data
+from pml_potential.benchmark.data.trunk_views import Watch, unwatched
 from pml_potential.benchmark.training.batches import check_batches
 from pml_potential.benchmark.training.fold import train_fold
 
@@ -47,18 +48,19 @@ class Profile:
         return max(self.seconds, key=lambda stage: self.seconds[stage])
 
 
-def profile_training(config: Config, cache: Path) -> Profile:
+def profile_training(config: Config, cache: Path, watch: Watch = unwatched) -> Profile:
     """Train the first fold for one epoch and validate once, under torch's profiler.
 
     Args:
         config: what to train, and how.
-        cache: folder for the features of a frozen trunk, which are computed before the clock starts.
+        cache: folder for what frozen layers give, which is computed before the clock starts.
+        watch: told how far that is.
     """
     protocol = config.protocol.model_copy(update={"max_epochs": 1, "validation_interval": 1})
     config = config.model_copy(update={"protocol": protocol})
     data = load_fold_data(config, cache)
     check_batches(config, data)
-    data.prepare(config)
+    data.prepare(config, watch)
     # Or the profiler writes lines of its own, and complains of a GPU that is not there.
     os.environ.setdefault("KINETO_LOG_LEVEL", "6")
     activities = [ProfilerActivity.CPU]
