@@ -14,7 +14,8 @@ class _Network(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         maps = self.layer(images)
         count, _, height, width = maps.shape
-        return maps.reshape(count, 4, height * width).sum(dim=2) * count
+        pooled: Tensor = maps.reshape(count, 4, height * width).sum(dim=2) * count
+        return pooled
 
 
 def values(shape: Shape | None) -> tuple[TracedValues, dict[str, fx.Node]]:
