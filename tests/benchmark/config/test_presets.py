@@ -43,6 +43,7 @@ FEATURES = {
     "bn_inception": 1024,
     "efficientnet_lite0": 1280,
     "efficientnet_lite0_partial": 1280,
+    "efficientnet_lite0_whole": 1280,
     "resnet50": 2048,
     "vit_small": 384,
     "dino_vit_small": 384,
