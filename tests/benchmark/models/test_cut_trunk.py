@@ -73,9 +73,11 @@ def test_tensors_that_tracing_finds_move_with_the_network_and_are_no_part_of_its
     before = trunk.state_dict().keys()
     cut = CutTrunk(trunk, "blocks.9", (3, 64, 64)).eval().to(torch.float64)
     assert trunk.state_dict().keys() == before
+    found = {name: value.dtype for name, value in cut.named_buffers() if "_tensor_constant" in name}
+    assert set(found.values()) == {torch.float64}
     images = torch.rand(2, 3, 64, 64, dtype=torch.float64)
     with torch.no_grad():
-        assert cut(cut.front.eval()(images)).equal(trunk(images))
+        torch.testing.assert_close(cut(cut.front.eval()(images)), trunk(images))
 
 
 @pytest.mark.parametrize(
