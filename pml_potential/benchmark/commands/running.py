@@ -56,6 +56,10 @@ def run(
 ) -> None:
     """Search, reproduce and report; the same command goes on with what was interrupted.
 
+    A run keeps to the images, the division and the pretrained weights that it began with, and stops
+    where they have changed. To go on with others on purpose, give another --folder for a new run. Or
+    delete identity.json in its folder: what has ended keeps its scores, the rest gets the new images.
+
     Protocol, data set, model and loss are names of presets or paths of YAML files of your own.
     """
     presets = presets_of(preset, protocol, dataset, model, loss)
@@ -73,7 +77,11 @@ def worker(
     fold_processes: FoldProcesses = 1,
     heartbeat: Heartbeat = HEARTBEAT,
 ) -> None:
-    """Help with a run: one more process, or machine that sees the run's folder."""
+    """Help with a run: one more process, or machine that sees the run's folder.
+
+    The images are looked for where the run found them. Where they lie elsewhere on this machine, give
+    the command that started the run, with --folder RUN and --set dataset.root or dataset.file.
+    """
     sharing = Sharing(storage, fold_processes, heartbeat)
     _show(lambda console: join_experiment(folder, console, sharing), folder)
 

@@ -1,6 +1,7 @@
 """The data of an experiment, divided by its protocol, in the form that a configuration's model takes."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pml_potential.analysis.label_noise import corrupt_labels
-from pml_potential.benchmark.config.run_folder import image_cache
+from pml_potential.benchmark.config.run_folder import hash_memory, image_cache
 from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.config.seeds import derive_seed
 from pml_potential.benchmark.data.datasets.catalogue import entry_of, load_images
 from pml_potential.benchmark.data.features import trunk_features
+from pml_potential.benchmark.data.image_files import ImageFiles
 from pml_potential.benchmark.data.images import ImageArrays, Images
 from pml_potential.benchmark.data.labelled_tensors import (
     ArrayTensors,
@@ -64,7 +66,9 @@ class FoldData:
         train = for_training(fold.train)
         seed = derive_seed(config.seed, "label_noise", number)
         train.labels = corrupt_labels(train.labels, config.dataset.label_noise, seed)
-        return train, for_evaluation(fold.validation)
+        validation = for_evaluation(fold.validation)
+        train.source = validation.source = self.images.sha256
+        return train, validation
 
     def test(self, config: Config) -> LabelledTensors:
         """The test images; where there is a gallery, the queries and then the gallery."""
@@ -94,7 +98,10 @@ def load_fold_data(config: Config, cache: Path) -> FoldData:
     Raises:
         ConfigError: The data set has too few classes for the folds.
     """
-    return divide(config, load_images(config.dataset), cache)
+    images = load_images(config.dataset)
+    if isinstance(images, ImageFiles):
+        images = replace(images, memory=hash_memory(cache, images.root))
+    return divide(config, images, cache)
 
 
 def divide(config: Config, images: Images, cache: Path) -> FoldData:
