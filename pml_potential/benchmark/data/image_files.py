@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pml_potential.benchmark.data.file_hashes import hash_files
-from pml_potential.benchmark.data.image_reading import UnreadableImageError, read_image
+from pml_potential.benchmark.data.image_reading import UnreadableImageError, read_image, read_size
 from pml_potential.benchmark.data.labelling import check_labelling
+from pml_potential.benchmark.data.long_step import long_step
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +108,20 @@ class ImageFiles:
                 f"cannot read the image {error.filename} of {self.name}: {error.strerror}; "
                 f"`pml-potential datasets check` lists all that are missing"
             ) from error
+
+    @cached_property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Width and height of each image, read without decoding it.
+
+        Raises:
+            UnreadableImageError: If a file is missing or no image.
+        """
+        with long_step("looking at the sizes of images", len(self.paths), "files") as advance:
+            found = []
+            for path in self.paths:
+                found.append(read_size(path))
+                advance(1)
+            return found
 
     @cached_property
     def sha256(self) -> str:
