@@ -29,6 +29,7 @@ from pml_potential.benchmark.commands.options import (
 )
 from pml_potential.benchmark.commands.tables import result_table
 from pml_potential.benchmark.config.run_folder import RunFolder, feature_cache
+from pml_potential.benchmark.data.long_step import steps_shown_on
 from pml_potential.benchmark.experiments.experiment import (
     Sharing,
     join_experiment,
@@ -133,7 +134,8 @@ def profile(
 ) -> None:
     """Train one epoch under a profiler, and say where the time goes."""
     presets = presets_of(preset, protocol, dataset, model, loss)
-    with errors_in_words():
+    console = Console()
+    with errors_in_words(), steps_shown_on(console):
         found = profile_training(composed(presets, assignments), feature_cache(Path("runs")))
     table = Table(box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("stage", no_wrap=True)
@@ -143,7 +145,6 @@ def profile(
     for stage, seconds in found.seconds.items():
         share = seconds / sum(found.seconds.values())
         table.add_row(stage, f"{seconds:.2f}", f"{share:.0%}", STAGES[stage])
-    console = Console()
     console.print(table)
     console.print(
         f"{found.images_per_second:.0f} images per second in training; most time goes into "

@@ -10,7 +10,6 @@ from pml_potential.benchmark.config.run_folder import RunFolder
 from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.data.folds import FoldData, frozen_trunk
 from pml_potential.benchmark.data.images import Images
-from pml_potential.benchmark.data.long_step import long_step
 from pml_potential.benchmark.data.splits import Splits
 from pml_potential.benchmark.files import read_json, write_json
 from pml_potential.benchmark.models.weights import weights_hash
@@ -50,8 +49,7 @@ def hash_of_weights(config: Config, images: Images) -> str | None:
     """Hash of the trunk as its pretrained weights leave it; None without any."""
     if config.model.weights is None:
         return None
-    with long_step(f"loading the weights of {config.model.trunk}"):
-        return weights_hash(frozen_trunk(config, images))
+    return weights_hash(frozen_trunk(config, images))
 
 
 def bind(run: RunFolder, identity: Identity) -> None:

@@ -15,6 +15,7 @@ from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.data.folds import FoldData, load_fold_data
 from pml_potential.benchmark.data.identity import bind, check_bound, identity_of
 from pml_potential.benchmark.data.locations import located, without_locations
+from pml_potential.benchmark.data.long_step import steps_shown_on
 from pml_potential.benchmark.experiments.collecting import collect_results
 from pml_potential.benchmark.experiments.fold_processes import FoldRunner
 from pml_potential.benchmark.experiments.progress import RunProgress
@@ -69,8 +70,11 @@ def run_experiment(
             other images or weights.
         SearchFailedError: The first trials failed, all of them.
     """
-    sharing = sharing or Sharing()
-    run = RunFolder(folder)
+    with steps_shown_on(console):
+        return _run(config, RunFolder(folder), console, sharing or Sharing())
+
+
+def _run(config: Config, run: RunFolder, console: Console, sharing: Sharing) -> dict[str, Any]:
     check_fold_processes(sharing.fold_processes)
     check_runnable(config)
     config = located(config)
