@@ -5,6 +5,7 @@ import io
 import json
 import os
 import secrets
+import time
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import IO, Any
 import torch
 
 _CHUNK = 2**24
+_SECONDS_BETWEEN_POSITIONS = 5.0
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
@@ -174,15 +176,110 @@ def sealed_file(path: Path) -> Iterator[SealedWriter]:
         file.write(_seal(writer.checksum))
 
 
+class GrowingFile:
+    """A large file that is written piece by piece.
+
+    Args:
+        file: open for writing and reading.
+        position: path of what tells how far the file is good.
+
+    Attributes:
+        entries: an entry for each piece that is there, as ``append`` was given it.
+    """
+
+    def __init__(self, file: IO[bytes], position: Path) -> None:
+        self.entries: list[Any] = []
+        self._file = file
+        self._position = position
+        # Bytes, checksum and entries that belong together, whenever Ctrl-C comes.
+        self._good = (0, 0, 0)
+        self._saved = time.monotonic()
+        match read_json_or_set_aside(position):
+            case {"bytes": int(size), "checksum": checksum, "entries": list(entries)}:
+                if _checksum_of(file, size) == (size, checksum):
+                    self.entries, self._good = entries, (size, checksum, len(entries))
+        file.seek(self._good[0])
+        file.truncate()
+
+    def append(self, content: bytes, entry: Any) -> None:
+        """Write a piece.
+
+        Args:
+            content: the piece.
+            entry: what is to be known of it by whoever goes on; JSON must be able to hold it.
+        """
+        size, checksum, _ = self._good
+        self._file.write(content)
+        self.entries.append(entry)
+        self._good = (size + len(content), zlib.crc32(content, checksum), len(self.entries))
+        if time.monotonic() - self._saved > _SECONDS_BETWEEN_POSITIONS:
+            self.save_position()
+
+    def save_position(self) -> None:
+        """Tell whoever goes on how far the file is good."""
+        size, checksum, count = self._good
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        found = {"bytes": size, "checksum": checksum, "entries": self.entries[:count]}
+        write_text(self._position, json.dumps(found))
+        self._saved = time.monotonic()
+
+    def seal(self) -> None:
+        """End the file as ``sealed_file`` does."""
+        self._file.write(_seal(self._good[1]))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+@contextmanager
+def growing_file(path: Path) -> Iterator[GrowingFile]:
+    """Write a large file as ``sealed_file`` does, and go on with what a kill or Ctrl-C has left of it.
+
+    What is there lies in hidden files beside it; an error removes them. Two processes must not write one
+    file at a time.
+
+    Args:
+        path: of the file; its folder is made if it is not there.
+
+    Raises:
+        OSError: The file cannot be written, as on a full disk; the error names it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished, position = (path.with_name(f".{path.name}.{end}") for end in ("part", "position"))
+    unfinished.touch()
+    try:
+        with errors_that_name(path), unfinished.open("rb+") as file:
+            growing = GrowingFile(file, position)
+            try:
+                yield growing
+            except KeyboardInterrupt:
+                growing.save_position()
+                raise
+            growing.seal()
+        unfinished.replace(path)
+        position.unlink(missing_ok=True)
+    except Exception:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+            position.unlink(missing_ok=True)
+        raise
+
+
 def is_whole(path: Path) -> bool:
     """Whether a file is as ``sealed_file`` left it: read once, some gigabytes a second."""
     left = path.stat().st_size - len(_seal(0))
-    checksum = 0
     with path.open("rb") as file:
-        while left > 0 and (chunk := file.read(min(left, _CHUNK))):
-            checksum = zlib.crc32(chunk, checksum)
-            left -= len(chunk)
-        return left == 0 and file.read() == _seal(checksum)
+        size, checksum = _checksum_of(file, left)
+        return size == left and file.read() == _seal(checksum)
+
+
+def _checksum_of(file: IO[bytes], size: int) -> tuple[int, int]:
+    """How many of so many bytes from where the file stands are there, and their CRC-32."""
+    left, checksum = size, 0
+    while left > 0 and (chunk := file.read(min(left, _CHUNK))):
+        checksum = zlib.crc32(chunk, checksum)
+        left -= len(chunk)
+    return size - left, checksum
 
 
 def _seal(checksum: int) -> bytes:

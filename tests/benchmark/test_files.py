@@ -11,6 +11,7 @@ import torch
 
 from pml_potential.benchmark.files import (
     DamagedFileError,
+    growing_file,
     is_whole,
     read_json,
     read_json_or_set_aside,
@@ -138,3 +139,59 @@ def test_a_sealed_file_that_was_cut_is_not_whole(tmp_path: Path, length: int) ->
     assert len(content) == 1004
     path.write_bytes(content[:length])
     assert not is_whole(path)
+
+
+def grow(
+    path: Path, pieces: int, stops_after: int | None = None, error: type = KeyboardInterrupt
+) -> int:
+    """Write so many pieces of ten bytes; return how many were there before."""
+    with growing_file(path) as file:
+        before = len(file.entries)
+        for number in range(before, pieces):
+            if number == stops_after:
+                raise error
+            file.append(bytes([number]) * 10, number)
+        assert file.entries == list(range(pieces))
+    return before
+
+
+def test_a_growing_file_ends_as_a_sealed_one(tmp_path: Path) -> None:
+    assert grow(tmp_path / "deep" / "grown", 9) == 0
+    with sealed_file(tmp_path / "sealed") as file:
+        for number in range(9):
+            file.write(bytes([number]) * 10)
+    assert (tmp_path / "deep" / "grown").read_bytes() == (tmp_path / "sealed").read_bytes()
+    assert is_whole(tmp_path / "deep" / "grown")
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["grown"]
+
+
+def test_a_growing_file_goes_on_after_ctrl_c(tmp_path: Path) -> None:
+    path = tmp_path / "grown"
+    with pytest.raises(KeyboardInterrupt):
+        grow(path, 9, stops_after=6)
+    assert not path.exists()
+    assert grow(path, 9) == 6
+    assert path.read_bytes()[:-4] == b"".join(bytes([number]) * 10 for number in range(9))
+    assert is_whole(path)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_growing_file_goes_on_from_its_last_position_after_a_kill(tmp_path: Path) -> None:
+    """What was written after it may be anything, and what is before it must be as it was."""
+    path, part = tmp_path / "grown", tmp_path / ".grown.part"
+    with pytest.raises(KeyboardInterrupt):
+        grow(path, 9, stops_after=6)
+    part.write_bytes(part.read_bytes() + b"half a piece")
+    with pytest.raises(KeyboardInterrupt):
+        assert grow(path, 9, stops_after=7) == 6
+    content = bytearray(part.read_bytes())
+    content[30] ^= 1
+    part.write_bytes(content)
+    assert grow(path, 9) == 0
+    assert is_whole(path)
+
+
+def test_an_error_leaves_nothing_of_a_growing_file(tmp_path: Path) -> None:
+    with pytest.raises(ArithmeticError):
+        grow(tmp_path / "grown", 9, stops_after=6, error=ArithmeticError)
+    assert list(tmp_path.iterdir()) == []

@@ -11,6 +11,7 @@ from rich.table import Table
 from pml_potential.benchmark.commands.errors import errors_in_words, stoppable
 from pml_potential.benchmark.commands.tables import result_table
 from pml_potential.benchmark.config.run_folder import RunFolder
+from pml_potential.benchmark.data.long_step import steps_shown_on
 from pml_potential.benchmark.report.comparison import compare_runs
 from pml_potential.benchmark.report.comparison_report import comparison_in_markdown, write_comparison
 from pml_potential.benchmark.report.formatting import interval
@@ -58,7 +59,7 @@ def analyze(
     rows: dict[str, list[str]] = {name: [] for name in MEASURES}
     console = Console()
     for folder in runs:
-        with stoppable(console, folder):
+        with stoppable(console, folder), steps_shown_on(console):
             found = analyze_run(folder)
         table.add_column(f"{found['loss']}\n{folder.name}", justify="right", no_wrap=True)
         for name, cells in rows.items():

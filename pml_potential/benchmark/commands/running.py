@@ -29,6 +29,7 @@ from pml_potential.benchmark.commands.options import (
 )
 from pml_potential.benchmark.commands.tables import result_table
 from pml_potential.benchmark.config.run_folder import RunFolder, feature_cache
+from pml_potential.benchmark.data.long_step import steps_shown_on
 from pml_potential.benchmark.experiments.experiment import (
     Sharing,
     join_experiment,
@@ -56,6 +57,10 @@ def run(
 ) -> None:
     """Search, reproduce and report; the same command goes on with what was interrupted.
 
+    A run keeps to the images, the division and the pretrained weights that it began with, and stops
+    where they have changed. To go on with others on purpose, give another --folder for a new run. Or
+    delete identity.json in its folder: what has ended keeps its scores, the rest gets the new images.
+
     Protocol, data set, model and loss are names of presets or paths of YAML files of your own.
     """
     presets = presets_of(preset, protocol, dataset, model, loss)
@@ -73,7 +78,11 @@ def worker(
     fold_processes: FoldProcesses = 1,
     heartbeat: Heartbeat = HEARTBEAT,
 ) -> None:
-    """Help with a run: one more process, or machine that sees the run's folder."""
+    """Help with a run: one more process, or machine that sees the run's folder.
+
+    The images are looked for where the run found them. Where they lie elsewhere on this machine, give
+    the command that started the run, with --folder RUN and --set dataset.root or dataset.file.
+    """
     sharing = Sharing(storage, fold_processes, heartbeat)
     _show(lambda console: join_experiment(folder, console, sharing), folder)
 
@@ -125,7 +134,8 @@ def profile(
 ) -> None:
     """Train one epoch under a profiler, and say where the time goes."""
     presets = presets_of(preset, protocol, dataset, model, loss)
-    with errors_in_words():
+    console = Console()
+    with errors_in_words(), steps_shown_on(console):
         found = profile_training(composed(presets, assignments), feature_cache(Path("runs")))
     table = Table(box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("stage", no_wrap=True)
@@ -135,7 +145,6 @@ def profile(
     for stage, seconds in found.seconds.items():
         share = seconds / sum(found.seconds.values())
         table.add_row(stage, f"{seconds:.2f}", f"{share:.0%}", STAGES[stage])
-    console = Console()
     console.print(table)
     console.print(
         f"{found.images_per_second:.0f} images per second in training; most time goes into "

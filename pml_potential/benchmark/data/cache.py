@@ -2,9 +2,14 @@
 
 import hashlib
 import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
+from pml_potential.benchmark.data.long_step import long_step
 from pml_potential.benchmark.files import is_whole, set_aside
 
 Stamp = tuple[str, int, int]
@@ -41,6 +46,17 @@ def is_cached(path: Path) -> bool:
     aside = set_aside(path, "damaged")
     warnings.warn(f"{path} is damaged; set aside as {aside.name}, and made anew", stacklevel=2)
     return False
+
+
+@contextmanager
+def alone_with(path: Path) -> Iterator[None]:
+    """Hold the lock on a cached file that is not there yet, so that one process makes it."""
+    folder = path.parent
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        with long_step("waiting for another process that makes the same cached file"):
+            stack.enter_context(FileLock(folder.with_name(f".{folder.name}.{path.stem[:8]}.lock")))
+        yield
 
 
 def checked_files() -> frozenset[Stamp]:

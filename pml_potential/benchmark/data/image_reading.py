@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 """What is opened, whatever the file's name says. Some of Pillow's others start programs."""
@@ -14,6 +14,10 @@ SUFFIXES = (
     ".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".tif", ".tiff", ".webp",
 )  # fmt: skip
 """By which a folder's images are told from other files, in small letters."""
+
+
+_LYING = (5, 6, 7, 8)
+"""EXIF orientations that exchange width and height."""
 
 
 class UnreadableImageError(OSError):
@@ -57,6 +61,26 @@ def read_image(path: Path) -> Image.Image:
         with Image.open(path, formats=FORMATS) as image:
             return _as_rgb(ImageOps.exif_transpose(image))
     # For a damaged file, Pillow's decoders raise nearly every exception that there is.
+    except Exception as error:
+        raise UnreadableImageError(f"cannot read the image {path}: {_reason(path, error)}") from error
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """Reads the width and height of an image as `read_image` gives it, without decoding its pixels.
+
+    Args:
+        path: Of the file.
+
+    Returns:
+        Width and height, in pixels.
+
+    Raises:
+        UnreadableImageError: If the file is missing, empty or no image.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) in _LYING
+            return (image.height, image.width) if turned else image.size
     except Exception as error:
         raise UnreadableImageError(f"cannot read the image {path}: {_reason(path, error)}") from error
 

@@ -13,6 +13,9 @@ from pml_potential.benchmark.config.composing import differences, read_saved, to
 from pml_potential.benchmark.config.run_folder import RunFolder
 from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.data.folds import FoldData, load_fold_data
+from pml_potential.benchmark.data.identity import bind, check_bound, identity_of
+from pml_potential.benchmark.data.locations import located, without_locations
+from pml_potential.benchmark.data.long_step import steps_shown_on
 from pml_potential.benchmark.experiments.collecting import collect_results
 from pml_potential.benchmark.experiments.fold_processes import FoldRunner
 from pml_potential.benchmark.experiments.progress import RunProgress
@@ -63,21 +66,30 @@ def run_experiment(
         The results, also written to ``report/results.json`` beside ``report/index.html``.
 
     Raises:
-        ConfigError: The configuration cannot be run, or the folder holds a run of another one.
+        ConfigError: The configuration cannot be run, or the folder holds a run of another one, or of
+            other images or weights.
         SearchFailedError: The first trials failed, all of them.
     """
-    sharing = sharing or Sharing()
-    run = RunFolder(folder)
+    with steps_shown_on(console):
+        return _run(config, RunFolder(folder), console, sharing or Sharing())
+
+
+def _run(config: Config, run: RunFolder, console: Console, sharing: Sharing) -> dict[str, Any]:
     check_fold_processes(sharing.fold_processes)
     check_runnable(config)
+    config = located(config)
     # Asked before a frozen trunk computes features, and claimed when the data are known to be there.
     _is_claimed(run, config)
     data = load_fold_data(config, run.feature_cache)
     check_batches(config, data)
+    identity = identity_of(config, data)
+    check_bound(run, identity)
     data.prepare(config)
     with _only_one_at_a_time(run):
+        check_bound(run, identity)
         if not _is_claimed(run, config):
             write_text(run.configuration, to_yaml(config))
+        bind(run, identity)
         environment = _remembered_environment(run, sharing.fold_processes)
     return _work(config, data, run, console, sharing, environment)
 
@@ -169,7 +181,8 @@ def _is_claimed(run: RunFolder, config: Config) -> bool:
         raise ConfigError(f"{run.path} is a file; choose a folder with --folder")
     if not run.configuration.is_file():
         return False
-    if found := differences(read_saved(run.configuration), config):
+    saved = without_locations(read_saved(run.configuration))
+    if found := differences(saved, without_locations(config)):
         raise ConfigError(
             f"{run.path} holds a run of another configuration; they differ (there, here) in\n  "
             + "\n  ".join(found)

@@ -7,6 +7,7 @@ from pml_potential.benchmark.config.composing import with_values
 from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.experiments.proposing import build_pruner
 from pml_potential.benchmark.models import build_models, check_image_size
+from pml_potential.benchmark.training.batches import images_of_a_class
 from pml_potential.benchmark.training.losses import build_loss, build_miner
 from pml_potential.benchmark.training.names import check_names
 from pml_potential.benchmark.training.optimizers import build_optimizer, build_schedule
@@ -20,6 +21,7 @@ def check_runnable(config: Config) -> None:
         ConfigError: One of them does not exist, or cannot be built or used.
     """
     check_names(config)
+    images_of_a_class(config)
     if config.protocol.study is not None:
         build_pruner(config.protocol.study.pruner)
     for end in ("low", "high"):

@@ -93,7 +93,7 @@ def open_storage(
             _without_password(str(address)), f"{folder.resolve().name}-{secrets.token_hex(4)}/"
         )
     else:
-        elsewhere = remembered.address
+        elsewhere = _without_password(remembered.address)
     if address is not None and elsewhere not in (None, _without_password(address)):
         raise ConfigError(
             f"--storage {_without_password(address)}: the studies of {folder} are in {elsewhere}; leave "
@@ -177,7 +177,15 @@ def _without_password(address: str) -> str:
             "--storage: an address reads like postgresql+psycopg://user@host/database, or is the path "
             "of a journal file"
         ) from error
-    without = URL.create(url.drivername, url.username, None, url.host, url.port, url.database, url.query)
+    database = url.database
+    if (
+        url.get_backend_name() == "sqlite"
+        and database
+        and not database.startswith((":memory:", "file:"))
+    ):
+        # Or a worker in another working folder would open, and make, another file.
+        database = str(Path(database).absolute())
+    without = URL.create(url.drivername, url.username, None, url.host, url.port, database, url.query)
     return without.render_as_string()
 
 

@@ -85,7 +85,7 @@ def test_wrong_words_exit_with_2(
 
 
 def test_check_exits_with_0_when_all_is_well_and_with_1_when_not(tmp_path: Path) -> None:
-    write_class_folders(tmp_path, classes=2, images=2)
+    write_class_folders(tmp_path, classes=4, images=2)
     good = command("check", "folder", "--root", tmp_path)
     assert good.exit_code == 0
     assert "Nothing is wrong." in good.stdout
@@ -96,14 +96,14 @@ def test_check_exits_with_0_when_all_is_well_and_with_1_when_not(tmp_path: Path)
 
 
 def test_check_takes_a_table_with_columns_of_any_name(tmp_path: Path) -> None:
-    write_class_folders(tmp_path, classes=2, images=2)
+    write_class_folders(tmp_path, classes=4, images=2)
     rows = [f"{path.relative_to(tmp_path)},{path.parent.name}" for path in tmp_path.rglob("*.png")]
     table = tmp_path / "table.csv"
     table.write_text("\n".join(["image,species", *rows]))
     columns = ["--column", "path=image", "--column", "label=species"]
     result = command("check", "table", "--file", table, *columns)
     assert result.exit_code == 0
-    assert "table: 4 images of 2 classes" in result.stdout
+    assert "table: 8 images of 4 classes" in result.stdout
 
 
 def test_a_missing_folder_is_a_finding(tmp_path: Path) -> None:

@@ -79,13 +79,24 @@ def test_the_hash_is_the_same_on_every_machine(tmp_path: Path) -> None:
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"x" * int(path.stem))
-    expected = hashlib.sha256(
-        b"('cat', 'dog')"
-        b"('a/1.png', 1, 0, 'train', '')"
-        b"('a/3.png', 3, 0, 'train', '')"
-        b"('b/2.png', 2, 1, 'test', '')"
+    one, two, three = (hashlib.sha256(b"x" * size).hexdigest() for size in (1, 2, 3))
+    expected = (
+        "('cat', 'dog')"
+        f"('a/1.png', '{one}', 0, 'train')"
+        f"('a/3.png', '{three}', 0, 'train')"
+        f"('b/2.png', '{two}', 1, 'test')"
     )
-    assert make(tmp_path).sha256 == expected.hexdigest()
+    assert make(tmp_path).sha256 == hashlib.sha256(expected.encode()).hexdigest()
+
+
+def test_the_hash_follows_pixels_that_change_within_the_same_size(root: Path) -> None:
+    first = make(root)
+    keys = first.sha256, first.cache_key
+    path = root / "b/2.png"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(bytes(content))
+    assert {make(root).sha256, make(root).cache_key}.isdisjoint(keys)
 
 
 def test_the_hash_sees_everything_that_matters(root: Path) -> None:

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pml_potential.benchmark.data.image_reading import UnreadableImageError, is_image_name, read_image
+from pml_potential.benchmark.data.image_reading import (
+    UnreadableImageError,
+    is_image_name,
+    read_image,
+    read_size,
+)
 
 RED, BLUE, WHITE = (255, 0, 0), (0, 0, 255), (255, 255, 255)
 
@@ -162,3 +167,18 @@ def test_no_file_stays_open(tmp_path: Path) -> None:
 def test_images_are_told_by_their_suffix() -> None:
     names = ["a.jpg", "a.JPEG", "b.c.png", "a.webp", "jpg", "a.txt", "a.jpg.zip"]
     assert [is_image_name(Path(name)) for name in names] == [True] * 4 + [False] * 3
+
+
+@pytest.mark.parametrize("orientation", [None, 1, 3, 5, 6, 8])
+def test_the_size_is_that_of_the_picture_as_it_is_read(tmp_path: Path, orientation: int | None) -> None:
+    path = tmp_path / "a.jpg"
+    exif = Image.Exif()
+    if orientation is not None:
+        exif[0x0112] = orientation
+    Image.new("RGB", (7, 4)).save(path, exif=exif)
+    assert read_size(path) == read_image(path).size
+
+
+def test_a_size_that_cannot_be_read_names_the_file(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableImageError, match=r"gone\.png: there is no such file"):
+        read_size(tmp_path / "gone.png")

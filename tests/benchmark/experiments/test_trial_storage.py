@@ -40,6 +40,22 @@ def test_an_address_is_remembered(tmp_path: Path) -> None:
     assert isinstance(storage_of(tmp_path / "run").storage, RDBStorage)
 
 
+@pytest.mark.parametrize("address", ["sqlite:///relative.db", "relative.journal"])
+def test_a_relative_address_is_remembered_whole(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    storage_of(tmp_path / "run", address).open("search").set_user_attr("said", "here")
+    assert storage_of(tmp_path / "run", address).open("search").user_attrs == {"said": "here"}
+    monkeypatch.chdir(tmp_path / "there")
+    assert storage_of(tmp_path / "run").open("search").user_attrs == {"said": "here"}
+    with pytest.raises(ConfigError, match="the studies of"):
+        storage_of(tmp_path / "run", address)
+    assert list((tmp_path / "there").iterdir()) == []
+
+
 def test_two_runs_share_a_database_without_sharing_studies(tmp_path: Path) -> None:
     address = f"sqlite:///{tmp_path / 'all.db'}"
     for place in ("a", "b"):

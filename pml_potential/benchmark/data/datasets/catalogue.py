@@ -16,6 +16,7 @@ from pml_potential.benchmark.data.datasets import (
     sop,
     table,
 )
+from pml_potential.benchmark.data.datasets.doubles import refuse_doubles
 from pml_potential.benchmark.data.datasets.entry import DatasetEntry
 from pml_potential.benchmark.data.images import Images
 
@@ -54,7 +55,7 @@ def entry_of(name: str) -> DatasetEntry:
 def load_images(dataset: Dataset) -> Images:
     """Loads the data set that a configuration names.
 
-    Files are listed, but neither opened nor looked for one by one.
+    Files are listed, but not opened.
 
     Args:
         dataset: That section of the configuration.
@@ -72,7 +73,9 @@ def load_images(dataset: Dataset) -> Images:
     """
     entry = entry_of(dataset.name)
     _refuse_unused(entry, dataset)
-    return entry.load(dataset)
+    images = entry.load(dataset)
+    refuse_doubles(images)
+    return images
 
 
 def _refuse_unused(entry: DatasetEntry, dataset: Dataset) -> None:

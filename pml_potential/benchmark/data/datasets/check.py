@@ -10,15 +10,22 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.progress import Progress
 
 from pml_potential.benchmark.config.schema import Dataset
 from pml_potential.benchmark.data.datasets.catalogue import entry_of, load_images
 from pml_potential.benchmark.data.datasets.entry import DatasetEntry, root_of
 from pml_potential.benchmark.data.datasets.layout import LayoutError
+from pml_potential.benchmark.data.datasets.possible_runs import (
+    PossibleRuns,
+    describe_classes,
+    describe_duplicates,
+    describe_sizes,
+    possible_runs,
+)
 from pml_potential.benchmark.data.image_files import ImageFiles
 from pml_potential.benchmark.data.image_reading import UnreadableImageError, is_image_name
 from pml_potential.benchmark.data.images import Images
+from pml_potential.benchmark.data.long_step import long_step, steps_shown_on
 
 SHOWN = 20
 """How many files of a kind a report names in its text."""
@@ -39,6 +46,8 @@ class Report:
         missing: Files that are listed but not there.
         unreadable: Files that are no image or damaged, each with the reason, in words.
         strangers: Files that do not belong to the data set. They do no harm, since nothing reads them.
+        runs: What the protocols can do with it, if it could be loaded.
+        facts: What else decides which runs are possible, in words.
     """
 
     name: str
@@ -51,17 +60,23 @@ class Report:
     missing: tuple[Path, ...] = ()
     unreadable: tuple[str, ...] = ()
     strangers: tuple[Path, ...] = ()
+    runs: PossibleRuns | None = None
+    facts: tuple[str, ...] = ()
 
     @property
     def good(self) -> bool:
-        """Whether nothing is wrong."""
-        return self.layout is None and not (self.counts or self.missing or self.unreadable)
+        """Whether nothing is wrong, and some run is possible."""
+        return self.layout is None and not (self._has_faults or (self.runs and not self.runs.any))
+
+    @property
+    def _has_faults(self) -> bool:
+        return bool(self.counts or self.missing or self.unreadable)
 
     def lines(self) -> list[str]:
         """Puts the findings into words.
 
         Returns:
-            Lines of text: what there is, what is wrong, and what to do.
+            Lines of text: what there is, what is wrong, what to do, and which runs are possible.
 
         Examples:
             >>> Report("digits", images=1797, classes=10).lines()
@@ -78,11 +93,15 @@ class Report:
         lines += _listing("unreadable", self.unreadable)
         lines += _listing("not part of the data set, so never read", [str(x) for x in self.strangers])
         lines.append(self._advice())
+        if self.runs is not None:
+            lines += ["What a run could do with these images:", *self.facts, *self.runs.lines()]
         return lines
 
     def _advice(self) -> str:
         if self.good:
             return "Nothing is wrong."
+        if not self._has_faults:
+            return "The files are good, but no run on them could be judged."
         if entry_of(self.name).source == "your own":
             return "Bring the files back or mend them, or take them off the folder or table."
         return (
@@ -109,18 +128,29 @@ def check(dataset: Dataset, console: Console | None = None) -> Report:
         >>> check(Dataset(name="digits")).good
         True
     """
+    if console is None:
+        return _check(dataset)
+    with steps_shown_on(console):
+        return _check(dataset)
+
+
+def _check(dataset: Dataset) -> Report:
     try:
         images = load_images(dataset)
     except LayoutError as error:
         return Report(dataset.name, layout=str(error))
     division = _count_division(images)
+    facts = describe_classes(images.labels, images.division)
     missing: tuple[Path, ...] = ()
     unreadable: tuple[str, ...] = ()
     strangers: tuple[Path, ...] = ()
     if isinstance(images, ImageFiles):
-        missing, unreadable = _read_all(images, console)
+        missing, unreadable = _read_all(images)
         if "root" in entry_of(dataset.name).takes:
             strangers = tuple(_strangers(images, root_of(dataset), anything=dataset.name == "folder"))
+        if not missing and not unreadable:
+            names = [images.relative_path(place) for place in range(len(images.paths))]
+            facts += [describe_duplicates(names, images.file_hashes), describe_sizes(images.sizes)]
     return Report(
         name=dataset.name,
         images=len(images.labels),
@@ -131,6 +161,8 @@ def check(dataset: Dataset, console: Console | None = None) -> Report:
         missing=missing,
         unreadable=unreadable,
         strangers=strangers,
+        runs=possible_runs(images, entry_of(dataset.name).mlrc_halves),
+        facts=tuple(facts),
     )
 
 
@@ -158,7 +190,7 @@ def _differences(
             yield f"{split}: {_counted(*there)}, but {_counted(*counts)} were published"
 
 
-def _read_all(images: ImageFiles, console: Console | None) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+def _read_all(images: ImageFiles) -> tuple[tuple[Path, ...], tuple[str, ...]]:
     missing: list[Path] = []
     unreadable: list[str] = []
 
@@ -169,13 +201,15 @@ def _read_all(images: ImageFiles, console: Console | None) -> tuple[tuple[Path, 
             return str(error)
         return None
 
-    progress = Progress(console=console, disable=console is None, transient=True)
     # Pillow decodes without the interpreter's lock, so threads do use all processors.
-    with progress, ThreadPoolExecutor(os.cpu_count()) as pool:
+    with (
+        long_step("opening every image", len(images.paths), "images") as advance,
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
         reasons = pool.map(reason, range(len(images.paths)))
         try:
-            watched = progress.track(reasons, len(images.paths), description="reading")
-            for path, why in zip(images.paths, watched, strict=True):
+            for path, why in zip(images.paths, reasons, strict=True):
+                advance(1)
                 if why is not None and path.exists():
                     unreadable.append(why)
                 elif why is not None:

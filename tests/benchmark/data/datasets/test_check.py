@@ -18,7 +18,7 @@ from tests.benchmark.data.datasets.miniatures import write_class_folders, write_
 def test_the_packaged_data_sets_are_good(name: str) -> None:
     report = check(Dataset.model_validate({"name": name}))
     assert report.good
-    assert report.lines()[-1] == "Nothing is wrong."
+    assert "Nothing is wrong." in report.lines()
     assert report.lines()[0] in {
         "glyphs: 6400 images of 200 classes",
         "digits: 1797 images of 10 classes",
@@ -53,11 +53,11 @@ def test_images_that_cannot_be_read_are_listed_with_the_reason(tmp_path: Path) -
     assert "truncated" in report.unreadable[1]
     assert "kind_1/notes.jpg: it is none of JPEG" in report.unreadable[2]
     assert "3 unreadable:" in report.lines()
-    assert report.lines()[-1].startswith("Bring the files back")
+    assert any(line.startswith("Bring the files back") for line in report.lines())
 
 
 def test_files_that_do_not_belong_are_listed_and_do_no_harm(tmp_path: Path) -> None:
-    write_class_folders(tmp_path, classes=2, images=2)
+    write_class_folders(tmp_path, classes=4, images=2)
     for name in ("readme.md", "kind_0/Thumbs.db", "kind_0/.hidden", ".git/config"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")
@@ -100,7 +100,7 @@ def test_counts_are_compared_with_the_published_ones(
         "query: 3 images of 3 classes, but 14218 images of 3985 classes were published",
         "gallery: 6 images of 3 classes, but 12612 images of 3985 classes were published",
     )
-    assert report.lines()[-1].startswith("Scores on these files cannot be compared")
+    assert any(line.startswith("Scores on these files cannot be compared") for line in report.lines())
     small = replace(
         catalogue.CATALOGUE["in_shop"],
         images=18,
