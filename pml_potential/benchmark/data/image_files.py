@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pml_potential.benchmark.data.image_reading import UnreadableImageError, read_image
+from pml_potential.benchmark.data.image_reading import (
+    FEW_LEVELS,
+    ReadImage,
+    UnreadableImageError,
+    read_image,
+)
 from pml_potential.benchmark.data.labelling import check_labelling
+
+_warned_of: set[Path] = set()
+"""Roots of which this process has said that grey levels are lost: once, not for each of their images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +82,18 @@ class ImageFiles:
             IndexError: If there is no such place.
             UnreadableImageError: If the file is missing, damaged or no image.
         """
+        found = self.read(index)
+        if FEW_LEVELS in found.changes and self.root not in _warned_of:
+            _warned_of.add(self.root)
+            warnings.warn(
+                f"the image {self.paths[index]} is {FEW_LEVELS}; `pml-potential datasets check` lists "
+                "all such images",
+                stacklevel=2,
+            )
+        return found.image
+
+    def read(self, index: int) -> ReadImage:
+        """Reads one image, as `image` does, and says what was changed; it warns of nothing."""
         return read_image(self.paths[index])
 
     def relative_path(self, index: int) -> str:
@@ -131,8 +152,10 @@ class ImageFiles:
     def _size(self, path: Path) -> int:
         try:
             return path.stat().st_size
-        except OSError as error:
+        # ValueError: no path holds a null character.
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
             raise UnreadableImageError(
-                f"cannot read the image {path} of {self.name}: {error.strerror}; "
+                f"cannot read the image {path} of {self.name}: {reason}; "
                 f"`pml-potential datasets check` lists all that are missing"
             ) from error

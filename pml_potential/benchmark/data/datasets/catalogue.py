@@ -17,6 +17,9 @@ from pml_potential.benchmark.data.datasets import (
     table,
 )
 from pml_potential.benchmark.data.datasets.entry import DatasetEntry
+from pml_potential.benchmark.data.datasets.layout import LayoutError
+from pml_potential.benchmark.data.image_files import ImageFiles
+from pml_potential.benchmark.data.image_reading import HEIC_SUFFIXES, READING_HEIC, reads_heic
 from pml_potential.benchmark.data.images import Images
 
 CATALOGUE: Mapping[str, DatasetEntry] = {
@@ -64,7 +67,7 @@ def load_images(dataset: Dataset) -> Images:
 
     Raises:
         ConfigError: If there is no such data set, a key does not go with it, or its files are not there
-            (a `LayoutError`).
+            or are HEIC where pillow-heif is not installed (a `LayoutError`).
 
     Examples:
         >>> len(load_images(Dataset(name="digits")).labels)
@@ -72,7 +75,10 @@ def load_images(dataset: Dataset) -> Images:
     """
     entry = entry_of(dataset.name)
     _refuse_unused(entry, dataset)
-    return entry.load(dataset)
+    images = entry.load(dataset)
+    if isinstance(images, ImageFiles):
+        _refuse_heic(images)
+    return images
 
 
 def _refuse_unused(entry: DatasetEntry, dataset: Dataset) -> None:
@@ -94,4 +100,13 @@ def _refuse_unused(entry: DatasetEntry, dataset: Dataset) -> None:
         raise ConfigError(
             f"dataset.columns are given, but {entry.name!r} has none; remove them, or write name: table",
             ("dataset", "columns"),
+        )
+
+
+def _refuse_heic(images: ImageFiles) -> None:
+    """Refuses what cannot be read here before hours go by, and before others are read without it."""
+    heic = [path for path in images.paths if path.suffix.lower() in HEIC_SUFFIXES]
+    if heic and not reads_heic():
+        raise LayoutError(
+            f"{len(heic)} of {len(images.paths)} images are HEIC, {heic[0]} for one; {READING_HEIC}"
         )
