@@ -17,6 +17,8 @@ from pml_potential.benchmark.commands.options import (
     Folder,
     FoldProcesses,
     Heartbeat,
+    ImagesRoot,
+    ImagesTable,
     LossName,
     ModelName,
     Preset,
@@ -25,6 +27,8 @@ from pml_potential.benchmark.commands.options import (
     Storage,
     composed,
     default_folder,
+    images_called,
+    placed,
     presets_of,
 )
 from pml_potential.benchmark.commands.tables import result_table
@@ -46,6 +50,8 @@ def run(
     preset: Preset = None,
     protocol: ProtocolName = None,
     dataset: DatasetName = "glyphs",
+    root: ImagesRoot = None,
+    file: ImagesTable = None,
     model: ModelName = "small_cnn",
     loss: LossName = "potential_field",
     assignments: Assignments = None,
@@ -59,7 +65,8 @@ def run(
     Protocol, data set, model and loss are names of presets or paths of YAML files of your own.
     """
     presets = presets_of(preset, protocol, dataset, model, loss)
-    folder = folder or default_folder(presets)
+    folder = folder or default_folder(presets, images_called(dataset, root, file))
+    assignments = placed(assignments, root, file)
     sharing = Sharing(storage, fold_processes, heartbeat)
     _show(
         lambda console: run_experiment(composed(presets, assignments), folder, console, sharing),
@@ -103,6 +110,8 @@ def train(
     preset: Preset = None,
     protocol: ProtocolName = None,
     dataset: DatasetName = "glyphs",
+    root: ImagesRoot = None,
+    file: ImagesTable = None,
     model: ModelName = "small_cnn",
     loss: LossName = "potential_field",
     assignments: Assignments = None,
@@ -110,8 +119,9 @@ def train(
 ) -> None:
     """Train one configuration, without a search: a run with protocol.study=null."""
     presets = presets_of(preset, protocol, dataset, model, loss)
-    folder = folder or default_folder(presets).with_name(default_folder(presets).name + "-train")
-    without_search = [*(assignments or []), "protocol.study=null"]
+    default = default_folder(presets, images_called(dataset, root, file))
+    folder = folder or default.with_name(default.name + "-train")
+    without_search = [*placed(assignments, root, file), "protocol.study=null"]
     _show(lambda console: run_experiment(composed(presets, without_search), folder, console), folder)
 
 
@@ -119,6 +129,8 @@ def profile(
     preset: Preset = None,
     protocol: ProtocolName = None,
     dataset: DatasetName = "glyphs",
+    root: ImagesRoot = None,
+    file: ImagesTable = None,
     model: ModelName = "small_cnn",
     loss: LossName = "potential_field",
     assignments: Assignments = None,
@@ -126,7 +138,8 @@ def profile(
     """Train one epoch under a profiler, and say where the time goes."""
     presets = presets_of(preset, protocol, dataset, model, loss)
     with errors_in_words():
-        found = profile_training(composed(presets, assignments), feature_cache(Path("runs")))
+        config = composed(presets, placed(assignments, root, file))
+        found = profile_training(config, feature_cache(Path("runs")))
     table = Table(box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("stage", no_wrap=True)
     table.add_column("seconds", justify="right")

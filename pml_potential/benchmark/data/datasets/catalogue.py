@@ -87,7 +87,8 @@ def _refuse_unused(entry: DatasetEntry, dataset: Dataset) -> None:
         has_file = "file" in entry.takes
         why = "its paths are relative to its own folder" if has_file else "it has no files"
         raise ConfigError(
-            f"dataset.root is {dataset.root!r}, but {entry.name!r} takes none: {why}; remove it",
+            f"dataset.root is {dataset.root!r}, but {entry.name!r} takes none: {why}; remove it, "
+            "or write name: folder",
             ("dataset", "root"),
         )
     if dataset.file is not None and "file" not in entry.takes:
