@@ -12,6 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from pml_potential.benchmark.commands.errors import notes_as_lines
 from pml_potential.benchmark.config.schema import ConfigError, Dataset
 from pml_potential.benchmark.data.datasets.catalogue import CATALOGUE, entry_of
 from pml_potential.benchmark.data.datasets.check import check
@@ -85,7 +86,8 @@ def check_dataset(
     """Count the images, open every one, and exit with 1 if something is wrong."""
     console = Console()
     try:
-        report = check(_dataset(name, root, file, columns or []), console)
+        with notes_as_lines(console):
+            report = check(_dataset(name, root, file, columns or []), console)
     except ConfigError as error:
         _fail(str(error), 2)
     except KeyboardInterrupt:

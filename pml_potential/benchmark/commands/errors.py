@@ -12,6 +12,7 @@ from optuna.exceptions import StorageInternalError
 from rich.console import Console
 
 from pml_potential.benchmark.config.schema import ConfigError
+from pml_potential.benchmark.data.image_warnings import warnings_name_images
 from pml_potential.benchmark.experiments.search import SearchFailedError
 from pml_potential.benchmark.files import DamagedFileError
 from pml_potential.benchmark.training.fold_trainer import DivergedError
@@ -19,14 +20,15 @@ from pml_potential.benchmark.training.fold_trainer import DivergedError
 
 @contextmanager
 def notes_as_lines(console: Console) -> Iterator[None]:
-    """Tell warnings as lines, without the place in the source that they come from."""
+    """Tell warnings as lines, with the image and without the place in the source that they come from."""
 
     def tell(message: Warning | str, *_: Any, **__: Any) -> None:
         console.print(f"note: {message}", highlight=False, markup=False, soft_wrap=True)
 
     with warnings.catch_warnings():
         warnings.showwarning = tell
-        yield
+        with warnings_name_images():
+            yield
 
 
 @contextmanager

@@ -17,6 +17,8 @@ from pml_potential.benchmark.commands.options import (
     Folder,
     FoldProcesses,
     Heartbeat,
+    ImagesRoot,
+    ImagesTable,
     LossName,
     ModelName,
     Preset,
@@ -25,6 +27,8 @@ from pml_potential.benchmark.commands.options import (
     Storage,
     composed,
     default_folder,
+    images_called,
+    placed,
     presets_of,
 )
 from pml_potential.benchmark.commands.tables import result_table
@@ -47,6 +51,8 @@ def run(
     preset: Preset = None,
     protocol: ProtocolName = None,
     dataset: DatasetName = "glyphs",
+    root: ImagesRoot = None,
+    file: ImagesTable = None,
     model: ModelName = "small_cnn",
     loss: LossName = "potential_field",
     assignments: Assignments = None,
@@ -64,7 +70,8 @@ def run(
     Protocol, data set, model and loss are names of presets or paths of YAML files of your own.
     """
     presets = presets_of(preset, protocol, dataset, model, loss)
-    folder = folder or default_folder(presets)
+    folder = folder or default_folder(presets, images_called(dataset, root, file))
+    assignments = placed(assignments, root, file)
     sharing = Sharing(storage, fold_processes, heartbeat)
     _show(
         lambda console: run_experiment(composed(presets, assignments), folder, console, sharing),
@@ -112,6 +119,8 @@ def train(
     preset: Preset = None,
     protocol: ProtocolName = None,
     dataset: DatasetName = "glyphs",
+    root: ImagesRoot = None,
+    file: ImagesTable = None,
     model: ModelName = "small_cnn",
     loss: LossName = "potential_field",
     assignments: Assignments = None,
@@ -119,8 +128,9 @@ def train(
 ) -> None:
     """Train one configuration, without a search: a run with protocol.study=null."""
     presets = presets_of(preset, protocol, dataset, model, loss)
-    folder = folder or default_folder(presets).with_name(default_folder(presets).name + "-train")
-    without_search = [*(assignments or []), "protocol.study=null"]
+    default = default_folder(presets, images_called(dataset, root, file))
+    folder = folder or default.with_name(default.name + "-train")
+    without_search = [*placed(assignments, root, file), "protocol.study=null"]
     _show(lambda console: run_experiment(composed(presets, without_search), folder, console), folder)
 
 
@@ -128,6 +138,8 @@ def profile(
     preset: Preset = None,
     protocol: ProtocolName = None,
     dataset: DatasetName = "glyphs",
+    root: ImagesRoot = None,
+    file: ImagesTable = None,
     model: ModelName = "small_cnn",
     loss: LossName = "potential_field",
     assignments: Assignments = None,
@@ -136,7 +148,8 @@ def profile(
     presets = presets_of(preset, protocol, dataset, model, loss)
     console = Console()
     with errors_in_words(), steps_shown_on(console):
-        found = profile_training(composed(presets, assignments), feature_cache(Path("runs")))
+        config = composed(presets, placed(assignments, root, file))
+        found = profile_training(config, feature_cache(Path("runs")))
     table = Table(box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("stage", no_wrap=True)
     table.add_column("seconds", justify="right")

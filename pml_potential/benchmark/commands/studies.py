@@ -13,10 +13,14 @@ from pml_potential.benchmark.commands.options import (
     Assignments,
     DatasetName,
     FoldProcesses,
+    ImagesRoot,
+    ImagesTable,
     LossName,
     LossNames,
     ModelName,
     composed,
+    images_called,
+    placed,
     presets_of,
 )
 from pml_potential.benchmark.config.schema import ConfigError
@@ -43,6 +47,8 @@ def noise(
     ] = ", ".join(f"{level:g}" for level in LEVELS),
     protocol: ProtocolName = "quick",
     dataset: DatasetName = "glyphs",
+    root: ImagesRoot = None,
+    file: ImagesTable = None,
     model: ModelName = "small_cnn",
     assignments: Assignments = None,
     folder: Folder = None,
@@ -53,7 +59,9 @@ def noise(
     Each loss is searched on clean labels, and trained at the other levels with the best of these
     hyperparameters.
     """
-    folder = folder or Path("runs") / f"noise-{protocol}-{dataset}-{model}"
+    images = images_called(dataset, root, file)
+    folder = folder or Path("runs") / f"noise-{protocol}-{images}-{model}"
+    assignments = placed(assignments, root, file)
     with errors_in_words():
         configs = {
             Path(loss).stem: composed(presets_of(None, protocol, dataset, model, loss), assignments)
@@ -82,6 +90,8 @@ def ablation(
     ] = None,
     protocol: ProtocolName = "quick",
     dataset: DatasetName = "glyphs",
+    root: ImagesRoot = None,
+    file: ImagesTable = None,
     model: ModelName = "small_cnn",
     loss: LossName = "potential_field",
     assignments: Assignments = None,
@@ -94,7 +104,9 @@ def ablation(
     """
     if values is None and path not in GRIDS:
         fail(f"--values is missing: there is no published grid for {path!r}")
-    folder = folder or Path("runs") / f"ablation-{path}-{protocol}-{dataset}-{model}-{Path(loss).stem}"
+    images = images_called(dataset, root, file)
+    folder = folder or Path("runs") / f"ablation-{path}-{protocol}-{images}-{model}-{Path(loss).stem}"
+    assignments = placed(assignments, root, file)
     with errors_in_words():
         config = composed(presets_of(None, protocol, dataset, model, loss), assignments)
         chosen = list(GRIDS[path]) if values is None else _values(values)

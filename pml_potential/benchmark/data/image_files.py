@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +13,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pml_potential.benchmark.data.file_hashes import hash_files
-from pml_potential.benchmark.data.image_reading import UnreadableImageError, read_image, read_size
+from pml_potential.benchmark.data.image_reading import (
+    FEW_LEVELS,
+    ReadImage,
+    UnreadableImageError,
+    read_image,
+    read_size,
+)
 from pml_potential.benchmark.data.labelling import check_labelling
 from pml_potential.benchmark.data.long_step import long_step
+
+_warned_of: set[Path] = set()
+"""Roots of which this process has said that grey levels are lost: once, not for each of their images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +87,18 @@ class ImageFiles:
             IndexError: If there is no such place.
             UnreadableImageError: If the file is missing, damaged or no image.
         """
+        found = self.read(index)
+        if FEW_LEVELS in found.changes and self.root not in _warned_of:
+            _warned_of.add(self.root)
+            warnings.warn(
+                f"the image {self.paths[index]} is {FEW_LEVELS}; `pml-potential datasets check` lists "
+                "all such images",
+                stacklevel=2,
+            )
+        return found.image
+
+    def read(self, index: int) -> ReadImage:
+        """Reads one image, as `image` does, and says what was changed; it warns of nothing."""
         return read_image(self.paths[index])
 
     def relative_path(self, index: int) -> str:
@@ -103,9 +125,11 @@ class ImageFiles:
         """
         try:
             return hash_files(self.paths, self.memory)
-        except OSError as error:
+        # ValueError: no path holds a null character.
+        except (OSError, ValueError) as error:
+            path = getattr(error, "filename", None) or "of a table"
             raise UnreadableImageError(
-                f"cannot read the image {error.filename} of {self.name}: {error.strerror}; "
+                f"cannot read the image {path} of {self.name}: {getattr(error, 'strerror', error)}; "
                 f"`pml-potential datasets check` lists all that are missing"
             ) from error
 

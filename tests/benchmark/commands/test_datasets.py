@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from pml_potential.benchmark.commands import datasets as commands
@@ -93,6 +94,16 @@ def test_check_exits_with_0_when_all_is_well_and_with_1_when_not(tmp_path: Path)
     bad = command("check", "folder", "--root", tmp_path)
     assert bad.exit_code == 1
     assert "kind_1/0.png: the file is empty" in bad.stdout.replace("\\", "/")
+
+
+def test_warnings_of_check_are_notes_that_name_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_class_folders(tmp_path, classes=2, images=2, side=24)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
+    result = command("check", "folder", "--root", tmp_path)
+    assert f"note: {tmp_path / 'kind_0' / '0.png'}: Image size (576 pixels) exceeds" in result.output
+    assert "DecompressionBombWarning" not in result.output
 
 
 def test_check_takes_a_table_with_columns_of_any_name(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pml_potential.benchmark.data.image_files import ImageFiles
 from pml_potential.benchmark.data.image_reading import UnreadableImageError
 from pml_potential.benchmark.data.images import ImageArrays, Images
 from tests.benchmark.data.datasets.miniatures import write_picture
+from tests.benchmark.data.odd_pictures import deep_grey
 
 
 def make(folder: Path, **changes: Any) -> ImageFiles:
@@ -159,6 +160,21 @@ def test_an_unreadable_image_survives_the_way_between_processes(root: Path) -> N
 def test_bad_values_are_quoted(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make(tmp_path, **changes)
+
+
+def test_lost_grey_levels_are_told_once_for_a_data_set(tmp_path: Path) -> None:
+    images = make(tmp_path)
+    for path in images.paths:
+        path.parent.mkdir(exist_ok=True)
+        deep_grey(path, white=4095)
+    with pytest.warns(UserWarning, match="so dark that") as given:
+        seen = [images.image(index) for index in range(3)]
+    (warning,) = given
+    assert str(warning.message).startswith(
+        f"the image {images.paths[0]} is of 16 bits, but so dark that"
+    )
+    assert "`pml-potential datasets check` lists all" in str(warning.message)
+    assert seen[0].getextrema() == ((0, 15), (0, 15), (0, 15))
 
 
 class ComparedName(str):

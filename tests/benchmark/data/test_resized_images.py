@@ -144,3 +144,17 @@ def test_resizing_goes_on_where_it_was_stopped(
     for index in range(len(images.labels)):
         assert again.image(index).tobytes() == whole.image(index).tobytes()
     assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+def test_an_elongated_picture_takes_little_room(images: ImageFiles, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 4000, 3), dtype=np.uint8)
+    for picture, path in zip((pixels, pixels.transpose(1, 0, 2)), images.paths, strict=False):
+        Image.fromarray(picture).save(path)
+    decoded = resized_images(images, 256, tmp_path / "cache")
+    assert [decoded.image(index).size for index in (0, 1)] == [(25_600, 256), (256, 25_600)]
+    assert sum(path.stat().st_size for path in (tmp_path / "cache").iterdir()) < 50e6
+    crop = Crop(resize=256, size=227)
+    seen = evaluation_transform(INPUT, crop, 3)(images.image(0))
+    assert seen.equal(evaluation_transform(INPUT, crop, 3)(decoded.image(0)))
+    middle = Image.fromarray(pixels[:, 1950:2050])
+    assert seen.equal(evaluation_transform(INPUT, crop, 3)(middle))

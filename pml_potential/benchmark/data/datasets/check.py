@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,11 @@ from pml_potential.benchmark.data.datasets.possible_runs import (
     possible_runs,
 )
 from pml_potential.benchmark.data.image_files import ImageFiles
-from pml_potential.benchmark.data.image_reading import UnreadableImageError, is_image_name
+from pml_potential.benchmark.data.image_reading import (
+    FEW_LEVELS,
+    UnreadableImageError,
+    is_image_name,
+)
 from pml_potential.benchmark.data.images import Images
 from pml_potential.benchmark.data.long_step import long_step, steps_shown_on
 
@@ -45,6 +49,7 @@ class Report:
         counts: Each difference from the published counts, in words.
         missing: Files that are listed but not there.
         unreadable: Files that are no image or damaged, each with the reason, in words.
+        changed: For each change that reading made to images, as `read_image` words it, their files.
         strangers: Files that do not belong to the data set. They do no harm, since nothing reads them.
         runs: What the protocols can do with it, if it could be loaded.
         facts: What else decides which runs are possible, in words.
@@ -59,6 +64,7 @@ class Report:
     counts: tuple[str, ...] = ()
     missing: tuple[Path, ...] = ()
     unreadable: tuple[str, ...] = ()
+    changed: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     strangers: tuple[Path, ...] = ()
     runs: PossibleRuns | None = None
     facts: tuple[str, ...] = ()
@@ -70,7 +76,7 @@ class Report:
 
     @property
     def _has_faults(self) -> bool:
-        return bool(self.counts or self.missing or self.unreadable)
+        return bool(self.counts or self.missing or self.unreadable or FEW_LEVELS in self.changed)
 
     def lines(self) -> list[str]:
         """Puts the findings into words.
@@ -91,6 +97,11 @@ class Report:
         lines += self.counts
         lines += _listing("missing", [str(path) for path in self.missing])
         lines += _listing("unreadable", self.unreadable)
+        for change, paths in self.changed.items():
+            if change == FEW_LEVELS:
+                lines += _listing(change, [str(path) for path in paths])
+            else:
+                lines.append(f"{len(paths)} {change}, {paths[0]} for one")
         lines += _listing("not part of the data set, so never read", [str(x) for x in self.strangers])
         lines.append(self._advice())
         if self.runs is not None:
@@ -141,14 +152,13 @@ def _check(dataset: Dataset) -> Report:
         return Report(dataset.name, layout=str(error))
     division = _count_division(images)
     facts = describe_classes(images.labels, images.division)
-    missing: tuple[Path, ...] = ()
-    unreadable: tuple[str, ...] = ()
+    files = _Files()
     strangers: tuple[Path, ...] = ()
     if isinstance(images, ImageFiles):
-        missing, unreadable = _read_all(images)
+        files = _read_all(images)
         if "root" in entry_of(dataset.name).takes:
             strangers = tuple(_strangers(images, root_of(dataset), anything=dataset.name == "folder"))
-        if not missing and not unreadable:
+        if not files.missing and not files.unreadable:
             names = [images.relative_path(place) for place in range(len(images.paths))]
             facts += [describe_duplicates(names, images.file_hashes), describe_sizes(images.sizes)]
     return Report(
@@ -156,10 +166,11 @@ def _check(dataset: Dataset) -> Report:
         images=len(images.labels),
         classes=len(images.class_names),
         division=division,
-        sha256=None if missing else images.sha256,
+        sha256=_hash(images),
         counts=tuple(_differences(images, division, entry_of(dataset.name))),
-        missing=missing,
-        unreadable=unreadable,
+        missing=tuple(files.missing),
+        unreadable=tuple(files.unreadable),
+        changed={change: tuple(paths) for change, paths in files.changed.items()},
         strangers=strangers,
         runs=possible_runs(images, entry_of(dataset.name).mlrc_halves),
         facts=tuple(facts),
@@ -190,35 +201,52 @@ def _differences(
             yield f"{split}: {_counted(*there)}, but {_counted(*counts)} were published"
 
 
-def _read_all(images: ImageFiles) -> tuple[tuple[Path, ...], tuple[str, ...]]:
-    missing: list[Path] = []
-    unreadable: list[str] = []
-
-    def reason(index: int) -> str | None:
-        try:
-            images.image(index)
-        except UnreadableImageError as error:
-            return str(error)
+def _hash(images: Images) -> str | None:
+    try:
+        return images.sha256
+    except UnreadableImageError:
         return None
+
+
+@dataclass
+class _Files:
+    """What reading every file has found."""
+
+    missing: list[Path] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    changed: dict[str, list[Path]] = field(default_factory=dict)
+
+
+def _read_all(images: ImageFiles) -> _Files:
+    files = _Files()
+
+    def read(index: int) -> tuple[str, ...] | UnreadableImageError:
+        try:
+            return images.read(index).changes
+        except UnreadableImageError as error:
+            return error
 
     # Pillow decodes without the interpreter's lock, so threads do use all processors.
     with (
         long_step("opening every image", len(images.paths), "images") as advance,
         ThreadPoolExecutor(os.cpu_count()) as pool,
     ):
-        reasons = pool.map(reason, range(len(images.paths)))
+        found = pool.map(read, range(len(images.paths)))
         try:
-            for path, why in zip(images.paths, reasons, strict=True):
+            for path, changes in zip(images.paths, found, strict=True):
                 advance(1)
-                if why is not None and path.exists():
-                    unreadable.append(why)
-                elif why is not None:
-                    missing.append(path)
+                if not isinstance(changes, UnreadableImageError):
+                    for change in changes:
+                        files.changed.setdefault(change, []).append(path)
+                elif isinstance(changes.__cause__, FileNotFoundError):
+                    files.missing.append(path)
+                else:
+                    files.unreadable.append(str(changes))
         except KeyboardInterrupt:
             # Or the pool would first read all that is left.
             pool.shutdown(cancel_futures=True)
             raise
-    return tuple(missing), tuple(unreadable)
+    return files
 
 
 def _strangers(images: ImageFiles, root: Path, anything: bool) -> Iterator[Path]:

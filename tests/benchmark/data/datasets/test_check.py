@@ -11,7 +11,12 @@ from pml_potential.benchmark.config.schema import ConfigError, Dataset
 from pml_potential.benchmark.data.datasets import catalogue
 from pml_potential.benchmark.data.datasets import check as checking
 from pml_potential.benchmark.data.datasets.check import check
+from pml_potential.benchmark.data.image_reading import FEW_LEVELS, OVER_WHITE, UPRIGHT, reads_heic
 from tests.benchmark.data.datasets.miniatures import write_class_folders, write_cub200, write_in_shop
+from tests.benchmark.data.forbidden import ForbiddenFolder
+from tests.benchmark.data.odd_pictures import HEIC, deep_grey, rotated_photograph, transparent_picture
+
+ADVICE = "; change its permissions, or ask its owner"
 
 
 @pytest.mark.parametrize("name", ["glyphs", "digits"])
@@ -137,3 +142,86 @@ def test_long_lists_are_cut_in_words_but_not_in_the_report(
         f"  {tmp_path / '1.png'}",
         "  and 3 more",
     ]
+
+
+def test_what_reading_changes_is_counted(tmp_path: Path) -> None:
+    write_class_folders(tmp_path, classes=2, images=3)
+    rotated_photograph(tmp_path / "kind_0" / "0.png")
+    rotated_photograph(tmp_path / "kind_0" / "1.png")
+    transparent_picture(tmp_path / "kind_1" / "0.png")
+    report = check(Dataset(name="folder", root=str(tmp_path)))
+    assert report.good
+    assert report.lines()[-3:] == [
+        f"2 {UPRIGHT}, {tmp_path / 'kind_0' / '0.png'} for one",
+        f"1 {OVER_WHITE}, {tmp_path / 'kind_1' / '0.png'} for one",
+        "Nothing is wrong.",
+    ]
+
+
+@pytest.mark.parametrize("white", [255, 1023, 4095])
+def test_lost_grey_levels_are_wrong_and_listed(tmp_path: Path, white: int) -> None:
+    write_class_folders(tmp_path, classes=2, images=3)
+    deep_grey(tmp_path / "kind_0" / "0.png", white)
+    report = check(Dataset(name="folder", root=str(tmp_path)))
+    assert not report.good
+    lines = report.lines()
+    place = lines.index(f"1 {FEW_LEVELS}:")
+    assert lines[place + 1] == f"  {tmp_path / 'kind_0' / '0.png'}"
+    assert "Nothing is wrong." not in lines
+
+
+def test_files_and_folders_without_rights_are_listed_as_such(forbidden_folder: ForbiddenFolder) -> None:
+    root = write_class_folders(forbidden_folder.path, classes=2, images=2)
+    table = root / "table.csv"
+    names = [f"kind_{label}/{number}.png" for label in (0, 1) for number in (0, 1)]
+    table.write_text("path,label\n" + "".join(f"{name},{name[:6]}\n" for name in names))
+    folder, listed = Dataset(name="folder", root=str(root)), Dataset(name="table", file=str(table))
+    with forbidden_folder.forbidden(root / "kind_0" / "0.png"):
+        report = check(folder)
+        assert report.unreadable == (
+            f"cannot read the image {root / 'kind_0' / '0.png'}: you have no right to read it",
+        )
+    with forbidden_folder.forbidden(root / "kind_1"):
+        report = check(listed)
+        assert [reason.rpartition(": ")[2] for reason in report.unreadable] == [
+            "you have no right to read it"
+        ] * 2
+        assert report.sha256 is None
+        report = check(folder)
+        assert report.layout == f"you have no right to read {root / 'kind_1'}{ADVICE}"
+    with forbidden_folder.forbidden(root):
+        assert check(folder).layout == f"you have no right to read {root}{ADVICE}"
+        assert check(listed).layout == f"you have no right to read {table}{ADVICE}"
+
+
+def test_names_that_are_too_long_or_impossible_are_findings(tmp_path: Path) -> None:
+    long = tmp_path / ("a" * 300)
+    report = check(Dataset(name="folder", root=str(long)))
+    assert report.layout == f"{long} cannot be read: File name too long"
+    table = tmp_path / "table.csv"
+    table.write_text(f"path,label\n{'a' * 300}.png,owl\nb\0.png,owl\n")
+    report = check(Dataset(name="table", file=str(table)))
+    assert not report.good
+    assert report.sha256 is None
+    assert "File name too long" in report.unreadable[0]
+    assert "null" in report.unreadable[1]
+    report = check(Dataset(name="table", file=f"{long}.csv"))
+    assert report.layout == f"{long}.csv cannot be read: File name too long"
+
+
+@pytest.mark.skipif(reads_heic(), reason="pillow-heif is installed")
+def test_heic_files_are_named_with_what_reads_them(tmp_path: Path) -> None:
+    write_class_folders(tmp_path, classes=2, images=2)
+    phone = tmp_path / "kind_0" / "IMG_1.HEIC"
+    phone.write_bytes(HEIC)
+    report = check(Dataset(name="folder", root=str(tmp_path)))
+    assert report.layout is not None
+    assert report.layout.startswith(
+        f"1 of 5 images are HEIC, {phone} for one; `pip install pillow-heif`"
+    )
+    for path in (tmp_path / "kind_0").glob("*.png"):
+        path.unlink()
+    assert "1 of 3 images are HEIC" in str(check(Dataset(name="folder", root=str(tmp_path))).layout)
+    table = tmp_path / "table.csv"
+    table.write_text("path,label\nkind_0/IMG_1.HEIC,owl\n")
+    assert "1 of 1 images are HEIC" in str(check(Dataset(name="table", file=str(table))).layout)
