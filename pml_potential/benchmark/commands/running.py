@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from pml_potential.benchmark.commands.errors import errors_in_words, fail, stoppable
+from pml_potential.benchmark.commands.errors import fail, stoppable
 from pml_potential.benchmark.commands.options import (
     Assignments,
     DatasetName,
@@ -28,6 +28,7 @@ from pml_potential.benchmark.commands.options import (
     presets_of,
 )
 from pml_potential.benchmark.commands.tables import result_table
+from pml_potential.benchmark.commands.terminal import new_console
 from pml_potential.benchmark.config.run_folder import RunFolder, feature_cache
 from pml_potential.benchmark.experiments.experiment import (
     Sharing,
@@ -92,11 +93,10 @@ def release(
     """
     if not trials and not reproductions:
         fail("nothing to hand on is named; give the number of a --trial or of a --reproduction")
-    with errors_in_words():
-        for study_name, numbers in (("search", trials), ("reproductions", reproductions)):
-            if numbers:
-                release_pieces(folder, storage, [number - 1 for number in numbers], study_name)
-    Console().print("Handed on. The workers of the run take it up.", highlight=False)
+    for study_name, numbers in (("search", trials), ("reproductions", reproductions)):
+        if numbers:
+            release_pieces(folder, storage, [number - 1 for number in numbers], study_name)
+    new_console().print("Handed on. The workers of the run take it up.")
 
 
 def train(
@@ -125,8 +125,7 @@ def profile(
 ) -> None:
     """Train one epoch under a profiler, and say where the time goes."""
     presets = presets_of(preset, protocol, dataset, model, loss)
-    with errors_in_words():
-        found = profile_training(composed(presets, assignments), feature_cache(Path("runs")))
+    found = profile_training(composed(presets, assignments), feature_cache(Path("runs")))
     table = Table(box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("stage", no_wrap=True)
     table.add_column("seconds", justify="right")
@@ -135,17 +134,16 @@ def profile(
     for stage, seconds in found.seconds.items():
         share = seconds / sum(found.seconds.values())
         table.add_row(stage, f"{seconds:.2f}", f"{share:.0%}", STAGES[stage])
-    console = Console()
+    console = new_console()
     console.print(table)
     console.print(
         f"{found.images_per_second:.0f} images per second in training; most time goes into "
         f"{found.limit}.",
-        highlight=False,
     )
 
 
 def _show(work: Callable[[Console], dict[str, Any]], folder: Path) -> None:
-    with errors_in_words(), process_group():
+    with process_group():
         if rank() == 0:
             _lead(work, folder)
         else:
@@ -153,7 +151,7 @@ def _show(work: Callable[[Console], dict[str, Any]], folder: Path) -> None:
 
 
 def _lead(work: Callable[[Console], dict[str, Any]], folder: Path) -> None:
-    console = Console()
+    console = new_console()
     start = time.perf_counter()
     with stoppable(console, folder):
         results = work(console)
@@ -161,6 +159,5 @@ def _lead(work: Callable[[Console], dict[str, Any]], folder: Path) -> None:
     console.print(
         f"{duration(time.perf_counter() - start)} in this session. "
         f"Report: {RunFolder(folder).report / 'index.html'}",
-        highlight=False,
         soft_wrap=True,
     )

@@ -8,7 +8,7 @@ import typer
 import yaml
 from rich.console import Console
 
-from pml_potential.benchmark.commands.errors import errors_in_words, fail, stoppable
+from pml_potential.benchmark.commands.errors import fail, stoppable
 from pml_potential.benchmark.commands.options import (
     Assignments,
     DatasetName,
@@ -19,6 +19,7 @@ from pml_potential.benchmark.commands.options import (
     composed,
     presets_of,
 )
+from pml_potential.benchmark.commands.terminal import new_console
 from pml_potential.benchmark.config.schema import ConfigError
 from pml_potential.benchmark.experiments.experiment import Sharing
 from pml_potential.benchmark.experiments.studies.ablation import GRIDS, run_ablation
@@ -54,13 +55,12 @@ def noise(
     hyperparameters.
     """
     folder = folder or Path("runs") / f"noise-{protocol}-{dataset}-{model}"
-    with errors_in_words():
-        configs = {
-            Path(loss).stem: composed(presets_of(None, protocol, dataset, model, loss), assignments)
-            for loss in losses or ["potential_field", "contrastive"]
-        }
-        shares = _values(levels)
-    console = Console()
+    configs = {
+        Path(loss).stem: composed(presets_of(None, protocol, dataset, model, loss), assignments)
+        for loss in losses or ["potential_field", "contrastive"]
+    }
+    shares = _values(levels)
+    console = new_console()
 
     def run(write: Callable[[Study], None]) -> Study:
         sharing = Sharing(fold_processes=fold_processes)
@@ -95,10 +95,9 @@ def ablation(
     if values is None and path not in GRIDS:
         fail(f"--values is missing: there is no published grid for {path!r}")
     folder = folder or Path("runs") / f"ablation-{path}-{protocol}-{dataset}-{model}-{Path(loss).stem}"
-    with errors_in_words():
-        config = composed(presets_of(None, protocol, dataset, model, loss), assignments)
-        chosen = list(GRIDS[path]) if values is None else _values(values)
-    console = Console()
+    config = composed(presets_of(None, protocol, dataset, model, loss), assignments)
+    chosen = list(GRIDS[path]) if values is None else _values(values)
+    console = new_console()
 
     def run(write: Callable[[Study], None]) -> Study:
         sharing = Sharing(fold_processes=fold_processes)
@@ -120,7 +119,5 @@ def _show(run: Callable[[Callable[[Study], None]], Study], folder: Path, console
         study = run(lambda so_far: write_study(so_far, folder))
     for judged_on, title in JUDGED_ON.items():
         console.print(f"\nMAP@R, {title}: mean and 95% interval over the reproductions\n")
-        console.print(
-            study.table(judged_on).to_markdown(), markup=False, highlight=False, soft_wrap=True
-        )
-    console.print(f"\nStudy: {folder / 'study.png'}", highlight=False, soft_wrap=True)
+        console.print(study.table(judged_on).to_markdown(), soft_wrap=True)
+    console.print(f"\nStudy: {folder / 'study.png'}", soft_wrap=True)

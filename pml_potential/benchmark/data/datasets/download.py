@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
@@ -20,6 +20,7 @@ from pml_potential.benchmark.data.datasets.entry import default_root
 from pml_potential.benchmark.data.datasets.layout import LayoutError
 from pml_potential.benchmark.data.datasets.unpacking import ArchiveError, DiskFullError, unpack
 from pml_potential.benchmark.data.image_files import ImageFiles
+from pml_potential.benchmark.files import NamedLock
 
 TIMEOUT = 60.0
 """Seconds of silence after which a connection counts as dead."""
@@ -85,7 +86,7 @@ def download(
         checksum = checksum or entry.checksum
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(target.parent / f".{target.name}.lock", blocking=False):
+        with NamedLock(target.parent / f".{target.name}.lock", blocking=False):
             _fetch_into(name, target, address, checksum, say)
     except Timeout as error:
         raise DownloadError(f"another process is downloading to {target} now; wait for it") from error
