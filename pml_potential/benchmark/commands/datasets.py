@@ -108,7 +108,8 @@ def _dataset(name: str, root: Path | None, file: Path | None, columns: list[str]
             raise ConfigError(
                 f"--column {role}: there is no such role; there are path, label and split"
             ) from error
-        raise ConfigError(f"--column {role}: {problem['msg'].removeprefix('Value error, ')}") from error
+        option = f"--{role}" if len(problem["loc"]) == 1 else f"--column {role}"
+        raise ConfigError(f"{option}: {problem['msg'].removeprefix('Value error, ')}") from error
 
 
 def _assignment(text: str) -> tuple[str, str]:

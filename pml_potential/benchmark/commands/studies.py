@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 from rich.console import Console
 
 from pml_potential.benchmark.commands.errors import fail, stoppable
@@ -20,7 +19,7 @@ from pml_potential.benchmark.commands.options import (
     presets_of,
 )
 from pml_potential.benchmark.commands.terminal import new_console
-from pml_potential.benchmark.config.schema import ConfigError
+from pml_potential.benchmark.config.yaml_text import read_yaml
 from pml_potential.benchmark.experiments.experiment import Sharing
 from pml_potential.benchmark.experiments.studies.ablation import GRIDS, run_ablation
 from pml_potential.benchmark.experiments.studies.label_noise import LEVELS, run_label_noise
@@ -107,10 +106,7 @@ def ablation(
 
 
 def _values(text: str) -> list[Any]:
-    try:
-        found = yaml.safe_load(f"[{text}]")
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{text!r} is no list of values, such as '1, 2, 5': {error}") from error
+    found = read_yaml(f"[{text}]", f"{text!r}, a list of values such as '1, 2, 5',")
     return list(found)
 
 

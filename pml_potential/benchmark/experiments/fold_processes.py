@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from pml_potential.benchmark.config.reasons import reason_of
 from pml_potential.benchmark.config.run_folder import fold_folder
 from pml_potential.benchmark.config.schema import Config
 from pml_potential.benchmark.data.cache import Stamp, checked_files, trust
@@ -125,7 +126,7 @@ class FoldRunner:
             try:
                 result = next(results)
             except (MemoryError, RuntimeError) as error:
-                reason = str(error) or type(error).__name__
+                reason = reason_of(error)
                 if number_of_processes() > 1 and not isinstance(error, DivergedError):
                     # Of one process; the others wait for it, and torchrun ends them all.
                     raise ConnectionError(

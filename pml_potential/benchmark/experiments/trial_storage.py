@@ -93,7 +93,7 @@ def open_storage(
     if remembered is None:
         elsewhere = str(own) if own.exists() else None
         remembered = _Remembered(
-            _without_password(str(address)), f"{folder.resolve().name}-{secrets.token_hex(4)}/"
+            _without_password(str(address)), f"{_as_text(folder.resolve().name)}-{secrets.token_hex(4)}/"
         )
     else:
         elsewhere = remembered.address
@@ -126,6 +126,11 @@ class _Remembered:
                 f"{path} is damaged ({reason_of(error)}); it held the address of the studies and the "
                 "prefix of their names, which Optuna lists"
             ) from error
+
+
+def _as_text(name: str) -> str:
+    """A name with escapes for what no database takes: bytes that are no UTF-8."""
+    return name.encode(errors="backslashreplace").decode()
 
 
 def _own_database(path: Path, heartbeat: int, on_stale_trial: OnStaleTrial) -> BaseStorage:

@@ -8,12 +8,14 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from filelock import Timeout
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from pml_potential.benchmark.config.reasons import reason_of
 from pml_potential.benchmark.config.schema import ConfigError, Dataset
 from pml_potential.benchmark.data.datasets.catalogue import entry_of
 from pml_potential.benchmark.data.datasets.entry import default_root
@@ -79,8 +81,8 @@ def download(
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise DownloadError(
             f"{target} exists, but is no complete {entry.title}; "
-            f"`pml-potential datasets check {name} --root {target}` says what is wrong; move it away to "
-            "download it anew"
+            f"`pml-potential datasets check {name} --root {quote(str(target))}` says what is wrong; "
+            "move it away to download it anew"
         )
     if url is None:
         checksum = checksum or entry.checksum
@@ -91,7 +93,7 @@ def download(
     except Timeout as error:
         raise DownloadError(f"another process is downloading to {target} now; wait for it") from error
     except OSError as error:
-        raise DownloadError(f"{target} cannot be written: {error}") from error
+        raise DownloadError(f"{target} cannot be written: {reason_of(error)}") from error
     say(f"{entry.title} is in {target}.")
     return True
 
@@ -144,7 +146,7 @@ def _fetch(url: str, archive: Path, checksum: str | None, say: _Speaker) -> None
             )
     except requests.RequestException as error:
         raise DownloadError(
-            f"{url} cannot be fetched: {error}; try again, or give another address by --url"
+            f"{url} cannot be fetched: {reason_of(error)}; try again, or give another address by --url"
         ) from error
     except ValueError as error:
         # pooch's words for a wrong checksum, or for one of an unknown kind.
