@@ -10,6 +10,7 @@ from pytorch_metric_learning.losses import BaseMetricLossFunction
 from torch import Tensor
 from torch._compile import _disable_dynamo
 
+from pml_potential.losses.arguments import accepted_arguments, check_arguments
 from pml_potential.losses.validation import (
     check_device,
     check_embeddings,
@@ -39,6 +40,7 @@ class CheckedMetricLoss(BaseMetricLossFunction):
     embedding_size: int | None = None
 
     def __init__(self, check_finite: bool = True, **kwargs: Any) -> None:
+        check_arguments(type(self), kwargs, accepted_arguments(type(self)))
         super().__init__(**kwargs)
         if not isinstance(check_finite, bool):
             raise TypeError(f"check_finite is {check_finite!r}; it must be True or False")

@@ -13,7 +13,7 @@ from pml_potential.benchmark.config.run_folder import RunFolder
 from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.data.folds import FoldData, load_fold_data
 from pml_potential.benchmark.experiments.collecting import collect_results
-from pml_potential.benchmark.experiments.fold_processes import FoldRunner
+from pml_potential.benchmark.experiments.fold_processes import FoldRunner, end_if_importing
 from pml_potential.benchmark.experiments.progress import RunProgress
 from pml_potential.benchmark.experiments.reproduction import run_reproductions
 from pml_potential.benchmark.experiments.runnable import check_runnable
@@ -65,6 +65,7 @@ def run_experiment(
         ConfigError: The configuration cannot be run, or the folder holds a run of another one.
         SearchFailedError: The first trials failed, all of them.
     """
+    end_if_importing()
     sharing = sharing or Sharing()
     run = RunFolder(folder)
     check_fold_processes(sharing.fold_processes)
