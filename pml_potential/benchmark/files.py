@@ -8,12 +8,14 @@ import secrets
 import time
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from math import isfinite
 from pathlib import Path
 from typing import IO, Any
 
 import torch
+from filelock import FileLock
 
 _CHUNK = 2**24
 _SECONDS_BETWEEN_POSITIONS = 5.0
@@ -22,6 +24,19 @@ _DIGEST_BYTES = hashlib.sha256().digest_size
 
 class DamagedFileError(OSError):
     """A file does not hold what was written to it."""
+
+
+class NotFiniteError(ValueError):
+    """A value that is to be written holds NaN or infinity, where only numbers make sense."""
+
+
+class NamedLock(FileLock):
+    """A lock of a file, whose errors name the file, such as where a network's disk keeps no locks."""
+
+    def acquire(self, *arguments: Any, **options: Any) -> Any:
+        """Wait for the lock, as ``FileLock`` does."""
+        with errors_that_name(Path(self.lock_file)):
+            return super().acquire(*arguments, **options)
 
 
 @contextmanager
@@ -73,34 +88,79 @@ def write_bytes(path: Path, *parts: bytes | memoryview) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text, whole or not at all, in UTF-8."""
-    write_bytes(path, text.encode())
+    r"""Write text, whole or not at all, in UTF-8.
+
+    Names of files may hold bytes that are no text; they become escapes such as ``\udce9``, which JSON
+    and YAML read back.
+    """
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value as JSON, whole or not at all; NaN is refused, since JSON has none."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write a value as JSON, whole or not at all.
+
+    Raises:
+        NotFiniteError: There is NaN or infinity in it, which JSON does not have.
+    """
+    try:
+        text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        raise NotFiniteError(
+            f"{path} is not written: {_not_finite(value)}; `pml-potential datasets check` tells whether "
+            "the data can be judged"
+        ) from error
+    write_text(path, text + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """Read what ``write_json`` wrote."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read what ``write_json`` wrote.
 
-
-def read_json_or_set_aside(path: Path) -> Any:
-    """Read what ``write_json`` wrote; a damaged file is set aside, with a warning.
-
-    Returns:
-        None if there is no such file, or if it was damaged.
+    Raises:
+        ValueError: It is damaged, or holds NaN, which JSON does not have.
     """
     try:
-        return read_json(path)
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("too many brackets in each other") from None
+
+
+def read_json_or_set_aside(path: Path, understood: Callable[[Any], Any] = lambda found: found) -> Any:
+    """Read what ``write_json`` wrote; a damaged file is set aside, with a warning.
+
+    Args:
+        path: of the file.
+        understood: makes something of its content, or raises ``ValueError`` if it was edited to what
+            makes no sense. Default: its content as it is.
+
+    Returns:
+        What ``understood`` made of it; None if there is no such file, or if it was damaged.
+    """
+    try:
+        return understood(read_json(path))
     except FileNotFoundError:
         return None
     except ValueError as error:
         aside = set_aside(path, "damaged")
         warnings.warn(f"{path} is damaged ({error}); set aside as {aside.name}", stacklevel=2)
         return None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number")
+
+
+def _not_finite(value: Any, place: str = "") -> str:
+    """Name the first place in which a value is NaN or infinite; nothing if there is none."""
+    if isinstance(value, float) and not isfinite(value):
+        return f"{place.removeprefix('.')} is {value}"
+    pairs = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list | tuple)
+        else ()
+    )
+    return next(filter(None, (_not_finite(each, f"{place}.{key}") for key, each in pairs)), "")
 
 
 def set_aside(path: Path, reason: str = "interrupted") -> Path:

@@ -1,7 +1,10 @@
 """Files are whole or not there, whoever writes them, and damage is noticed."""
 
+import errno
+import fcntl
 import json
 import math
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,8 @@ import torch
 
 from pml_potential.benchmark.files import (
     DamagedFileError,
+    NamedLock,
+    NotFiniteError,
     growing_file,
     is_whole,
     read_json,
@@ -29,7 +34,7 @@ from pml_potential.benchmark.files import (
 def test_json_with_nan_is_refused_and_the_old_file_stays(tmp_path: Path, value: Any) -> None:
     path = tmp_path / "deep" / "file.json"
     write_json(path, {"score": 0.5})
-    with pytest.raises(ValueError, match="JSON"):
+    with pytest.raises(NotFiniteError, match=r"file\.json is not written: [\w.]*( is |is )-?(nan|inf);"):
         write_json(path, value)
     assert read_json(path) == {"score": 0.5}
     assert [each.name for each in path.parent.iterdir()] == ["file.json"]
@@ -114,6 +119,50 @@ def test_damaged_json_is_set_aside_with_a_warning(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match=r"trial\.json is damaged.*set aside as trial\.json\.damaged_1"):
         assert read_json_or_set_aside(path) is None
     assert [each.name for each in tmp_path.iterdir()] == ["trial.json.damaged_1"]
+
+
+def test_json_that_was_edited_to_nonsense_is_damaged_too(tmp_path: Path) -> None:
+    path = tmp_path / "trial.json"
+    write_json(path, "five")
+    with pytest.warns(UserWarning, match=r"trial\.json is damaged \(.*'five'\); set aside"):
+        assert read_json_or_set_aside(path, int) is None
+    write_json(path, "5")
+    assert read_json_or_set_aside(path, int) == 5
+
+
+@pytest.mark.parametrize("text", ['{"score": NaN}', "[1, -Infinity]", "[" * 100_000])
+def test_what_no_json_holds_is_damage(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "trial.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"is no number|too many brackets"):
+        read_json(path)
+    with pytest.warns(UserWarning, match=r"trial\.json is damaged"):
+        assert read_json_or_set_aside(path) is None
+
+
+def test_the_first_value_that_is_no_number_is_named(tmp_path: Path) -> None:
+    value = {"test": [{"mean": 0.5}, {"mean": math.nan}], "seed": 0}
+    with pytest.raises(NotFiniteError, match=r"not written: test\.1\.mean is nan; .*datasets check"):
+        write_json(tmp_path / "results.json", value)
+
+
+def test_names_that_are_no_text_are_written_and_read_back(tmp_path: Path) -> None:
+    # What Python makes of a file's name in Latin-1.
+    value = {"root": os.fsdecode(b"caf\xe9"), "name": "café"}
+    write_json(tmp_path / "results.json", value)
+    assert read_json(tmp_path / "results.json") == value
+    assert "café" in (tmp_path / "results.json").read_text()
+
+
+def test_a_disk_without_locks_is_an_error_that_names_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(*_: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(OSError, match=r"No locks available: .*\.claim"), NamedLock(tmp_path / ".claim"):
+        pass
 
 
 @pytest.mark.parametrize("place", [0, 40, -40, -1])

@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from pml_potential.benchmark.commands.errors import errors_in_words, fail, stoppable
+from pml_potential.benchmark.commands.errors import fail, stoppable
 from pml_potential.benchmark.commands.options import (
     Assignments,
     DatasetName,
@@ -32,6 +32,7 @@ from pml_potential.benchmark.commands.options import (
     presets_of,
 )
 from pml_potential.benchmark.commands.tables import result_table
+from pml_potential.benchmark.commands.terminal import new_console
 from pml_potential.benchmark.config.run_folder import RunFolder, feature_cache
 from pml_potential.benchmark.data.long_step import steps_shown_on
 from pml_potential.benchmark.experiments.experiment import (
@@ -108,11 +109,10 @@ def release(
     """
     if not trials and not reproductions:
         fail("nothing to hand on is named; give the number of a --trial or of a --reproduction")
-    with errors_in_words():
-        for study_name, numbers in (("search", trials), ("reproductions", reproductions)):
-            if numbers:
-                release_pieces(folder, storage, [number - 1 for number in numbers], study_name)
-    Console().print("Handed on. The workers of the run take it up.", highlight=False)
+    for study_name, numbers in (("search", trials), ("reproductions", reproductions)):
+        if numbers:
+            release_pieces(folder, storage, [number - 1 for number in numbers], study_name)
+    new_console().print("Handed on. The workers of the run take it up.")
 
 
 def train(
@@ -146,8 +146,8 @@ def profile(
 ) -> None:
     """Train one epoch under a profiler, and say where the time goes."""
     presets = presets_of(preset, protocol, dataset, model, loss)
-    console = Console()
-    with errors_in_words(), steps_shown_on(console):
+    console = new_console()
+    with steps_shown_on(console):
         config = composed(presets, placed(assignments, root, file))
         found = profile_training(config, feature_cache(Path("runs")))
     table = Table(box=box.SIMPLE_HEAD, title_justify="left")
@@ -162,12 +162,11 @@ def profile(
     console.print(
         f"{found.images_per_second:.0f} images per second in training; most time goes into "
         f"{found.limit}.",
-        highlight=False,
     )
 
 
 def _show(work: Callable[[Console], dict[str, Any]], folder: Path) -> None:
-    with errors_in_words(), process_group():
+    with process_group():
         if rank() == 0:
             _lead(work, folder)
         else:
@@ -175,7 +174,7 @@ def _show(work: Callable[[Console], dict[str, Any]], folder: Path) -> None:
 
 
 def _lead(work: Callable[[Console], dict[str, Any]], folder: Path) -> None:
-    console = Console()
+    console = new_console()
     start = time.perf_counter()
     with stoppable(console, folder):
         results = work(console)
@@ -183,6 +182,5 @@ def _lead(work: Callable[[Console], dict[str, Any]], folder: Path) -> None:
     console.print(
         f"{duration(time.perf_counter() - start)} in this session. "
         f"Report: {RunFolder(folder).report / 'index.html'}",
-        highlight=False,
         soft_wrap=True,
     )

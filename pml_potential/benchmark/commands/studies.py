@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 from rich.console import Console
 
-from pml_potential.benchmark.commands.errors import errors_in_words, fail, stoppable
+from pml_potential.benchmark.commands.errors import fail, stoppable
 from pml_potential.benchmark.commands.options import (
     Assignments,
     DatasetName,
@@ -23,7 +22,8 @@ from pml_potential.benchmark.commands.options import (
     placed,
     presets_of,
 )
-from pml_potential.benchmark.config.schema import ConfigError
+from pml_potential.benchmark.commands.terminal import new_console
+from pml_potential.benchmark.config.yaml_text import read_yaml
 from pml_potential.benchmark.experiments.experiment import Sharing
 from pml_potential.benchmark.experiments.studies.ablation import GRIDS, run_ablation
 from pml_potential.benchmark.experiments.studies.label_noise import LEVELS, run_label_noise
@@ -62,13 +62,12 @@ def noise(
     images = images_called(dataset, root, file)
     folder = folder or Path("runs") / f"noise-{protocol}-{images}-{model}"
     assignments = placed(assignments, root, file)
-    with errors_in_words():
-        configs = {
-            Path(loss).stem: composed(presets_of(None, protocol, dataset, model, loss), assignments)
-            for loss in losses or ["potential_field", "contrastive"]
-        }
-        shares = _values(levels)
-    console = Console()
+    configs = {
+        Path(loss).stem: composed(presets_of(None, protocol, dataset, model, loss), assignments)
+        for loss in losses or ["potential_field", "contrastive"]
+    }
+    shares = _values(levels)
+    console = new_console()
 
     def run(write: Callable[[Study], None]) -> Study:
         sharing = Sharing(fold_processes=fold_processes)
@@ -107,10 +106,9 @@ def ablation(
     images = images_called(dataset, root, file)
     folder = folder or Path("runs") / f"ablation-{path}-{protocol}-{images}-{model}-{Path(loss).stem}"
     assignments = placed(assignments, root, file)
-    with errors_in_words():
-        config = composed(presets_of(None, protocol, dataset, model, loss), assignments)
-        chosen = list(GRIDS[path]) if values is None else _values(values)
-    console = Console()
+    config = composed(presets_of(None, protocol, dataset, model, loss), assignments)
+    chosen = list(GRIDS[path]) if values is None else _values(values)
+    console = new_console()
 
     def run(write: Callable[[Study], None]) -> Study:
         sharing = Sharing(fold_processes=fold_processes)
@@ -120,10 +118,7 @@ def ablation(
 
 
 def _values(text: str) -> list[Any]:
-    try:
-        found = yaml.safe_load(f"[{text}]")
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{text!r} is no list of values, such as '1, 2, 5': {error}") from error
+    found = read_yaml(f"[{text}]", f"{text!r}, a list of values such as '1, 2, 5',")
     return list(found)
 
 
@@ -132,7 +127,5 @@ def _show(run: Callable[[Callable[[Study], None]], Study], folder: Path, console
         study = run(lambda so_far: write_study(so_far, folder))
     for judged_on, title in JUDGED_ON.items():
         console.print(f"\nMAP@R, {title}: mean and 95% interval over the reproductions\n")
-        console.print(
-            study.table(judged_on).to_markdown(), markup=False, highlight=False, soft_wrap=True
-        )
-    console.print(f"\nStudy: {folder / 'study.png'}", highlight=False, soft_wrap=True)
+        console.print(study.table(judged_on).to_markdown(), soft_wrap=True)
+    console.print(f"\nStudy: {folder / 'study.png'}", soft_wrap=True)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from filelock import FileLock
 from rich.console import Console
 
 from pml_potential.benchmark.config.composing import differences, read_saved, to_yaml
@@ -17,15 +16,15 @@ from pml_potential.benchmark.data.identity import bind, check_bound, identity_of
 from pml_potential.benchmark.data.locations import located, without_locations
 from pml_potential.benchmark.data.long_step import steps_shown_on
 from pml_potential.benchmark.experiments.collecting import collect_results
-from pml_potential.benchmark.experiments.fold_processes import FoldRunner
+from pml_potential.benchmark.experiments.fold_processes import FoldRunner, end_if_importing
 from pml_potential.benchmark.experiments.progress import RunProgress
 from pml_potential.benchmark.experiments.reproduction import run_reproductions
 from pml_potential.benchmark.experiments.runnable import check_runnable
 from pml_potential.benchmark.experiments.search import run_search, trials_to_run, with_best_trial
 from pml_potential.benchmark.experiments.trial_storage import HEARTBEAT, open_storage
 from pml_potential.benchmark.experiments.work_queue import hand_on, release
-from pml_potential.benchmark.files import read_json_or_set_aside, write_json, write_text
-from pml_potential.benchmark.report.environment import describe_environment
+from pml_potential.benchmark.files import NamedLock, read_json_or_set_aside, write_json, write_text
+from pml_potential.benchmark.report.environment import check_environment, describe_environment
 from pml_potential.benchmark.report.run_report import write_report
 from pml_potential.benchmark.training.batches import check_batches
 from pml_potential.benchmark.training.process_group import check_fold_processes
@@ -70,6 +69,7 @@ def run_experiment(
             other images or weights.
         SearchFailedError: The first trials failed, all of them.
     """
+    end_if_importing()
     with steps_shown_on(console):
         return _run(config, RunFolder(folder), console, sharing or Sharing())
 
@@ -166,13 +166,13 @@ def _work(
     return results
 
 
-def _only_one_at_a_time(run: RunFolder) -> FileLock:
+def _only_one_at_a_time(run: RunFolder) -> NamedLock:
     """Held by the one who begins a run, opens its studies or writes its report."""
     try:
         run.path.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
         raise ConfigError(f"{run.path} is a file; choose a folder with --folder") from None
-    return FileLock(run.claim)
+    return NamedLock(run.claim)
 
 
 def _is_claimed(run: RunFolder, config: Config) -> bool:
@@ -192,7 +192,7 @@ def _is_claimed(run: RunFolder, config: Config) -> bool:
 
 
 def _remembered_environment(run: RunFolder, processes: int) -> dict[str, Any]:
-    environment: dict[str, Any] | None = read_json_or_set_aside(run.environment)
+    environment: dict[str, Any] | None = read_json_or_set_aside(run.environment, check_environment)
     if environment is None:
         environment = describe_environment(processes)
         write_json(run.environment, environment)

@@ -4,6 +4,7 @@ import torch
 
 from pml_potential.analysis import proxies_of
 from pml_potential.benchmark.config.composing import with_values
+from pml_potential.benchmark.config.reasons import reason_of
 from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.experiments.proposing import build_pruner
 from pml_potential.benchmark.models import build_models, check_image_size
@@ -32,7 +33,7 @@ def check_runnable(config: Config) -> None:
         except (MemoryError, RuntimeError) as error:
             raise ConfigError(
                 f"{corner.model.trunk} with {corner.model.embedding_size} dimensions and "
-                f"{corner.loss.name} with {corner.loss.params} cannot be built: {error}"
+                f"{corner.loss.name} with {corner.loss.params} cannot be built: {reason_of(error)}"
             ) from error
 
 
@@ -57,5 +58,5 @@ def _build(corner: Config) -> None:
         loss(torch.randn(4, corner.model.embedding_size), torch.tensor([0, 0, 1, 1]))
     except (AttributeError, RuntimeError, TypeError, ValueError) as error:
         raise ConfigError(
-            f"{corner.loss.name} with {corner.loss.params} cannot compute a loss: {error}"
+            f"{corner.loss.name} with {corner.loss.params} cannot compute a loss: {reason_of(error)}"
         ) from error

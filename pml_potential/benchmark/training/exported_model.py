@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from pml_potential.benchmark.config.optional_library import import_library
+from pml_potential.benchmark.config.reasons import reason_of
 from pml_potential.benchmark.config.schema import Config, ConfigError, Crop, Model, Section
+from pml_potential.benchmark.config.yaml_text import read_yaml
 from pml_potential.benchmark.data.image_reading import Source, name_of, read_image
 from pml_potential.benchmark.data.image_warnings import warnings_name_images
 from pml_potential.benchmark.data.transforms import ImageTransform, evaluation_transform
@@ -202,24 +204,19 @@ def load_model(folder: str | Path) -> EmbeddingModel:
 
 def _read_description(path: Path) -> _Description:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
     except OSError as error:
         raise ConfigError(
             f"{path} cannot be read: {error.strerror}; give a folder that export_model wrote"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is no YAML: {error}") from error
+    values = read_yaml(content, str(path))
     found = values.get("format") if isinstance(values, dict) else None
     if found != _FORMAT:
         raise ConfigError(f"{path} has format {found!r}, not {_FORMAT!r}; it is not of this package")
     try:
         return _Description.model_validate(values)
     except ValidationError as error:
-        problems = [
-            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
-            for problem in error.errors()
-        ]
-        raise ConfigError(f"{path}: {'; '.join(problems)}") from error
+        raise ConfigError(f"{path}: {reason_of(error)}") from error
 
 
 def _channels(model: Model, trunk: nn.Module) -> int:

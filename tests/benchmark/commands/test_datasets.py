@@ -7,14 +7,14 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from pml_potential.benchmark.commands import datasets as commands
-from pml_potential.benchmark.commands.datasets import datasets_app
+from pml_potential.benchmark.commands.app import app
 from pml_potential.benchmark.data.datasets.catalogue import CATALOGUE
 from tests.benchmark.data.datasets.local_server import serving
 from tests.benchmark.data.datasets.miniatures import pack, write_class_folders, write_sop
 
 
 def command(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(datasets_app, [str(argument) for argument in arguments])
+    return CliRunner().invoke(app, ["datasets", *(str(argument) for argument in arguments)])
 
 
 def test_list_names_all_with_counts_and_where_to_ask() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import NoReturn
 
 from pml_potential.benchmark.config.schema import ConfigError
@@ -129,6 +130,6 @@ def download_advice(name: str, root: Path) -> str:
         A clause for the end of an error message.
     """
     return (
-        f"`pml-potential datasets download {name} --root {root}` fetches it, or give the folder where "
-        "you have it, in the original layout, as dataset.root"
+        f"`pml-potential datasets download {name} --root {quote(str(root))}` fetches it, or give "
+        "the folder where you have it, in the original layout, as dataset.root"
     )
