@@ -71,7 +71,8 @@ def test_a_run_has_a_folder_by_the_names_of_its_presets(
 def test_images_of_ones_own_are_called_by_where_they_are(
     dataset: str, root: str | None, table: str | None, name: str
 ) -> None:
-    assert images_called(dataset, Path(root) if root else None, Path(table) if table else None) == name
+    paths = [None if path is None else Path(path) for path in (root, table)]
+    assert images_called(dataset, *paths) == name
 
 
 def test_a_folder_behind_a_link_without_rights_has_a_name(forbidden_folder: ForbiddenFolder) -> None:
