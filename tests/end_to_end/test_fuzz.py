@@ -76,6 +76,12 @@ TABLES = [
 ]
 
 
+CELLS = st.text(st.sampled_from('"; ./a1é\0'), max_size=5)
+ROWS = st.lists(st.tuples(CELLS, CELLS)).map(
+    lambda rows: "".join(f"{path},{label}\n" for path, label in [("path", "label"), *rows]).encode()
+)
+
+
 def answered(ended: Ended) -> None:
     """Check that a command has come to a result, or to an error of its own words."""
     assert ended.code in {0, 1, 2}, ended
@@ -117,7 +123,10 @@ def test_names_of_folders_with_a_database(name: str, place: Path) -> None:
     shutil.rmtree(place / "runs")
 
 
-@given(content=damaged(TABLES), suffix=st.sampled_from([".csv", ".CSV", ".parquet", ".tsv", ""]))
+@given(
+    content=st.one_of(ROWS, damaged(TABLES)),
+    suffix=st.sampled_from([".csv", ".CSV", ".parquet", ".tsv", ""]),
+)
 @fuzzed(100)
 def test_bytes_of_tables(content: bytes, suffix: str, place: Path) -> None:
     table = place / f"table{suffix}"
