@@ -110,7 +110,8 @@ def _dataset(name: str, root: Path | None, file: Path | None, columns: list[str]
                 f"--column {role}: there is no such role; there are path, label and split"
             ) from error
         option = f"--{role}" if len(problem["loc"]) == 1 else f"--column {role}"
-        raise ConfigError(f"{option}: {problem['msg'].removeprefix('Value error, ')}") from error
+        reason = problem["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{option}: {reason}, got {problem['input']!r}") from error
 
 
 def _assignment(text: str) -> tuple[str, str]:

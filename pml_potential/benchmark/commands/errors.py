@@ -3,6 +3,7 @@
 2 is for a mistake of whoever typed the command, 1 for work that failed.
 """
 
+import errno
 import sqlite3
 import sys
 import tempfile
@@ -41,7 +42,10 @@ _MISTAKES = (
     NotADirectoryError,
     PermissionError,
 )
-_FAILURES = (DivergedError, DownloadError, NotFiniteError, SearchFailedError, OSError)
+_MISTAKES_OF_PLACE = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOLCK, errno.EROFS)
+"""Errors of the system that another folder mends."""
+
+_FAILURES = (DivergedError, DownloadError, NotFiniteError, SearchFailedError)
 _DATABASE = (SQLAlchemyError, StorageInternalError, sqlite3.Error)
 _MEMORY = (MemoryError, torch.cuda.OutOfMemoryError)
 
@@ -77,6 +81,8 @@ def errors_in_words() -> Iterator[None]:
         fail(f"the studies' database failed, and what has ended is kept: {reason_of(reason)}", 1)
     except _MEMORY as error:
         fail(f"memory ran out; lower protocol.batch_size, or use a smaller model: {reason_of(error)}", 1)
+    except OSError as error:
+        fail(reason_of(error), 2 if error.errno in _MISTAKES_OF_PLACE else 1)
     except _FAILURES as error:
         fail(reason_of(error), 1)
     except Exception as error:

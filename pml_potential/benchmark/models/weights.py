@@ -124,7 +124,8 @@ def _read_safetensors(path: Path) -> Any:
     library = import_library("safetensors.torch", "safetensors", f"the file {str(path)!r}")
     errors = import_library("safetensors", "safetensors", f"the file {str(path)!r}")
     try:
-        return library.load_file(path, device="cpu")
+        # Not by its path, which safetensors takes in UTF-8 only.
+        return library.load(path.read_bytes())
     except (OSError, errors.SafetensorError) as error:
         raise WeightsError(
             f"{str(path)!r} cannot be read as safetensors: {reason_of(error)}; is it whole?"

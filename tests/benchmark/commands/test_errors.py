@@ -49,7 +49,12 @@ def test_a_failure_is_a_line_on_stderr_and_status_2(capsys: pytest.CaptureFixtur
             OSError(errno.ENOLCK, "No locks available", "run/.claim"),
             "run/.claim: No locks available; this disk keeps no file locks; choose a folder on another, "
             "or mount it with locks",
-            1,
+            2,
+        ),
+        (
+            OSError(errno.ENAMETOOLONG, "File name too long", "aaa"),
+            "aaa: File name too long; choose a shorter name",
+            2,
         ),
         (
             torch.cuda.OutOfMemoryError("CUDA out of memory."),
