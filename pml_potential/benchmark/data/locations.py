@@ -22,9 +22,9 @@ def located(config: Config) -> Config:
         True
     """
     dataset, weights = config.dataset, config.model.weights
-    root: str | None = None
-    if "root" in entry_of(dataset.name).takes:
-        root = _whole(root_of(dataset))
+    takes_root = "root" in entry_of(dataset.name).takes
+    # One that nothing takes is refused with the images, by what was typed.
+    root = _whole(root_of(dataset)) if takes_root else dataset.root
     file = None if dataset.file is None else _whole(Path(dataset.file))
     if weights not in (None, DOWNLOAD):
         weights = _whole(Path(str(weights)).expanduser())
