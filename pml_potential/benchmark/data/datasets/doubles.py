@@ -58,8 +58,8 @@ def _identities(path: Path) -> Iterator[object]:
     yield unicodedata.normalize("NFC", os.path.abspath(path))
     try:
         found = path.stat()
-    except OSError:
-        # Missing, which is said when it is read.
+    except (OSError, ValueError):
+        # Missing, or of a name that no file can have, which is said when it is read.
         return
     if found.st_ino:
         yield found.st_dev, found.st_ino
