@@ -7,10 +7,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from pml_potential.benchmark.data.long_step import long_step
-from pml_potential.benchmark.files import is_whole, set_aside
+from pml_potential.benchmark.files import NamedLock, is_whole, set_aside
 
 Stamp = tuple[str, int, int]
 """Path, size and time of the last change: a file with the same stamp needs no second check."""
@@ -55,7 +53,7 @@ def alone_with(path: Path) -> Iterator[None]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         with long_step("waiting for another process that makes the same cached file"):
-            stack.enter_context(FileLock(folder.with_name(f".{folder.name}.{path.stem[:8]}.lock")))
+            stack.enter_context(NamedLock(folder.with_name(f".{folder.name}.{path.stem[:8]}.lock")))
         yield
 
 

@@ -127,9 +127,10 @@ class ImageFiles:
             return hash_files(self.paths, self.memory)
         # ValueError: no path holds a null character.
         except (OSError, ValueError) as error:
-            path = getattr(error, "filename", None) or "of a table"
+            file = getattr(error, "filename", None)
             raise UnreadableImageError(
-                f"cannot read the image {path} of {self.name}: {getattr(error, 'strerror', error)}; "
+                f"cannot read {f'the image {file}' if file else 'an image'} of {self.name}: "
+                f"{getattr(error, 'strerror', error)}; "
                 f"`pml-potential datasets check` lists all that are missing"
             ) from error
 

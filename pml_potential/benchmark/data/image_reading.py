@@ -52,9 +52,11 @@ ELONGATED = (
     f"more than {MOST_ELONGATED} times as long as wide, so that networks with an input see its middle"
 )
 
-
 _LYING = (5, 6, 7, 8)
 """EXIF orientations that exchange width and height."""
+
+_BITS_PER_SAMPLE = 258
+"""Number of the tag of a TIFF."""
 
 
 class UnreadableImageError(OSError):
@@ -240,9 +242,6 @@ def _bits_of_tiff(image: Image.Image) -> int:
     tags: Any = getattr(image, "tag_v2", {})
     found = int(tags.get(_BITS_PER_SAMPLE, (16,))[0])
     return found if 8 < found < 16 else 16
-
-
-_BITS_PER_SAMPLE = 258
 
 
 def _orientation(image: Image.Image) -> int:

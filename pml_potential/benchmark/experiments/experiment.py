@@ -179,7 +179,7 @@ def _is_claimed(run: RunFolder, config: Config) -> bool:
     """Whether the folder holds this run already; one that holds another is an error."""
     if any("\ud800" <= character <= "\udfff" for character in str(run.path)):
         raise ConfigError(
-            f"{run.path}: the name is no text in UTF-8, and TensorBoard can't write there; choose "
+            f"{run.path}: the name is no text in UTF-8, and TensorBoard cannot write there; choose "
             "another folder with --folder"
         )
     if run.path.exists() and not run.path.is_dir():

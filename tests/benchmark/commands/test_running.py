@@ -64,7 +64,7 @@ def test_own_images_are_given_as_people_type_them(
     [
         (
             ["--dataset", "folder"],
-            "the folder .*data/folder of a folder of images .* does not exist; .* --root",
+            "the folder .*data/folder of your images does not exist; .* --root",
         ),
         (["--dataset", "table"], "dataset.file is missing; .*: --file TABLE"),
         (["--dataset", "folder", "--root", "gone"], "the folder .*gone of .* does not exist"),

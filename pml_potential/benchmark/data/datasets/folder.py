@@ -45,10 +45,10 @@ def load_folder(root: Path) -> ImageFiles:
         >>> load_folder(Path("nowhere"))
         Traceback (most recent call last):
         ...
-        pml_potential.benchmark.data.datasets.layout.LayoutError: the folder nowhere of a folder of
-        images for each class does not exist; give the folder that holds ...
+        pml_potential.benchmark.data.datasets.layout.LayoutError: the folder nowhere of your images does
+        not exist; give the folder that holds ...
     """
-    require_files(root, [], TITLE, ADVICE)
+    require_files(root, [], "your images", ADVICE)
     with reading(root, TITLE):
         parts = _parts(root)
         unread: list[Path] = []
