@@ -127,11 +127,11 @@ class ImageFiles:
             return hash_files(self.paths, self.memory)
         # ValueError: no path holds a null character.
         except (OSError, ValueError) as error:
-            file = getattr(error, "filename", None)
+            file, reason = getattr(error, "filename", None), getattr(error, "strerror", error)
+            image = f"the image {file}" if file else "an image"
             raise UnreadableImageError(
-                f"cannot read {f'the image {file}' if file else 'an image'} of {self.name}: "
-                f"{getattr(error, 'strerror', error)}; "
-                f"`pml-potential datasets check` lists all that are missing"
+                f"cannot read {image} of {self.name}: {reason}; `pml-potential datasets check` lists "
+                "all that are missing"
             ) from error
 
     @cached_property
