@@ -124,7 +124,7 @@ def _classes(folder: Path, unread: list[Path]) -> list[tuple[Path, str]]:
         others = [path for path in files if path.suffix.lower() in UNREAD_SUFFIXES]
         if not images and others:
             raise LayoutError(
-                f"the class {class_folder} holds pictures of a kind that is not read alone, such as "
+                f"the class {class_folder} holds only pictures of kinds that are not read, such as "
                 f"{others[0].name}; convert them to JPEG or PNG"
             )
         if not images:

@@ -212,6 +212,6 @@ def test_pictures_of_a_kind_that_is_not_read_are_named(tmp_path: Path) -> None:
     for path in (tmp_path / "kind_0").glob("*.png"):
         path.unlink()
     with pytest.raises(
-        LayoutError, match=r"kind_0 holds pictures of a kind that is not .* as a\.DNG; con"
+        LayoutError, match=r"kind_0 holds only pictures of kinds that are not read, such as a\.DNG; con"
     ):
         load_folder(tmp_path)
