@@ -1,6 +1,7 @@
 """What a frozen network gives for every image, computed once and kept in a file."""
 
-from collections.abc import Callable, Iterator
+import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from pml_potential.benchmark.config.schema import ConfigError
 from pml_potential.benchmark.config.seeds import derive_seed, drawn_from
-from pml_potential.benchmark.data.cache import cache_path, is_cached
+from pml_potential.benchmark.data.cache import alone_with, cache_path, is_cached
 from pml_potential.benchmark.data.images import Images
 from pml_potential.benchmark.data.labelled_tensors import ImageTensors
+from pml_potential.benchmark.data.long_step import long_step
 from pml_potential.benchmark.data.transforms import ImageTransform
-from pml_potential.benchmark.files import sealed_file
+from pml_potential.benchmark.files import growing_file
 from pml_potential.benchmark.models.weights import weights_hash
 
 _BATCH = 64
@@ -44,13 +46,13 @@ def trunk_features(
     cache: Path,
     device: torch.device,
     dtype: type[np.floating[Any]] = np.float32,
-    told: Callable[[int], None] = lambda _done: None,
+    title: str | None = None,
 ) -> NDArray[Any]:
     """Compute the trunk's output for every image, or map what an earlier call has left.
 
-    The file's name is a hash of the weights, the view and the data, so that it is found again only
-    for the same features. A file that was not finished has another name; one that is damaged, as a
-    checksum tells, is set aside with a warning.
+    The file's name is a hash of the weights, the view and the data, so that it is found again only for
+    the same features. A file that was not finished has another name, and the next call goes on with it;
+    one that is damaged, as a checksum tells, is set aside with a warning.
 
     Args:
         trunk: in evaluation mode for this, and left in it.
@@ -59,7 +61,7 @@ def trunk_features(
         cache: folder of the files.
         device: where to compute.
         dtype: of the file.
-        told: called with the number of images that are done, as it grows.
+        title: of the work, shown while it lasts; default: features of the data set.
 
     Returns:
         (n, width), or (n, ...) if the trunk gives maps, mapped from the file.
@@ -72,18 +74,11 @@ def trunk_features(
         raise ValueError(f"{images.name} has no images")
     path = features_path(trunk, images, view, cache)
     if not is_cached(path):
-        dataset = _Seen(images, view)
-        done = 0
-        with sealed_file(path) as file:
-            for found in _computed(trunk.to(device).eval(), dataset, device):
-                rows = _rounded(found, dtype, trunk)
-                if file.checksum == 0:
-                    shape = (len(dataset), *rows.shape[1:])
-                    header = {"descr": rows.dtype.str, "fortran_order": False, "shape": shape}
-                    np.lib.format.write_array_header_1_0(file, header)
-                file.write(rows.tobytes())
-                done += len(rows)
-                told(done)
+        with alone_with(path):
+            # Another process may have made it in the meantime.
+            if not is_cached(path):
+                rows = _Rows(trunk.to(device).eval(), _Seen(images, view), device, dtype)
+                _write(rows, path, title or f"features of {images.name}")
     features: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     return features
 
@@ -112,26 +107,56 @@ class _Seen(Dataset[Tensor]):
             return self._images[index][0]
 
 
-def _computed(trunk: nn.Module, dataset: _Seen, device: torch.device) -> Iterator[NDArray[np.float32]]:
-    """The trunk's output, batch by batch."""
-    # With a generator of its own, for it draws a seed for its processes, whether it needs one or not.
-    loader = DataLoader(
-        dataset, batch_size=_BATCH, num_workers=dataset.workers, generator=torch.Generator()
-    )
-    with torch.inference_mode():
-        for batch in loader:
-            yield trunk(batch.to(device)).float().cpu().numpy()
+@dataclass(frozen=True)
+class _Rows:
+    """The trunk's output as the file holds it."""
 
+    trunk: nn.Module
+    images: _Seen
+    device: torch.device
+    dtype: type[np.floating[Any]]
 
-def _rounded(
-    found: NDArray[np.float32], dtype: type[np.floating[Any]], trunk: nn.Module
-) -> NDArray[np.floating[Any]]:
-    largest, limit = float(np.abs(found).max()), float(np.finfo(dtype).max)
-    if limit < largest < np.inf:
-        raise ConfigError(
-            f"{trunk.extra_repr()}: an activation is {largest:.3g}, and {np.dtype(dtype)} ends at "
-            f"{limit:.0f}; give another block as model.freeze_until",
-            ("model", "freeze_until"),
+    def start_from(self, start: int) -> Iterator[NDArray[np.floating[Any]]]:
+        """From an image on, batch by batch; batches are the same from wherever."""
+        rest = Subset(self.images, range(start, len(self.images)))
+        # Its own generator: a loader draws a seed for its processes, whether it needs one or not.
+        loader = DataLoader(
+            rest, batch_size=_BATCH, num_workers=self.images.workers, generator=torch.Generator()
         )
-    # Little-endian, whatever the machine.
-    return found.astype(np.dtype(dtype).newbyteorder("<"))
+        with torch.inference_mode():
+            for batch in loader:
+                yield self._rounded(self.trunk(batch.to(self.device)).float().cpu().numpy())
+
+    def _rounded(self, found: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
+        largest, limit = float(np.abs(found).max()), float(np.finfo(self.dtype).max)
+        if limit < largest < np.inf:
+            raise ConfigError(
+                f"{self.trunk.extra_repr()}: an activation is {largest:.3g}, and "
+                f"{np.dtype(self.dtype)} ends at {limit:.0f}; give another block as model.freeze_until",
+                ("model", "freeze_until"),
+            )
+        # Little-endian, whatever the machine.
+        return found.astype(np.dtype(self.dtype).newbyteorder("<"))
+
+
+def _write(rows: _Rows, path: Path, title: str) -> None:
+    """Write the features of all images, from where an earlier process was stopped."""
+    count = len(rows.images)
+    with growing_file(path) as file:
+        done = sum(file.entries)
+        with long_step(title, count, "images") as advance:
+            advance(done)
+            for found in rows.start_from(done):
+                content = found.tobytes()
+                if done == 0:
+                    content = _header((count, *found.shape[1:]), found.dtype) + content
+                file.append(content, len(found))
+                done += len(found)
+                advance(len(found))
+
+
+def _header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
+    header = io.BytesIO()
+    description = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, description)
+    return header.getvalue()

@@ -1,7 +1,7 @@
 """Views of every image as a frozen network sees them: said how large they are, then computed once."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,8 @@ from pml_potential.benchmark.data.cache import is_cached
 from pml_potential.benchmark.data.features import View, features_path, trunk_features
 from pml_potential.benchmark.data.images import Images
 
-Watch = Callable[[str, int, int], None]
-"""Told what is computed and how large it is, how many views of images are done, and of how many."""
-
 _LARGEST_SHARE_OF_DISK = 0.9
 """Of the free space."""
-
-
-def unwatched(_what: str, _done: int, _total: int) -> None:
-    """Tell nobody."""
 
 
 def trunk_views(
@@ -33,12 +26,10 @@ def trunk_views(
     cache: Path,
     device: torch.device,
     dtype: type[np.floating[Any]] = np.float32,
-    watch: Watch = unwatched,
 ) -> list[NDArray[Any]]:
     """Compute a network's output for views of all images, or map what earlier calls have left.
 
-    Each view is a file of its own, so that what a kill interrupts goes on with the view that was being
-    computed.
+    Each view is a file of its own. While they are computed, their size and how far they are is shown.
 
     Args:
         network: frozen: a whole trunk, or what lies before one of its blocks.
@@ -47,7 +38,6 @@ def trunk_views(
         cache: folder of the files.
         device: where to compute.
         dtype: of the files.
-        watch: told of the size before the work starts, and how far it is.
 
     Returns:
         For each view (n, ...), mapped from its file.
@@ -61,15 +51,12 @@ def trunk_views(
         count = len(images.labels)
         size = len(missing) * count * _bytes_of_one(network, images, views[0], dtype, device)
         _check_disk(size, images, cache)
-        what = f"{len(missing)} of {len(views)} views of {count:,} images through the frozen layers"
-        what = f"{what}, {_gigabytes(size)} in {cache}"
-        watch(what, 0, len(missing) * count)
-        for number, view in enumerate(missing):
-
-            def told(done: int, before: int = number * count) -> None:
-                watch(what, before + done, len(missing) * count)
-
-            trunk_features(network, images, view, cache, device, dtype, told)
+        for number, view in enumerate(missing, start=1):
+            title = (
+                f"view {number} of {len(missing)} of {images.name} through the frozen layers "
+                f"({_gigabytes(size)} in all)"
+            )
+            trunk_features(network, images, view, cache, device, dtype, title)
     return [np.load(path, mmap_mode="r", allow_pickle=False) for path in paths]
 
 

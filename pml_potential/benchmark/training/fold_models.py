@@ -9,6 +9,7 @@ from pml_potential.benchmark.config.schema import Config
 from pml_potential.benchmark.config.seeds import seed_everything
 from pml_potential.benchmark.data.folds import frozen_trunk, uses_features
 from pml_potential.benchmark.data.labelled_tensors import LabelledTensors
+from pml_potential.benchmark.data.long_step import long_step
 from pml_potential.benchmark.files import read_state, write_state
 from pml_potential.benchmark.models.building import build_models
 from pml_potential.benchmark.models.cut_trunk import CutTrunk, image_shape
@@ -31,7 +32,8 @@ def fold_models(
     """
     block = config.model.freeze_until
     if width is None or block is not None:
-        models = build_models(config.model, channels, pretrained)
+        with long_step(f"building {config.model.trunk}"):
+            models = build_models(config.model, channels, pretrained)
         if block is not None:
             shape = image_shape(config.model, config.protocol.crop)
             models["trunk"] = CutTrunk(models["trunk"], block, shape)

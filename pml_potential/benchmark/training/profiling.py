@@ -10,7 +10,6 @@ from torch.profiler import ProfilerActivity, profile
 
 from pml_potential.benchmark.config.schema import Config
 from pml_potential.benchmark.data.folds import load_fold_data
-from pml_potential.benchmark.data.trunk_views import Watch, unwatched
 from pml_potential.benchmark.training.batches import check_batches
 from pml_potential.benchmark.training.fold import train_fold
 
@@ -48,19 +47,18 @@ class Profile:
         return max(self.seconds, key=lambda stage: self.seconds[stage])
 
 
-def profile_training(config: Config, cache: Path, watch: Watch = unwatched) -> Profile:
+def profile_training(config: Config, cache: Path) -> Profile:
     """Train the first fold for one epoch and validate once, under torch's profiler.
 
     Args:
         config: what to train, and how.
         cache: folder for what frozen layers give, which is computed before the clock starts.
-        watch: told how far that is.
     """
     protocol = config.protocol.model_copy(update={"max_epochs": 1, "validation_interval": 1})
     config = config.model_copy(update={"protocol": protocol})
     data = load_fold_data(config, cache)
     check_batches(config, data)
-    data.prepare(config, watch)
+    data.prepare(config)
     # Or the profiler writes lines of its own, and complains of a GPU that is not there.
     os.environ.setdefault("KINETO_LOG_LEVEL", "6")
     activities = [ProfilerActivity.CPU]

@@ -1,15 +1,20 @@
 """Views of frozen layers are announced with their size, computed once, and go on after a stop."""
 
+import io
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from rich.console import Console
 from torch import nn
 
 from pml_potential.benchmark.config.schema import ConfigError, Crop, Input
+from pml_potential.benchmark.data import long_step
 from pml_potential.benchmark.data.features import View
+from pml_potential.benchmark.data.images import ImageArrays
 from pml_potential.benchmark.data.transforms import evaluation_transform, training_transform
 from pml_potential.benchmark.data.trunk_views import trunk_views
 from tests.benchmark.training.few_glyphs import few_glyphs
@@ -23,8 +28,6 @@ VIEWS = [
     *(View(training_transform(INPUT, CROP, 1), number) for number in range(2)),
 ]
 COUNT = len(IMAGES.labels)
-
-Told = list[tuple[str, int, int]]
 
 
 def layers() -> nn.Module:
@@ -44,41 +47,42 @@ def test_each_view_is_a_file_of_what_the_layers_give(tmp_path: Path) -> None:
     assert not np.array_equal(found[1], found[2])
 
 
-def test_the_size_is_said_before_the_work_starts_and_how_far_it_is_after_each_batch(
-    tmp_path: Path,
+def test_size_and_progress_are_shown_while_they_are_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: Told = []
-    trunk_views(layers(), IMAGES, VIEWS, tmp_path, CPU, np.float16, lambda *each: told.append(each))
-    assert told[0][1:] == (0, 3 * COUNT)
-    assert told[0][0] == (
-        f"3 of 3 views of {COUNT} images through the frozen layers, 0.00 GB in {tmp_path}"
-    )
-    assert [done for _, done, _ in told] == sorted({done for _, done, _ in told})
-    assert told[-1][1:] == (3 * COUNT, 3 * COUNT)
-    told.clear()
-    trunk_views(layers(), IMAGES, VIEWS, tmp_path, CPU, np.float16, lambda *each: told.append(each))
-    assert told == []
+    monkeypatch.setattr(long_step, "_SECONDS_UNTIL_TOLD", 0.0001)
+    for expected in ("view 3 of 3 of few through the frozen layers (0.00 GB in all): ", None):
+        text = io.StringIO()
+        with long_step.steps_shown_on(Console(file=text, width=200)):
+            trunk_views(layers(), IMAGES, VIEWS, tmp_path, CPU, np.float16)
+        assert expected is None or expected in text.getvalue()
+        assert (text.getvalue() == "") == (expected is None)
 
 
-def test_after_a_stop_it_goes_on_with_the_view_that_was_being_computed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stop", [COUNT + 1, 2 * COUNT - 1])
+def test_after_a_stop_it_goes_on_where_it_was_to_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
     whole = trunk_views(layers(), IMAGES, VIEWS, tmp_path / "whole", CPU)
+    read: list[int] = []
+    image = ImageArrays.image
 
-    def stop(_what: str, done: int, _total: int) -> None:
-        if done > COUNT:
+    def stopping(self: ImageArrays, index: int) -> Image.Image:
+        read.append(index)
+        # The first picture of all is read to learn the size.
+        if len(read) == stop + 2:
             raise KeyboardInterrupt
+        return image(self, index)
 
+    monkeypatch.setattr(ImageArrays, "image", stopping)
     with pytest.raises(KeyboardInterrupt):
-        trunk_views(layers(), IMAGES, VIEWS, tmp_path / "cache", CPU, watch=stop)
-    (kept,) = (tmp_path / "cache").iterdir()
-    written = kept.stat().st_mtime_ns
-    told: Told = []
-    found = trunk_views(
-        layers(), IMAGES, VIEWS, tmp_path / "cache", CPU, watch=lambda *each: told.append(each)
-    )
-    assert told[0][0].startswith("2 of 3 views")
-    assert told[-1][1:] == (2 * COUNT, 2 * COUNT)
-    assert kept.stat().st_mtime_ns == written
+        trunk_views(layers(), IMAGES, VIEWS, tmp_path / "cache", CPU)
+    read[:] = [-1] * (stop + 3)
+    found = trunk_views(layers(), IMAGES, VIEWS, tmp_path / "cache", CPU)
     assert all(np.array_equal(one, other) for one, other in zip(found, whole, strict=True))
+    # The first view is whole, and the second has its first batches.
+    expected = 1 + 2 * COUNT - (stop - COUNT) // 64 * 64
+    assert len(read) - (stop + 3) == expected
 
 
 def test_what_does_not_fit_the_disk_is_refused_before_the_work_starts(
