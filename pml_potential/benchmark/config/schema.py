@@ -83,6 +83,11 @@ class Crop(Section):
     augment: bool = Field(
         default=True, description="Random crops and mirror images in training; false: as in evaluation."
     )
+    views: Positive = Field(
+        default=5,
+        description="With model.freeze_until: how many random crops of each image are drawn, once and "
+        "for all.",
+    )
 
 
 class Protocol(Section):
@@ -202,6 +207,11 @@ class Model(Section):
     freeze_trunk: bool = Field(
         default=False, description="Train the embedder alone, on features that are computed once."
     )
+    freeze_until: str | None = Field(
+        default=None,
+        description="A block of the trunk, such as blocks.5: what lies before it stays as it is, and "
+        "its output is computed once. null: the whole trunk is trained.",
+    )
     freeze_batchnorm: bool = Field(
         default=False, description="Keep the trunk's BatchNorm in evaluation mode."
     )
@@ -213,6 +223,15 @@ class Model(Section):
     )
     channels_last: bool = Field(default=False, description="Memory format of images.")
     compile: bool = Field(default=False, description="torch.compile of the trunk.")
+
+    @model_validator(mode="after")
+    def _check_frozen(self) -> "Model":
+        if self.freeze_trunk and self.freeze_until is not None:
+            raise ValueError(
+                f"freeze_trunk is true and freeze_until is {self.freeze_until!r}; the one freezes all "
+                "of the trunk, the other what lies before a block, so leave one of them out"
+            )
+        return self
 
 
 class Loss(Section):

@@ -8,6 +8,7 @@ from pml_potential.benchmark.config.reasons import reason_of
 from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.experiments.proposing import build_pruner
 from pml_potential.benchmark.models import build_models, check_image_size
+from pml_potential.benchmark.models.cut_trunk import CutTrunk, image_shape
 from pml_potential.benchmark.training.batches import images_of_a_class
 from pml_potential.benchmark.training.losses import build_loss, build_miner
 from pml_potential.benchmark.training.names import check_names
@@ -41,6 +42,9 @@ def _build(corner: Config) -> None:
     models = build_models(corner.model, channels=1, pretrained=False)
     check_shared(corner, models["trunk"])
     check_image_size(models["trunk"], corner.model, corner.protocol.crop)
+    if corner.model.freeze_until is not None:
+        shape = image_shape(corner.model, corner.protocol.crop)
+        CutTrunk(models["trunk"], corner.model.freeze_until, shape)
     optimizer = build_optimizer(corner.model.trunk_optimizer, models["trunk"].parameters())
     if corner.training.schedule is not None:
         build_schedule(corner.training.schedule, optimizer)

@@ -28,6 +28,21 @@ class EfficientNetLite0Trunk(nn.Module):
         self.backbone = backbone
         self.pool = GlobalPool(pooling)
 
+    @property
+    def block_names(self) -> dict[str, str]:
+        """Where each block lies, by the name that timm has for it: ``blocks.STAGE.NUMBER``."""
+        names: dict[str, str] = {}
+        stage, number = -1, 0
+        for place, block in enumerate(self.backbone._blocks):
+            # Only the first block of a stage changes the number of channels.
+            arguments = block._block_args
+            begins = arguments.input_filters != arguments.output_filters
+            stage, number = (stage + 1, 0) if begins else (stage, number + 1)
+            path = f"backbone._blocks.{place}"
+            names |= {f"blocks.{stage}": path} if begins else {}
+            names[f"blocks.{stage}.{number}"] = path
+        return names
+
     def forward(self, images: Tensor) -> Tensor:
         """Features (n, 1280) of images (n, 3, h, w)."""
         features: Tensor = self.pool(self.backbone.extract_features(images)).flatten(1)

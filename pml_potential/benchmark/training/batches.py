@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import torch
 from pytorch_metric_learning.samplers import MPerClassSampler
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from pml_potential.benchmark.config.schema import Config, ConfigError
+from pml_potential.benchmark.config.seeds import drawn_from
 from pml_potential.benchmark.data.folds import FoldData
 from pml_potential.benchmark.data.labelled_tensors import LabelledTensors
 
@@ -105,10 +105,5 @@ class DrawnImages(Dataset[tuple[Tensor, int]]):
     def __getitem__(self, draw: Draw) -> tuple[Tensor, int]:
         """Image and label."""
         index, seed = draw
-        state = torch.get_rng_state()
-        # Not torch.manual_seed, which would seed the generators of GPUs, too.
-        torch.default_generator.manual_seed(seed)
-        try:
+        with drawn_from(seed):
             return self._images[index]
-        finally:
-            torch.set_rng_state(state)

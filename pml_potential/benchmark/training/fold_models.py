@@ -7,11 +7,12 @@ from torch import nn
 
 from pml_potential.benchmark.config.schema import Config
 from pml_potential.benchmark.config.seeds import seed_everything
-from pml_potential.benchmark.data.folds import uses_features
+from pml_potential.benchmark.data.folds import frozen_trunk, uses_features
 from pml_potential.benchmark.data.labelled_tensors import LabelledTensors
 from pml_potential.benchmark.data.long_step import long_step
 from pml_potential.benchmark.files import read_state, write_state
 from pml_potential.benchmark.models.building import build_models
+from pml_potential.benchmark.models.cut_trunk import CutTrunk, image_shape
 from pml_potential.benchmark.models.device import training_device
 
 LOSS = "metric_loss"
@@ -21,7 +22,7 @@ LOSS = "metric_loss"
 def fold_models(
     config: Config, channels: int, width: int | None, pretrained: bool = True
 ) -> dict[str, nn.Module]:
-    """Trunk and embedder; on features of a trunk, the embedder alone.
+    """Trunk and embedder; on features of a trunk the embedder alone, and from a block on a ``CutTrunk``.
 
     Args:
         config: names the networks.
@@ -29,9 +30,14 @@ def fold_models(
         width: of the features, where the embedder is trained on features; else None.
         pretrained: whether to load pretrained weights.
     """
-    if width is None:
+    block = config.model.freeze_until
+    if width is None or block is not None:
         with long_step(f"building {config.model.trunk}"):
-            return build_models(config.model, channels, pretrained)
+            models = build_models(config.model, channels, pretrained)
+        if block is not None:
+            shape = image_shape(config.model, config.protocol.crop)
+            models["trunk"] = CutTrunk(models["trunk"], block, shape)
+        return models
     return {"trunk": nn.Identity(), "embedder": nn.Linear(width, config.model.embedding_size)}
 
 
@@ -39,6 +45,9 @@ def untrained_models(config: Config, images: LabelledTensors, seed: int) -> dict
     """The models as ``train_fold`` has them before its first step with the same seed."""
     seed_everything(seed)
     models = fold_models(config, images.channels, images.width)
+    if isinstance(models["trunk"], CutTrunk) and config.model.weights is None:
+        # The seed of the fold must not draw other layers than those that computed the activations.
+        models["trunk"].network.load_state_dict(frozen_trunk(config, images).state_dict())
     return {name: model.to(training_device()) for name, model in models.items()}
 
 

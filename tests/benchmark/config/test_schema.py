@@ -165,3 +165,9 @@ def test_an_error_knows_the_keys_of_the_value() -> None:
     with pytest.raises(ConfigError) as raised:
         composed("dataset.name=cub")
     assert raised.value.keys == ("dataset", "name")
+
+
+def test_a_trunk_is_frozen_whole_or_until_a_block() -> None:
+    message = refusal("model.freeze_trunk=true", "model.freeze_until=blocks.5")
+    assert "freeze_trunk is true and freeze_until is 'blocks.5'" in message
+    assert "leave one of them out" in message

@@ -53,6 +53,12 @@ def test_what_cannot_be_built_is_refused(assignments: list[str], message: str) -
         check_runnable(tiny_config(*assignments))
 
 
+def test_a_block_that_the_trunk_has_not_is_told_with_those_that_it_has() -> None:
+    with pytest.raises(ConfigError, match=r"model.freeze_until: .*'block.1'.*there are: 1, 3, 4, 6, 7$"):
+        check_runnable(tiny_config("model.freeze_until=block.1"))
+    check_runnable(tiny_config("model.freeze_until='3'"))
+
+
 def test_a_loss_without_proxies_has_none_to_follow() -> None:
     config = tiny_config("protocol.proxy_alignment=true", loss="contrastive")
     with pytest.raises(ConfigError, match=r"protocol.proxy_alignment is true, but "):

@@ -1,9 +1,11 @@
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from timm import create_model
 from torch import nn
 
 from pml_potential.benchmark.config.schema import ConfigError, Crop, Input
@@ -56,3 +58,22 @@ def test_packaged_imagenet_weights_tell_glyphs_apart_better_than_random_ones() -
         embeddings = nn.functional.normalize(features_of(trunk, batch))
         scores.append(judge(embeddings, labels)["mean_average_precision_at_r"])
     assert scores[0] > scores[1] + 0.1
+
+
+def test_blocks_have_the_names_that_timm_has_for_them() -> None:
+    trunk, _ = build_trunk(model_of("efficientnet_lite0"), channels=3)
+    stages: Any = create_model("efficientnet_lite0", num_classes=0).blocks
+    names = trunk.block_names
+    assert isinstance(names, dict)
+    expected = {
+        f"blocks.{stage}.{number}": sum(parameter.numel() for parameter in block.parameters())
+        for stage, blocks in enumerate(stages)
+        for number, block in enumerate(blocks)
+    }
+    sizes = {
+        name: sum(parameter.numel() for parameter in trunk.get_submodule(path).parameters())
+        for name, path in names.items()
+    }
+    assert {name: size for name, size in sizes.items() if name.count(".") == 2} == expected
+    for stage in range(len(stages)):
+        assert names[f"blocks.{stage}"] == names[f"blocks.{stage}.0"]

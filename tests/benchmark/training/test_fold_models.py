@@ -8,8 +8,10 @@ from torch import Tensor, nn
 
 from pml_potential.benchmark.config.schema import Config
 from pml_potential.benchmark.config.seeds import seed_everything
+from pml_potential.benchmark.data.folds import frozen_trunk
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC, embed, judge
 from pml_potential.benchmark.files import DamagedFileError
+from pml_potential.benchmark.models.cut_trunk import CutTrunk
 from pml_potential.benchmark.models.device import training_device
 from pml_potential.benchmark.training.fold_models import (
     LOSS,
@@ -107,3 +109,39 @@ def test_a_damaged_file_of_the_best_models_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "models" / "trunk_best.pth").unlink()
     with pytest.raises(FileNotFoundError, match=r"trunk_best\.pth"):
         best_models(config, 1, tmp_path)
+
+
+def whole(cut: nn.Module) -> nn.Module:
+    assert isinstance(cut, CutTrunk)
+    return cut.network
+
+
+def test_behind_a_block_the_untrained_network_is_the_whole_one(folds: FewFolds) -> None:
+    """Scores of what the block takes are those of the images."""
+    config = tiny_config("model.freeze_until='3'", "seed=5")
+    train = folds.data.fold(config, 0)[0]
+    models = untrained_models(config, train, seed=4)
+    # Of the run's seed, as are the layers that computed what the block takes.
+    expected = frozen_trunk(config, folds.data.images)
+    assert weights({"trunk": whole(models["trunk"])}).equal(weights({"trunk": expected}))
+    other = untrained_models(config, train, seed=6)
+    embedders = [weights({"embedder": each["embedder"]}) for each in (models, other)]
+    assert not embedders[0].equal(embedders[1])
+    from_images = models | {"trunk": whole(models["trunk"])}
+    assert score(from_images, folds, tiny_config()) == pytest.approx(
+        score(models, folds, config), abs=2e-3
+    )
+
+
+def test_training_behind_a_block_moves_nothing_before_it(folds: FewFolds, tmp_path: Path) -> None:
+    config = tiny_config("model.freeze_until='3'", *RISE_AND_FALL)
+    result = folds.train(config, tmp_path / "fold", seed=4)
+    best = best_models(config, 1, tmp_path / "fold")
+    assert score(best, folds, config) == pytest.approx(result.score, abs=1e-6)
+    before = frozen_trunk(config, folds.data.images).state_dict()
+    after = whole(best["trunk"]).state_dict()
+    moved = {name.split(".")[0] for name in before if not before[name].equal(after[name].cpu())}
+    assert moved == {"3", "4", "6", "7"}
+    # The whole network, on the images themselves.
+    from_images = best | {"trunk": whole(best["trunk"])}
+    assert score(from_images, folds, tiny_config()) == pytest.approx(result.score, abs=2e-3)
