@@ -42,6 +42,8 @@ FEATURES = {
     "small_cnn": 96,
     "bn_inception": 1024,
     "efficientnet_lite0": 1280,
+    "efficientnet_lite1": 1280,
+    "efficientnet_lite2": 1280,
     "resnet50": 2048,
     "vit_small": 384,
     "dino_vit_small": 384,
