@@ -62,8 +62,18 @@ class SearchSettings(Section):
 class Crop(Section):
     """What part of an image the network sees, for networks that take pictures."""
 
-    resize: Positive = Field(default=256, description="Shorter side, in pixels, before a crop.")
-    size: Positive = Field(description="Side of the crop, in pixels.")
+    resize: Positive = Field(
+        default=256,
+        description="Shorter side, in pixels, before a crop; with squash and pad, side of the square.",
+    )
+    size: Positive = Field(description="Side of what the network sees, in pixels.")
+    fit: Literal["crop", "squash", "pad"] = Field(
+        default="crop",
+        description="How a picture that is no square becomes one: crop cuts off what is over, so that a "
+        "wide picture loses its ends; squash changes the ratio of its sides; pad adds borders of the "
+        "network's mean colour. With squash and pad evaluation sees the whole picture, and random crops "
+        "for training are cut out of the square.",
+    )
     scale: Range = Field(
         default=(0.16, 1.0), description="Share of the area that a random crop for training takes."
     )

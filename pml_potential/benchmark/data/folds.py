@@ -146,7 +146,7 @@ def _readers(config: Config, images: Images, cache: Path) -> tuple[Reader, Reade
     training = training_transform(model.input, crop, images.channels) if crop.augment else evaluation
     read = images
     if model.input is not None and not isinstance(images, ImageArrays):
-        read = resized_images(images, crop.resize, image_cache(cache))
+        read = resized_images(images, crop, image_cache(cache))
     return (
         lambda indices: ImageTensors(read, indices, training),
         lambda indices: ImageTensors(read, indices, evaluation),

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pml_potential.benchmark.config.schema import Crop
 from pml_potential.benchmark.data.cache import cache_path, is_cached
 from pml_potential.benchmark.data.images import Images
 from pml_potential.benchmark.data.transforms import resized
@@ -56,14 +57,14 @@ class ResizedImages:
         return vars(self) | {"_mapped": None}
 
 
-def resized_images(images: Images, size: int, cache: Path) -> Images:
+def resized_images(images: Images, crop: Crop, cache: Path) -> Images:
     """Decode and resize every picture, or find the file in which an earlier call has left them.
 
     A file that is damaged, as a checksum tells, is set aside with a warning.
 
     Args:
         images: the data set.
-        size: shorter side of a picture, in pixels.
+        crop: how the pictures are resized.
         cache: folder of the files.
 
     Returns:
@@ -73,15 +74,15 @@ def resized_images(images: Images, size: int, cache: Path) -> Images:
     Raises:
         UnreadableImageError: A picture cannot be decoded; the message names the file.
     """
-    pixels, index = (
-        cache_path(cache, (images.cache_key, size), suffix) for suffix in (".pixels", ".npy")
-    )
+    # Pictures resized for a crop lie where they lay before there was another way.
+    made_from = (images.cache_key, crop.resize, *([] if crop.fit == "crop" else [crop.fit]))
+    pixels, index = (cache_path(cache, made_from, suffix) for suffix in (".pixels", ".npy"))
     # Both are looked at, and a damaged one is set aside. The index is written last.
     if not all([is_cached(pixels), is_cached(index)]):
         cache.mkdir(parents=True, exist_ok=True)
         most = min(_MOST_BYTES, int(shutil.disk_usage(cache).free * _LARGEST_SHARE_OF_DISK))
         try:
-            places = _write_pixels(images, size, pixels, most)
+            places = _write_pixels(images, crop, pixels, most)
         except _TooLargeError:
             return images
         with sealed_file(index) as file:
@@ -89,12 +90,12 @@ def resized_images(images: Images, size: int, cache: Path) -> Images:
     return ResizedImages(images, pixels, np.load(index, allow_pickle=False))
 
 
-def _write_pixels(images: Images, size: int, path: Path, most: int) -> NDArray[np.int64]:
+def _write_pixels(images: Images, crop: Crop, path: Path, most: int) -> NDArray[np.int64]:
     """Write all pictures, and return where each begins, its height and its width."""
     places: list[tuple[int, int, int]] = []
     start = 0
     with sealed_file(path) as file:
-        for picture in _decoded(images, size):
+        for picture in _decoded(images, crop):
             places.append((start, picture.shape[0], picture.shape[1]))
             start += picture.size
             if start > most:
@@ -103,11 +104,11 @@ def _write_pixels(images: Images, size: int, path: Path, most: int) -> NDArray[n
     return np.array(places, dtype=np.int64)
 
 
-def _decoded(images: Images, size: int) -> Iterator[NDArray[np.uint8]]:
+def _decoded(images: Images, crop: Crop) -> Iterator[NDArray[np.uint8]]:
     """Pixels of each picture in order, a few ahead of time in threads."""
 
     def one(number: int) -> NDArray[np.uint8]:
-        return np.asarray(resized(images.image(number), size), dtype=np.uint8)
+        return np.asarray(resized(images.image(number), crop), dtype=np.uint8)
 
     numbers = iter(range(len(images.labels)))
     threads = os.cpu_count() or 1

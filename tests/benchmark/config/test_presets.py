@@ -174,6 +174,7 @@ def test_mlrc_is_the_protocol_of_the_paper() -> None:
         "crop": {
             "resize": 256,
             "size": 227,
+            "fit": "crop",
             "scale": (0.16, 1.0),
             "ratio": (0.75, 4 / 3),
             "flip": 0.5,
