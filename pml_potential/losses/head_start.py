@@ -78,9 +78,9 @@ def initialize_head(linear: nn.Linear, features: Tensor) -> None:
         )
     weight = linear.weight.detach().cpu().double()
     length = weight.square().sum(dim=1).mean().sqrt()
-    weight[:rank] = axes * (length if length > 0 else 1)
-    linear.weight.copy_(weight)
-    linear.bias.copy_(-weight @ mean)
+    weight = torch.cat([axes * (length if length > 0 else 1), weight[rank:]])
+    linear.weight.copy_(weight.to(linear.weight.dtype))
+    linear.bias.copy_((-weight @ mean).to(linear.bias.dtype))
 
 
 def _principal_axes(features: Tensor, most: int) -> tuple[Tensor, Tensor]:

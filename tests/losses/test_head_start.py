@@ -1,6 +1,7 @@
 import copy
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -29,7 +30,8 @@ def head(outputs: int = 4, seed: int = 0, dtype: torch.dtype = torch.float64) ->
 def axes_of(features: Tensor, count: int) -> Tensor:
     """By another way than that of the package: the singular vectors of the centred features."""
     centred = (features.double() - features.double().mean(dim=0)).numpy()
-    return torch.linalg.svd(torch.from_numpy(centred), full_matrices=False).Vh[:count]
+    _, _, axes = np.linalg.svd(centred, full_matrices=False)
+    return torch.from_numpy(axes[:count])
 
 
 def distances(linear: nn.Linear, features: Tensor) -> Tensor:
@@ -184,7 +186,8 @@ def test_untrained_embeddings_find_their_class_more_often_than_behind_a_random_h
         linear = head(outputs=3)
         if is_started:
             initialize_head(linear, features)
-        apart = torch.cdist(*[normalize(linear(features).detach())] * 2).fill_diagonal_(9)
+        embeddings = normalize(linear(features).detach())
+        apart = torch.cdist(embeddings, embeddings).fill_diagonal_(9)
         found.append((labels[apart.argmin(dim=1)] == labels).double().mean().item())
     assert found[1] > found[0] + 0.05
 
