@@ -26,6 +26,10 @@ Colour = Annotated[tuple[float, float, float], Field(strict=False)]
 Number = bool | int | float | None
 
 
+Choices = Annotated[tuple[Number | str, ...], Field(strict=False)]
+"""Values of one key, of which a search takes one."""
+
+
 class Section(BaseModel):
     """A part of the configuration: unknown keys and text in place of numbers are errors."""
 
@@ -182,6 +186,17 @@ class Input(Section):
     white: PositiveNumber = Field(default=1.0, description="The number of a white pixel, 1 or 255.")
 
 
+class Head(Section):
+    """The linear embedder before its first step."""
+
+    start: Literal["random", "pca"] = Field(
+        default="random",
+        description="Its first weights: random ones, or the principal axes of the trunk's centred "
+        "features of the training images (pca), behind which the untrained score means something. Takes "
+        "a pass over the training images as evaluation sees them, if their features are not cached.",
+    )
+
+
 class Model(Section):
     """The network: a trunk, and a linear embedder on top of it."""
 
@@ -198,6 +213,7 @@ class Model(Section):
         default=None, description="null: whole images as they are, with pixels in [-1, 1]."
     )
     embedding_size: Positive = Field(description="Width of the embedding, d.")
+    head: Head = Head()
     trunk_optimizer: Optimizer
     embedder_optimizer: Optimizer
     freeze_trunk: bool = Field(
@@ -257,14 +273,32 @@ class Training(Section):
 
 
 class SearchRange(Section):
-    """Where a hyperparameter is searched: between two integers, or between two numbers."""
+    """Where a hyperparameter is searched: between two integers or two numbers, or among choices."""
 
-    low: int | float = Field(description="Lower end.")
-    high: int | float = Field(description="Upper end.")
+    low: int | float | None = Field(default=None, description="Lower end.")
+    high: int | float | None = Field(default=None, description="Upper end.")
     log: bool = Field(default=False, description="Search the logarithm.")
+    choices: Choices = Field(
+        default=(), description="In place of the two ends: the values to choose from, such as words."
+    )
+
+    @property
+    def extremes(self) -> tuple[Number | str, ...]:
+        """Values that must work if all are to work: both ends, or every choice."""
+        return self.choices or (self.low, self.high)
 
     @model_validator(mode="after")
-    def _check_order(self) -> "SearchRange":
+    def _check_form(self) -> "SearchRange":
+        if self.choices:
+            if self.low is not None or self.high is not None or self.log:
+                raise ValueError("it has choices, and low, high or log, too; leave one of the two out")
+            if len(set(map(repr, self.choices))) < max(len(self.choices), 2):
+                raise ValueError(
+                    f"choices are {list(self.choices)}; give two or more, each of them once"
+                )
+            return self
+        if self.low is None or self.high is None:
+            raise ValueError("it needs low and high, or choices")
         if not self.low < self.high:
             raise ValueError(f"low is {self.low} and high is {self.high}; low must be below high")
         if self.log and self.low <= 0:

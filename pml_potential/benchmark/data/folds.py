@@ -62,6 +62,8 @@ class FoldData:
         for_training, for_evaluation = self._readers_for(config)
         fold = self.splits.folds[number]
         train = for_training(fold.train)
+        if for_evaluation is not for_training:
+            train.as_judged = for_evaluation(fold.train)
         seed = derive_seed(config.seed, "label_noise", number)
         train.labels = corrupt_labels(train.labels, config.dataset.label_noise, seed)
         return train, for_evaluation(fold.validation)

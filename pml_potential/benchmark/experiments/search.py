@@ -7,7 +7,12 @@ from typing import Any
 
 import optuna
 from filelock import FileLock
-from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -137,10 +142,13 @@ class _Trials(Work):
 
     def draw(self, trial: optuna.Trial) -> None:
         for path, found in self._config.search.items():
-            if isinstance(found.low, int) and isinstance(found.high, int):
-                trial.suggest_int(path, found.low, found.high, log=found.log)
-            else:
-                trial.suggest_float(path, found.low, found.high, log=found.log)
+            match _distribution(found):
+                case CategoricalDistribution(choices=choices):
+                    trial.suggest_categorical(path, choices)
+                case IntDistribution(low=low, high=high, log=log):
+                    trial.suggest_int(path, low, high, log=log)
+                case FloatDistribution(low=low, high=high, log=log):
+                    trial.suggest_float(path, low, high, log=log)
 
     def do(self, trial: optuna.Trial, number: int) -> float:
         record = self._record(number)
@@ -219,6 +227,8 @@ class _Trials(Work):
 
 
 def _distribution(found: SearchRange) -> BaseDistribution:
+    if found.low is None or found.high is None:
+        return CategoricalDistribution(found.choices)
     if isinstance(found.low, int) and isinstance(found.high, int):
         return IntDistribution(found.low, found.high, log=found.log)
     return FloatDistribution(found.low, found.high, log=found.log)

@@ -141,6 +141,8 @@ def test_a_search_holds_the_published_optima(loss: str) -> None:
     missed = []
     for parameter, column, value in optima:
         found = search[PATHS.get(parameter, f"loss.params.{parameter}")]
+        assert found.low is not None
+        assert found.high is not None
         if not found.low <= value <= found.high:
             missed.append((parameter, column, value))
     assert missed == []

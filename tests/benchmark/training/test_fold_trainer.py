@@ -42,6 +42,10 @@ CASES: dict[str, tuple[str, ...]] = {
     "proxies that start before the first step": ("loss.initialize_proxies_after_epoch=0",),
     "proxies that start after the stop": (STARTING_AFTER_2,),
     "proxies that are followed": ("protocol.proxy_alignment=true",),
+    "a head and proxies that start in the data": (
+        "model.head.start=pca",
+        "loss.initialize_proxies_after_epoch=0",
+    ),
     "features of a frozen trunk": ("model.freeze_trunk=true",),
     "a frozen BatchNorm": ("model.freeze_batchnorm=true",),
     "wrong labels": ("dataset.label_noise=0.2",),
