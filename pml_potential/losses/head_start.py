@@ -74,7 +74,8 @@ def initialize_head(linear: nn.Linear, features: Tensor) -> None:
         warnings.warn(
             f"the {len(features)} features have rank {rank} around their mean, and the head has "
             f"{linear.out_features} outputs; the last {linear.out_features - rank} keep their weights",
-            stacklevel=2,
+            # Past the decorator, to the line that called.
+            stacklevel=3,
         )
     weight = linear.weight.detach().cpu().double()
     length = weight.square().sum(dim=1).mean().sqrt()

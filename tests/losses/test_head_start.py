@@ -165,8 +165,9 @@ def test_rows_without_an_axis_keep_their_weights_and_this_is_said(features: Tens
         rf"have rank {rank} around their mean, and the head has 4 outputs; the last {4 - rank} keep "
         "their weights"
     )
-    with pytest.warns(UserWarning, match=message):
+    with pytest.warns(UserWarning, match=message) as caught:
         initialize_head(linear, features)
+    assert caught[0].filename == __file__
     weight = linear.weight.detach()
     assert weight[rank:].equal(before[rank:])
     cosines = normalize(weight[:rank]) @ axes_of(features, rank).T

@@ -18,7 +18,7 @@ def test_what_can_be_run_passes(loss: str) -> None:
     [
         ("search.loss.params.proxies_per_class={low: -1, high: 2}", "proxies_per_class"),
         ("search.loss.params.delta={low: 0.5, high: 99.0}", "delta"),
-        ("search.loss.params.delta={choices: [0.5, 99.0, 0.4]}", "delta is 99"),
+        ("search.loss.params.delta={choices: [0.5, 0.4, 99.0]}", "delta is 99"),
         ("search.sampler.m={choices: [1, 2, 3]}", "sampler.m is 3"),
     ],
 )

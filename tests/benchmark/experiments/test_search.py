@@ -137,7 +137,7 @@ def test_whole_numbers_are_searched_as_whole_numbers(fold_data: FoldData, tmp_pa
 @pytest.mark.parametrize("sampler", ["gp", "tpe", "random"])
 def test_words_are_searched_as_words(fold_data: FoldData, tmp_path: Path, sampler: str) -> None:
     config = tiny_config(
-        *UNSEARCHED,
+        "search.loss.params.pos_margin=null",
         "search.model.head.start={choices: [random, pca]}",
         f"protocol.study={{trials: 5, startup_trials: 2, sampler: {sampler}}}",
         loss="contrastive",

@@ -90,7 +90,7 @@ def test_a_head_that_starts_in_the_data_is_that_of_the_training_images_as_they_a
     judged = folds.data.for_evaluation(config, folds.data.splits.folds[0].train)
     found = untrained_models(config, train, seed=3)
     expected = untrained_models(tiny_config(*assignments, loss=loss), train, seed=3)
-    assert weights({"trunk": found["trunk"]}).equal(weights({"trunk": expected["trunk"]}))
+    torch.testing.assert_close(found["trunk"].state_dict(), expected["trunk"].state_dict())
     trunk = expected["trunk"].cpu().eval()
     with torch.no_grad():
         features = trunk(torch.stack([judged[index][0] for index in range(len(judged))]))
@@ -102,12 +102,11 @@ def test_a_head_that_starts_in_the_data_is_that_of_the_training_images_as_they_a
 
 def test_what_is_random_besides_is_the_same_behind_any_head(folds: FewFolds) -> None:
     states = []
-    for assignments in ((), (PCA,), (PCA, *PICTURES)):
-        config = tiny_config(*assignments)
+    for assignments in ((), (PCA,)):
+        config = tiny_config(*PICTURES, *assignments)
         untrained_models(config, folds.data.fold(config, 0)[0], seed=3)
         states.append(torch.get_rng_state())
     assert states[0].equal(states[1])
-    assert states[0].equal(states[2])
 
 
 def test_a_head_that_starts_in_the_data_leaves_nothing_to_chance(folds: FewFolds) -> None:

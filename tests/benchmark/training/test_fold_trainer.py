@@ -44,6 +44,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "proxies that are followed": ("protocol.proxy_alignment=true",),
     "a head and proxies that start in the data": (
         "model.head.start=pca",
+        "model.embedding_size=16",
         "loss.initialize_proxies_after_epoch=0",
     ),
     "features of a frozen trunk": ("model.freeze_trunk=true",),
