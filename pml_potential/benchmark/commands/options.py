@@ -1,10 +1,12 @@
 """The options that several commands share."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
+import yaml
 
 from pml_potential.benchmark.commands.errors import fail
 from pml_potential.benchmark.config.composing import compose
@@ -14,6 +16,15 @@ from pml_potential.benchmark.training.names import check_names
 Preset = Annotated[str | None, typer.Argument(metavar="[PROTOCOL]", help="Short for --protocol.")]
 ProtocolName = Annotated[str | None, typer.Option(help="How losses are judged.")]
 DatasetName = Annotated[str, typer.Option(help="The images.")]
+ImagesRoot = Annotated[
+    Path | None,
+    typer.Option(
+        "--root", help="For --dataset folder: the folder. For a published data set: its files."
+    ),
+]
+ImagesTable = Annotated[
+    Path | None, typer.Option("--file", help="For --dataset table: the CSV or Parquet file.")
+]
 ModelName = Annotated[str, typer.Option(help="The network.")]
 LossName = Annotated[str, typer.Option(help="The loss, with its search.")]
 LossNames = Annotated[
@@ -58,9 +69,33 @@ def presets_of(
     return {"protocol": chosen, "dataset": dataset, "model": model, "loss": loss}
 
 
-def default_folder(presets: dict[str, str]) -> Path:
-    """Where the run of these presets goes."""
-    return Path("runs") / "-".join(Path(name).stem for name in presets.values())
+def default_folder(presets: dict[str, str], images: str) -> Path:
+    """Where the run of these presets goes, with images as ``images_called`` calls them."""
+    names = (presets | {"dataset": images}).values()
+    is_file = {name: name.endswith((".yaml", ".yml")) for name in names}
+    return Path("runs") / "-".join(Path(name).stem if is_file[name] else name for name in names)
+
+
+def images_called(dataset: str, root: Path | None, table: Path | None) -> str:
+    """What to call a data set in the name of a folder: images of one's own by where they are."""
+    if dataset == "folder" and root is not None:
+        # Not Path.resolve, which follows links to where nobody may look.
+        return os.path.basename(os.path.abspath(root)) or dataset
+    if dataset == "table" and table is not None:
+        return table.stem
+    return dataset
+
+
+def placed(assignments: Sequence[str] | None, root: Path | None, table: Path | None) -> list[str]:
+    """The assignments, and those that --root and --file stand for."""
+    places = {"dataset.root": root, "dataset.file": table}
+    given = {key: str(place) for key, place in places.items() if place is not None}
+    return [*(assignments or []), *(f"{key}={_quoted(text)}" for key, text in given.items())]
+
+
+def _quoted(text: str) -> str:
+    """Text as YAML, from which it is read as it was typed."""
+    return yaml.safe_dump(text, default_style='"', allow_unicode=True, width=10**6).strip()
 
 
 def composed(presets: dict[str, str], assignments: Sequence[str] | None) -> Config:

@@ -5,21 +5,25 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 from rich.console import Console
 
-from pml_potential.benchmark.commands.errors import errors_in_words, fail, stoppable
+from pml_potential.benchmark.commands.errors import fail, stoppable
 from pml_potential.benchmark.commands.options import (
     Assignments,
     DatasetName,
     FoldProcesses,
+    ImagesRoot,
+    ImagesTable,
     LossName,
     LossNames,
     ModelName,
     composed,
+    images_called,
+    placed,
     presets_of,
 )
-from pml_potential.benchmark.config.schema import ConfigError
+from pml_potential.benchmark.commands.terminal import new_console
+from pml_potential.benchmark.config.yaml_text import read_yaml
 from pml_potential.benchmark.experiments.experiment import Sharing
 from pml_potential.benchmark.experiments.studies.ablation import GRIDS, run_ablation
 from pml_potential.benchmark.experiments.studies.label_noise import LEVELS, run_label_noise
@@ -43,6 +47,8 @@ def noise(
     ] = ", ".join(f"{level:g}" for level in LEVELS),
     protocol: ProtocolName = "quick",
     dataset: DatasetName = "glyphs",
+    root: ImagesRoot = None,
+    file: ImagesTable = None,
     model: ModelName = "small_cnn",
     assignments: Assignments = None,
     folder: Folder = None,
@@ -53,14 +59,15 @@ def noise(
     Each loss is searched on clean labels, and trained at the other levels with the best of these
     hyperparameters.
     """
-    folder = folder or Path("runs") / f"noise-{protocol}-{dataset}-{model}"
-    with errors_in_words():
-        configs = {
-            Path(loss).stem: composed(presets_of(None, protocol, dataset, model, loss), assignments)
-            for loss in losses or ["potential_field", "contrastive"]
-        }
-        shares = _values(levels)
-    console = Console()
+    images = images_called(dataset, root, file)
+    folder = folder or Path("runs") / f"noise-{protocol}-{images}-{model}"
+    assignments = placed(assignments, root, file)
+    configs = {
+        Path(loss).stem: composed(presets_of(None, protocol, dataset, model, loss), assignments)
+        for loss in losses or ["potential_field", "contrastive"]
+    }
+    shares = _values(levels)
+    console = new_console()
 
     def run(write: Callable[[Study], None]) -> Study:
         sharing = Sharing(fold_processes=fold_processes)
@@ -82,6 +89,8 @@ def ablation(
     ] = None,
     protocol: ProtocolName = "quick",
     dataset: DatasetName = "glyphs",
+    root: ImagesRoot = None,
+    file: ImagesTable = None,
     model: ModelName = "small_cnn",
     loss: LossName = "potential_field",
     assignments: Assignments = None,
@@ -94,11 +103,12 @@ def ablation(
     """
     if values is None and path not in GRIDS:
         fail(f"--values is missing: there is no published grid for {path!r}")
-    folder = folder or Path("runs") / f"ablation-{path}-{protocol}-{dataset}-{model}-{Path(loss).stem}"
-    with errors_in_words():
-        config = composed(presets_of(None, protocol, dataset, model, loss), assignments)
-        chosen = list(GRIDS[path]) if values is None else _values(values)
-    console = Console()
+    images = images_called(dataset, root, file)
+    folder = folder or Path("runs") / f"ablation-{path}-{protocol}-{images}-{model}-{Path(loss).stem}"
+    assignments = placed(assignments, root, file)
+    config = composed(presets_of(None, protocol, dataset, model, loss), assignments)
+    chosen = list(GRIDS[path]) if values is None else _values(values)
+    console = new_console()
 
     def run(write: Callable[[Study], None]) -> Study:
         sharing = Sharing(fold_processes=fold_processes)
@@ -108,10 +118,7 @@ def ablation(
 
 
 def _values(text: str) -> list[Any]:
-    try:
-        found = yaml.safe_load(f"[{text}]")
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{text!r} is no list of values, such as '1, 2, 5': {error}") from error
+    found = read_yaml(f"[{text}]", f"{text!r}, a list of values such as '1, 2, 5',")
     return list(found)
 
 
@@ -120,7 +127,5 @@ def _show(run: Callable[[Callable[[Study], None]], Study], folder: Path, console
         study = run(lambda so_far: write_study(so_far, folder))
     for judged_on, title in JUDGED_ON.items():
         console.print(f"\nMAP@R, {title}: mean and 95% interval over the reproductions\n")
-        console.print(
-            study.table(judged_on).to_markdown(), markup=False, highlight=False, soft_wrap=True
-        )
-    console.print(f"\nStudy: {folder / 'study.png'}", highlight=False, soft_wrap=True)
+        console.print(study.table(judged_on).to_markdown(), soft_wrap=True)
+    console.print(f"\nStudy: {folder / 'study.png'}", soft_wrap=True)

@@ -2,8 +2,9 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -18,9 +19,24 @@ from pml_potential.benchmark.config.schema import (
     Optimizer,
     SearchRange,
 )
+from pml_potential.benchmark.config.yaml_text import read_yaml
 
 _ASSIGNED = "--set "
 """How the origin of a value that was assigned begins."""
+
+_NULLS = {"", "~", "null", "Null", "NULL"}
+
+_IN_YAML = {
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    date: "a date",
+    datetime: "a time",
+    dict: "keys and values",
+    list: "a list",
+    type(None): "nothing",
+}
+"""What YAML makes of text without quotes."""
 
 _NAMED = (Component, Optimizer, Loss)
 """Sections that name a class: with another name the arguments of the old one make no sense."""
@@ -36,7 +52,8 @@ def compose(
     Args:
         presets: for each kind (``protocol``, ``dataset``, ``model``, ``loss``) the name of a preset
             or the path of a YAML file.
-        assignments: ``dotted.path=value``, with the value as in YAML. ``search.PATH=null`` takes a
+        assignments: ``dotted.path=value``, with the value as in YAML; where text is due, such as a path,
+            it is what was typed, and needs no quotes. ``search.PATH=null`` takes a
             hyperparameter out of the search.
         check: raises ``ConfigError`` for what the schema cannot know, such as the arguments of a class;
             it is called with the configuration, and again with both ends of each search range in its
@@ -64,13 +81,10 @@ def compose(
         dotted, separator, text = assignment.partition("=")
         if not separator or not dotted:
             raise ConfigError(f"--set {assignment}: write it as dotted.path=value")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {assignment}: the value is no YAML: {error}") from error
         ranges = values.get("search")
         searched = list(ranges) if isinstance(ranges, dict) else []
         keys = _keys_of(dotted, searched)
+        value = _assigned(text, keys, f"--set {assignment}: the value")
         if value is None and keys[0] == "search" and len(keys) == 2 and keys[1] not in searched:
             near = did_you_mean(keys[1], searched)
             raise ConfigError(
@@ -159,6 +173,27 @@ def _flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def _assigned(text: str, keys: Sequence[str], what: str) -> Any:
+    """The value of an assignment: YAML, but where text is due, what was typed is the text.
+
+    A path such as ``imgs #2``, ``2024-01-05`` or ``no`` would be something else in YAML. Quotes around
+    the whole are left out, and ``null`` is null.
+    """
+    typed = text.strip()
+    is_quoted = len(typed) > 1 and typed[0] == typed[-1] and typed[0] in "'\""
+    if is_quoted or typed in _NULLS or not _takes_text(keys):
+        return read_yaml(text, what)
+    return typed
+
+
+def _takes_text(keys: Sequence[str]) -> bool:
+    section = _section_at(tuple(keys[:-1]))
+    field = None if section is None else section.model_fields.get(keys[-1])
+    types = [] if field is None else _types_in(field.annotation)
+    holds_others = any(_is_section(each) or get_origin(each) in {dict, tuple} for each in types)
+    return str in types and not holds_others
+
+
 def _keys_of(dotted: str, searched: Sequence[str]) -> list[str]:
     """Split a dotted path; below ``search`` the keys are dotted paths themselves."""
     section, _, rest = dotted.partition(".")
@@ -171,11 +206,10 @@ def _keys_of(dotted: str, searched: Sequence[str]) -> list[str]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is no YAML: {error}") from error
+    values = read_yaml(content, str(path))
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds {type(values).__name__}; it must hold keys and values")
     return values
@@ -262,6 +296,11 @@ def _explain(problem: dict[str, Any], origins: Mapping[str, str]) -> str:
         )
     if problem["type"] == "missing":
         return f"{where}{path!r} is missing"
+    if problem["type"] == "string_type" and type(value) in _IN_YAML:
+        return (
+            f"{where}{path}: {str(value)!r} is {_IN_YAML[type(value)]} in YAML, where text is due; put "
+            "it into quotes"
+        )
     message = problem["msg"].removeprefix("Value error, ")
     if len(keys) < len(location):
         message = "it must be a number" + " or text" * ("choices" in keys)

@@ -1,6 +1,6 @@
 """How an epoch's batches are drawn: of which images, each with a seed for its transform."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,19 +18,45 @@ Draw = tuple[int, int]
 
 
 def check_batches(config: Config, data: FoldData) -> None:
-    """Raise unless every training fold has enough classes for a batch.
+    """Raise unless every training fold has enough classes for every batch that the search can ask for.
 
     Raises:
-        ConfigError: One has not.
+        ConfigError: One has not, or a batch cannot hold a whole number of classes.
     """
-    images, batch_size, m = data.images, config.protocol.batch_size, config.sampler.m
-    wanted = batch_size // m
-    fewest = min(len(np.unique(images.labels[fold.train])) for fold in data.splits.folds)
-    if fewest < wanted:
+    name, batch_size, folds = data.images.name, config.protocol.batch_size, range(len(data.splits.folds))
+    try:
+        fewest = min(len(np.unique(data.training_labels(config, number))) for number in folds)
+    except ValueError as error:
+        raise ConfigError(f"dataset.label_noise is {config.dataset.label_noise}: {error}") from error
+    for m in images_of_a_class(config):
+        wanted = batch_size // m
+        if fewest < wanted:
+            raise ConfigError(
+                f"protocol.batch_size {batch_size} with sampler.m {m} takes {wanted} classes, but a "
+                f"training fold of {name} has only {fewest}; lower the one or raise the other"
+            )
+
+
+def images_of_a_class(config: Config) -> Sequence[int]:
+    """Every ``sampler.m`` that a run can come to.
+
+    Raises:
+        ConfigError: With one of them, no whole number of classes fits a batch.
+    """
+    searched, size = config.search.get("sampler.m"), config.protocol.batch_size
+    if searched is None:
+        return [config.sampler.m]
+    if searched.low is None or searched.high is None:
+        # Choices are checked one by one, each with the whole configuration.
+        return [m for m in searched.choices if isinstance(m, int)]
+    reached = range(int(searched.low), int(searched.high) + 1)
+    if odd := [m for m in reached if size % m]:
         raise ConfigError(
-            f"protocol.batch_size {batch_size} with sampler.m {m} takes {wanted} classes, but a "
-            f"training fold of {images.name} has only {fewest}; lower the one or raise the other"
+            f"search.sampler.m goes from {searched.low} to {searched.high}, and protocol.batch_size "
+            f"{size} is no multiple of {', '.join(map(str, odd[:3]))}; narrow the range, or make a run "
+            "for each sampler.m"
         )
+    return reached
 
 
 class BatchDraws(MPerClassSampler):

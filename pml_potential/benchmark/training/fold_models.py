@@ -10,6 +10,7 @@ from pml_potential.benchmark.config.schema import Config
 from pml_potential.benchmark.config.seeds import seed_everything
 from pml_potential.benchmark.data.folds import uses_features
 from pml_potential.benchmark.data.labelled_tensors import LabelledTensors
+from pml_potential.benchmark.data.long_step import long_step
 from pml_potential.benchmark.evaluation import trunk_output
 from pml_potential.benchmark.files import read_state, write_state
 from pml_potential.benchmark.models.building import build_models
@@ -32,7 +33,8 @@ def fold_models(
         pretrained: whether to load pretrained weights.
     """
     if width is None:
-        return build_models(config.model, channels, pretrained)
+        with long_step(f"building {config.model.trunk}"):
+            return build_models(config.model, channels, pretrained)
     return {"trunk": nn.Identity(), "embedder": nn.Linear(width, config.model.embedding_size)}
 
 
@@ -50,8 +52,9 @@ def untrained_models(config: Config, train: LabelledTensors, seed: int) -> dict[
         # Without a trace in the generator: what is random besides is the same behind any head.
         with torch.random.fork_rng(devices=[]):
             judged = train if train.as_judged is None else train.as_judged
-            features = trunk_output(models["trunk"], judged, training_device())
-            initialize_head(cast("nn.Linear", models["embedder"]), features)
+            with long_step(f"starting the head in the features of {len(judged):,} images"):
+                features = trunk_output(models["trunk"], judged, training_device())
+                initialize_head(cast("nn.Linear", models["embedder"]), features)
     return models
 
 

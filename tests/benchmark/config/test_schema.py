@@ -25,7 +25,7 @@ from tests.benchmark.config.configurations import composed, refusal
         ("seed=", ["seed", "integer", "None"]),
         ("protocol=3", ["protocol", "dictionary", "3"]),
         ("seed.x=1", ["seed", "integer"]),
-        ("loss.name=3", ["loss.name", "string", "3"]),
+        ("loss={name: 3}", ["loss.name", "'3' is a number in YAML", "put it into quotes"]),
         ("search.loss.params.alpha=3", ["search.loss.params.alpha", "3"]),
         ("search.loss.params.alpha.log=1", ["search.loss.params.alpha.log", "boolean", "1"]),
     ],
@@ -151,6 +151,19 @@ def test_a_search_has_two_ends_or_several_choices(values: dict[str, Any], messag
 def test_choices_are_told_apart_by_kind_and_value() -> None:
     assert SearchRange(choices=(1, True, None, "1")).extremes == (1, True, None, "1")
     assert SearchRange(low=1, high=3).extremes == (1, 3)
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        "search.model.trunk={choices: [small_cnn, bn_inception]}",
+        "search.model.weights={choices: [download, a.pth]}",
+        "search.model.pooling={choices: [avg, max]}",
+    ],
+)
+def test_what_a_run_is_bound_to_is_not_searched(assignment: str) -> None:
+    with pytest.raises(ConfigError, match="a run is bound to one trunk with its weights and pooling"):
+        composed(assignment)
 
 
 def test_a_head_starts_at_random_unless_told_otherwise() -> None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.config.seeds import seed_everything
+from pml_potential.benchmark.data.folds import FoldData, divide
+from pml_potential.benchmark.data.images import ImageArrays
 from pml_potential.benchmark.data.labelled_tensors import LabelledTensors
-from pml_potential.benchmark.training.batches import BatchDraws, DrawnImages
+from pml_potential.benchmark.training.batches import BatchDraws, DrawnImages, check_batches
+from tests.benchmark.tiny import tiny_config
 
 LABELS = np.repeat(np.arange(6), 5)
 
@@ -22,6 +27,63 @@ class NoisyImages(LabelledTensors):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         return index + torch.rand(3), int(self.labels[index])
+
+
+@pytest.mark.parametrize(
+    ("assignments", "message"),
+    [
+        (
+            ["search.sampler.m={low: 1, high: 2}"],
+            "8 with sampler.m 1 takes 8 classes.* only 5",
+        ),
+        (["sampler.m=1"], "sampler.m 1 takes 8 classes"),
+        (
+            ["search.sampler.m={low: 2, high: 4}"],
+            "from 2 to 4, and protocol.batch_size 8 is no .* 3",
+        ),
+        (["search.sampler.m={low: 4, high: 8}"], "is no multiple of 5, 6, 7; narrow the range"),
+        (["search.sampler.m={choices: [4, 1]}"], "8 with sampler.m 1 takes 8 classes"),
+    ],
+)
+def test_every_batch_that_a_search_can_ask_for_is_checked(
+    assignments: list[str], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_batches(*ten_classes(tmp_path, *assignments))
+
+
+def test_a_search_over_batches_that_all_fit_passes(tmp_path: Path) -> None:
+    check_batches(*ten_classes(tmp_path, "search.sampler.m={low: 1, high: 2}", "protocol.batch_size=4"))
+    # Those in between are not asked for.
+    check_batches(*ten_classes(tmp_path, "search.sampler.m={choices: [2, 4]}"))
+
+
+def test_classes_that_noise_has_emptied_do_not_count(tmp_path: Path) -> None:
+    settings = ("dataset.label_noise=1.0", "protocol.batch_size=10", "sampler.m=2")
+    for seed in range(100):
+        config, data = ten_classes(tmp_path, *settings, f"seed={seed}")
+        if len(np.unique(data.training_labels(config, 0))) < 5:
+            break
+    with pytest.raises(ConfigError, match=r"takes 5 classes.* only [1-4];"):
+        check_batches(config, data)
+
+
+def test_noise_takes_two_classes(tmp_path: Path) -> None:
+    images = ImageArrays(
+        "few", np.zeros((6, 2, 2), np.uint8), np.repeat(np.arange(3), 2), ("a", "b", "c"),
+        np.repeat(["train", "test"], [2, 4]),
+    )  # fmt: skip
+    config = tiny_config("dataset.label_noise=0.5", "protocol.folds=1", "protocol.study=null")
+    with pytest.raises(ConfigError, match=r"dataset.label_noise is 0.5: labels hold the class"):
+        check_batches(config, divide(config, images, tmp_path))
+
+
+def ten_classes(folder: Path, *assignments: str) -> tuple[Config, FoldData]:
+    """Ten training classes, of which each of two folds has five."""
+    config = tiny_config(*assignments)
+    labels = np.repeat(np.arange(20), 2)
+    images = ImageArrays("few", np.zeros((40, 2, 2), np.uint8), labels, tuple(map(str, range(20))))
+    return config, divide(config, images, folder)
 
 
 def drawn(sampler: BatchDraws, seed: int) -> list[Any]:
