@@ -75,6 +75,8 @@ class FoldData:
         for_training, for_evaluation = self._readers_for(config)
         fold = self.splits.folds[number]
         train = for_training(fold.train)
+        if for_evaluation is not for_training:
+            train.as_judged = for_evaluation(fold.train)
         train.labels = self.training_labels(config, number)
         validation = for_evaluation(fold.validation)
         train.source = validation.source = self.images.sha256
@@ -183,7 +185,7 @@ def _readers(config: Config, images: Images, cache: Path) -> tuple[Reader, Reade
         training = training_transform(model.input, crop, images.channels)
     read = images
     if not is_whole and not isinstance(images, ImageArrays):
-        read = resized_images(images, crop.resize, image_cache(cache))
+        read = resized_images(images, crop, image_cache(cache))
     if model.freeze_until is not None:
         # On a processor convolutions take two thirds of the time in this format.
         trunk = frozen_trunk(config, images).to(memory_format=torch.channels_last)

@@ -27,12 +27,14 @@ class LabelledTensors(Dataset[tuple[Tensor, int]]):
         num_classes: number of classes.
         channels: colour channels of the images.
         workers: processes that should load items.
+        as_judged: the same items as evaluation sees them, without chance; None if these are so.
         width: of the features, where the items are vectors of them; None for images and maps.
         source: hash of the data set that they are of.
     """
 
     workers = 0
     width: int | None = None
+    as_judged: "LabelledTensors | None" = None
     source = ""
 
     def __init__(self, labels: NDArray[np.int64], channels: int) -> None:

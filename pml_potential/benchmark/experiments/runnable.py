@@ -17,7 +17,9 @@ from pml_potential.benchmark.training.process_group import check_shared
 
 
 def check_runnable(config: Config) -> None:
-    """Find every name, build losses and optimizers at both ends of the search, and use them once.
+    """Find every name, build losses and optimizers at the ends of the search, and use them once.
+
+    The lower ends of all ranges are taken together, and the upper ends; of choices every one is taken.
 
     Raises:
         ConfigError: One of them does not exist, or cannot be built or used.
@@ -26,8 +28,9 @@ def check_runnable(config: Config) -> None:
     images_of_a_class(config)
     if config.protocol.study is not None:
         build_pruner(config.protocol.study.pruner)
-    for end in ("low", "high"):
-        values = {path: getattr(found, end) for path, found in config.search.items()}
+    ends = {path: found.extremes for path, found in config.search.items()}
+    for place in range(max(map(len, ends.values()), default=1)):
+        values = {path: each[min(place, len(each) - 1)] for path, each in ends.items()}
         corner = with_values(config, values)
         try:
             _build(corner)

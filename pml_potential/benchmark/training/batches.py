@@ -1,6 +1,6 @@
 """How an epoch's batches are drawn: of which images, each with a seed for its transform."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,7 @@ def check_batches(config: Config, data: FoldData) -> None:
             )
 
 
-def images_of_a_class(config: Config) -> range:
+def images_of_a_class(config: Config) -> Sequence[int]:
     """Every ``sampler.m`` that a run can come to.
 
     Raises:
@@ -45,7 +45,10 @@ def images_of_a_class(config: Config) -> range:
     """
     searched, size = config.search.get("sampler.m"), config.protocol.batch_size
     if searched is None:
-        return range(config.sampler.m, config.sampler.m + 1)
+        return [config.sampler.m]
+    if searched.low is None or searched.high is None:
+        # Choices are checked one by one, each with the whole configuration.
+        return [m for m in searched.choices if isinstance(m, int)]
     reached = range(int(searched.low), int(searched.high) + 1)
     if odd := [m for m in reached if size % m]:
         raise ConfigError(

@@ -42,6 +42,8 @@ FEATURES = {
     "small_cnn": 96,
     "bn_inception": 1024,
     "efficientnet_lite0": 1280,
+    "efficientnet_lite1": 1280,
+    "efficientnet_lite2": 1280,
     "efficientnet_lite0_partial": 1280,
     "efficientnet_lite0_whole": 1280,
     "resnet50": 2048,
@@ -141,6 +143,8 @@ def test_a_search_holds_the_published_optima(loss: str) -> None:
     missed = []
     for parameter, column, value in optima:
         found = search[PATHS.get(parameter, f"loss.params.{parameter}")]
+        assert found.low is not None
+        assert found.high is not None
         if not found.low <= value <= found.high:
             missed.append((parameter, column, value))
     assert missed == []
@@ -174,6 +178,7 @@ def test_mlrc_is_the_protocol_of_the_paper() -> None:
         "crop": {
             "resize": 256,
             "size": 227,
+            "fit": "crop",
             "scale": (0.16, 1.0),
             "ratio": (0.75, 4 / 3),
             "flip": 0.5,

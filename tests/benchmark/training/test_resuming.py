@@ -28,6 +28,7 @@ WORKS = {
         )
     ),
     "a trunk that learns behind a block": Work(("model.freeze_until='3'",)),
+    "a head that starts in the data": Work(("model.head.start=pca",)),
     "images that processes load and turn": Work(workers=2),
 }
 WITHOUT_MODELS = Work(keep_models=False)
