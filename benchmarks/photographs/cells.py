@@ -122,7 +122,7 @@ class Laboratory:
         RESULTS.mkdir(parents=True, exist_ok=True)
         asked = {"preset": cell.preset, "changes": dict(cell.changes), "seed": cell.seed}
         with NamedLock(self._work / f".{cell.part}.lock"):
-            rows = read_part(cell.part) | {cell.name: asked | found | _origin()}
+            rows = read_part(cell.part) | {cell.name: {**asked, **found, **_origin()}}
             write_json(path, dict(sorted(rows.items())))
 
 
