@@ -1,13 +1,14 @@
 """How an epoch's batches are drawn: of which images, each with a seed for its transform."""
 
+import math
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pytorch_metric_learning.samplers import MPerClassSampler
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Sampler
 
 from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.data.folds import FoldData
@@ -18,14 +19,23 @@ Draw = tuple[int, int]
 
 
 def check_batches(config: Config, data: FoldData) -> None:
-    """Raise unless every training fold has enough classes for a batch.
+    """Raise unless every training fold has enough classes, or images, for a batch.
 
     Raises:
         ConfigError: One has not.
     """
     images, batch_size, m = data.images, config.protocol.batch_size, config.sampler.m
+    folds = [images.labels[fold.train] for fold in data.splits.folds]
+    if m is None:
+        smallest = min(map(len, folds))
+        if smallest < batch_size:
+            raise ConfigError(
+                f"protocol.batch_size is {batch_size}, but a training fold of {images.name} has only "
+                f"{smallest} images; lower it"
+            )
+        return
     wanted = batch_size // m
-    fewest = min(len(np.unique(images.labels[fold.train])) for fold in data.splits.folds)
+    fewest = min(len(np.unique(labels)) for labels in folds)
     if fewest < wanted:
         raise ConfigError(
             f"protocol.batch_size {batch_size} with sampler.m {m} takes {wanted} classes, but a "
@@ -33,12 +43,13 @@ def check_batches(config: Config, data: FoldData) -> None:
         )
 
 
-class BatchDraws(MPerClassSampler):
-    """PML's sampler, for one epoch at a time: what it draws depends on nothing but numpy's generator.
+class BatchDraws(Sampler[Draw]):
+    """Draws one epoch at a time: what it draws depends on nothing but numpy's generator.
 
     Args:
         labels: class of each image, (n,).
-        m: images of a class in a batch.
+        m: images of a class in a batch, as PML's ``MPerClassSampler`` draws them; None: images in the
+            order of chance, all of them before one comes again.
         batch_size: images in a batch.
         batches: of an epoch.
         processes: which draw the same, and take equal shares of each batch.
@@ -46,27 +57,39 @@ class BatchDraws(MPerClassSampler):
     """
 
     def __init__(
-        self, labels: Any, m: int, batch_size: int, batches: int, processes: int = 1, rank: int = 0
+        self,
+        labels: NDArray[np.int64],
+        m: int | None,
+        batch_size: int,
+        batches: int,
+        processes: int = 1,
+        rank: int = 0,
     ) -> None:
-        super().__init__(labels, m, batch_size, length_before_new_iter=batches * batch_size)
-        self._processes = processes
+        self._labels, self._m, self._batch_size, self._batches = labels, m, batch_size, batches
         # Where the shares of this process begin, and how long they are.
         self._size = batch_size // processes
-        self._starts = range(rank * self._size, len(self) * processes, batch_size)
+        self._starts = range(rank * self._size, batches * batch_size, batch_size)
 
     def __len__(self) -> int:
         """Number of images."""
-        length: int = super().__len__() // self._processes
-        return length
+        return self._batches * self._size
 
     def __iter__(self) -> Iterator[Draw]:
         """Draw the images of an epoch, of each batch the share of this process."""
-        # PML shuffles the classes in place, so that an epoch would go on from the order of the last.
-        self.labels = list(self.labels_to_indices)
-        drawn = [int(index) for index in super().__iter__()]
+        drawn = self._drawn(self._batches * self._batch_size)
         seeds = np.random.randint(2**63, size=len(drawn), dtype=np.int64)
         draws = list(zip(drawn, seeds.tolist(), strict=True))
         return (draw for start in self._starts for draw in draws[start : start + self._size])
+
+    def _drawn(self, count: int) -> list[int]:
+        """Numbers of the images of an epoch, for all processes."""
+        if self._m is None:
+            rounds = math.ceil(count / len(self._labels))
+            shuffled = [np.random.permutation(len(self._labels)) for _ in range(rounds)]
+            return np.concatenate(shuffled)[:count].tolist()
+        # A new one each time: PML shuffles the classes in place, and would go on from that order.
+        sampler = MPerClassSampler(self._labels, self._m, self._batch_size, count)
+        return [int(index) for index in sampler]
 
 
 class DrawnImages(Dataset[tuple[Tensor, int]]):

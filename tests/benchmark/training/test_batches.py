@@ -2,6 +2,7 @@
 
 from collections import Counter
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from pml_potential.benchmark.config.schema import ConfigError
 from pml_potential.benchmark.config.seeds import seed_everything
+from pml_potential.benchmark.data.folds import divide
 from pml_potential.benchmark.data.labelled_tensors import LabelledTensors
-from pml_potential.benchmark.training.batches import BatchDraws, DrawnImages
+from pml_potential.benchmark.training.batches import BatchDraws, DrawnImages, check_batches
+from tests.benchmark.tiny import tiny_config
+from tests.benchmark.training.few_glyphs import few_glyphs
 
 LABELS = np.repeat(np.arange(6), 5)
 
@@ -42,13 +47,55 @@ def test_an_epoch_has_its_batches_with_so_many_images_of_a_class() -> None:
     assert [sorted(batch.values()) for batch in batches] == [[2, 2, 2, 2]] * 3 + [[]]
 
 
-def test_processes_take_equal_shares_of_each_batch() -> None:
-    whole = drawn(BatchDraws(LABELS, 2, 8, 3), 0)
-    samplers = [BatchDraws(LABELS, 2, 8, 3, 2, rank) for rank in range(2)]
+def test_random_batches_show_every_image_once_before_any_comes_again() -> None:
+    numbers = [index for index, _ in drawn(BatchDraws(LABELS, None, 8, 9), 0)]
+    rounds = [numbers[start : start + 30] for start in (0, 30, 60)]
+    assert sorted(rounds[0]) == sorted(rounds[1]) == list(range(30))
+    assert rounds[0] != rounds[1]
+    assert len(set(rounds[2])) == len(rounds[2]) == 12
+    assert numbers[:16] == [index for index, _ in drawn(BatchDraws(LABELS, None, 8, 2), 0)]
+
+
+def test_random_batches_follow_no_class() -> None:
+    sampler = BatchDraws(LABELS, None, 10, 3)
+    epochs = [[LABELS[index] for index, _ in drawn(sampler, seed)[:10]] for seed in range(40)]
+    counts = Counter(max(Counter(labels).values()) for labels in epochs)
+    assert len(counts) > 1, "images of a class in a batch vary"
+
+
+@pytest.mark.parametrize("m", [2, None])
+def test_processes_take_equal_shares_of_each_batch(m: int | None) -> None:
+    whole = drawn(BatchDraws(LABELS, m, 8, 3), 0)
+    samplers = [BatchDraws(LABELS, m, 8, 3, 2, rank) for rank in range(2)]
     shares = [drawn(sampler, 0) for sampler in samplers]
     assert [len(sampler) for sampler in samplers] == [len(share) for share in shares] == [12, 12]
     batches = [half[start : start + 4] for start in range(0, 12, 4) for half in shares]
     assert [draw for batch in batches for draw in batch] == whole
+
+
+@pytest.mark.parametrize(
+    ("assignments", "message"),
+    [
+        (
+            ("protocol.batch_size=320", "sampler.m=1"),
+            "protocol.batch_size 320 with sampler.m 1 takes 320 classes, but a training fold of few has "
+            "only 10; lower the one or raise the other",
+        ),
+        (
+            ("protocol.batch_size=42", "sampler.m=null"),
+            "protocol.batch_size is 42, but a training fold of few has only 40 images; lower it",
+        ),
+    ],
+)
+def test_a_batch_that_a_fold_cannot_fill_is_refused(
+    assignments: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    config = tiny_config(*assignments)
+    data = divide(config, few_glyphs(images=4), tmp_path)
+    with pytest.raises(ConfigError) as refused:
+        check_batches(config, data)
+    assert str(refused.value) == message
+    check_batches(tiny_config("protocol.batch_size=40", "sampler.m=null"), data)
 
 
 def test_an_image_that_is_drawn_twice_meets_two_chances() -> None:
