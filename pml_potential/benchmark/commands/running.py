@@ -45,9 +45,9 @@ from pml_potential.benchmark.training.profiling import STAGES, profile_training
 def run(
     preset: Preset = None,
     protocol: ProtocolName = None,
-    dataset: DatasetName = "glyphs",
-    model: ModelName = "small_cnn",
-    loss: LossName = "potential_field",
+    dataset: DatasetName = None,
+    model: ModelName = None,
+    loss: LossName = None,
     assignments: Assignments = None,
     folder: Folder = None,
     storage: Storage = None,
@@ -56,7 +56,8 @@ def run(
 ) -> None:
     """Search, reproduce and report; the same command goes on with what was interrupted.
 
-    Protocol, data set, model and loss are names of presets or paths of YAML files of your own.
+    Protocol, data set, model and loss are names of presets or paths of YAML files of your own. A recipe
+    is all four: the settings of one row of a paper.
     """
     presets = presets_of(preset, protocol, dataset, model, loss)
     folder = folder or default_folder(presets)
@@ -102,9 +103,9 @@ def release(
 def train(
     preset: Preset = None,
     protocol: ProtocolName = None,
-    dataset: DatasetName = "glyphs",
-    model: ModelName = "small_cnn",
-    loss: LossName = "potential_field",
+    dataset: DatasetName = None,
+    model: ModelName = None,
+    loss: LossName = None,
     assignments: Assignments = None,
     folder: Folder = None,
 ) -> None:
@@ -118,9 +119,9 @@ def train(
 def profile(
     preset: Preset = None,
     protocol: ProtocolName = None,
-    dataset: DatasetName = "glyphs",
-    model: ModelName = "small_cnn",
-    loss: LossName = "potential_field",
+    dataset: DatasetName = None,
+    model: ModelName = None,
+    loss: LossName = None,
     assignments: Assignments = None,
 ) -> None:
     """Train one epoch under a profiler, and say where the time goes."""

@@ -17,8 +17,10 @@ from pml_potential.benchmark.commands.options import (
     LossNames,
     ModelName,
     composed,
+    default_folder,
     presets_of,
 )
+from pml_potential.benchmark.config.recipes import PREFIX
 from pml_potential.benchmark.config.schema import ConfigError
 from pml_potential.benchmark.experiments.experiment import Sharing
 from pml_potential.benchmark.experiments.studies.ablation import GRIDS, run_ablation
@@ -42,8 +44,8 @@ def noise(
         str, typer.Option(metavar="SHARES", help="Shares of wrong training labels.")
     ] = ", ".join(f"{level:g}" for level in LEVELS),
     protocol: ProtocolName = "quick",
-    dataset: DatasetName = "glyphs",
-    model: ModelName = "small_cnn",
+    dataset: DatasetName = None,
+    model: ModelName = None,
     assignments: Assignments = None,
     folder: Folder = None,
     fold_processes: FoldProcesses = 1,
@@ -53,11 +55,15 @@ def noise(
     Each loss is searched on clean labels, and trained at the other levels with the best of these
     hyperparameters.
     """
-    folder = folder or Path("runs") / f"noise-{protocol}-{dataset}-{model}"
+    # A recipe brings its loss.
+    compared = losses or ([None] if protocol.startswith(PREFIX) else ["potential_field", "contrastive"])
+    chosen = [presets_of(None, protocol, dataset, model, loss) for loss in compared]
+    if folder is None:
+        shared = {kind: name for kind, name in chosen[0].items() if kind != "loss"}
+        folder = default_folder(shared, "noise-")
     with errors_in_words():
         configs = {
-            Path(loss).stem: composed(presets_of(None, protocol, dataset, model, loss), assignments)
-            for loss in losses or ["potential_field", "contrastive"]
+            Path(each.get("loss") or each["recipe"]).stem: composed(each, assignments) for each in chosen
         }
         shares = _values(levels)
     console = Console()
@@ -81,9 +87,9 @@ def ablation(
         ),
     ] = None,
     protocol: ProtocolName = "quick",
-    dataset: DatasetName = "glyphs",
-    model: ModelName = "small_cnn",
-    loss: LossName = "potential_field",
+    dataset: DatasetName = None,
+    model: ModelName = None,
+    loss: LossName = None,
     assignments: Assignments = None,
     folder: Folder = None,
     fold_processes: FoldProcesses = 1,
@@ -94,9 +100,10 @@ def ablation(
     """
     if values is None and path not in GRIDS:
         fail(f"--values is missing: there is no published grid for {path!r}")
-    folder = folder or Path("runs") / f"ablation-{path}-{protocol}-{dataset}-{model}-{Path(loss).stem}"
+    presets = presets_of(None, protocol, dataset, model, loss)
+    folder = folder or default_folder(presets, f"ablation-{path}-")
     with errors_in_words():
-        config = composed(presets_of(None, protocol, dataset, model, loss), assignments)
+        config = composed(presets, assignments)
         chosen = list(GRIDS[path]) if values is None else _values(values)
     console = Console()
 
