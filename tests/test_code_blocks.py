@@ -129,8 +129,11 @@ def composed(name: str, arguments: dict[str, Any]) -> list[Config]:
     assignments = list(arguments["assignments"] or [])
     if name == "train":
         assignments.append("protocol.study=null")
-    given = [arguments.get("preset"), *(arguments[kind] for kind in ("protocol", "dataset", "model"))]
-    return [compose(presets_of(*given, loss), assignments) for loss in losses]
+    preset, protocol = arguments.get("preset"), arguments["protocol"]
+    presets = [
+        presets_of(preset, protocol, arguments["dataset"], arguments["model"], loss) for loss in losses
+    ]
+    return [compose(each, assignments) for each in presets]
 
 
 def files_of(page: Path) -> dict[str, str]:

@@ -55,8 +55,10 @@ def noise(
     Each loss is searched on clean labels, and trained at the other levels with the best of these
     hyperparameters.
     """
-    # A recipe brings its loss.
-    compared = losses or ([None] if protocol.startswith(PREFIX) else ["potential_field", "contrastive"])
+    compared: list[str | None] = [*(losses or [])]
+    if not compared:
+        # A recipe brings its loss.
+        compared = [None] if protocol.startswith(PREFIX) else ["potential_field", "contrastive"]
     chosen = [presets_of(None, protocol, dataset, model, loss) for loss in compared]
     if folder is None:
         shared = {kind: name for kind, name in chosen[0].items() if kind != "loss"}

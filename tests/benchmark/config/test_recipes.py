@@ -35,7 +35,7 @@ from tests.benchmark.training.few_glyphs import few_glyphs
 PUBLISHED = files("pml_potential.benchmark.report") / "published"
 
 # How a value is known.
-PFML_S = "arXiv 2405.18560, supplement, Table 5, for Cars-196 and ResNet-50, as two readers report it"
+PFML_S = "arXiv 2405.18560, supplement, Table 5, on Cars-196 and CUB, as two readers report it"
 PFML_T = "arXiv 2405.18560, Section 4 and Table 1"
 PFML_EQ6 = "arXiv 2405.18560, Eq. 2 and 6"
 MFT_C = "public code of arXiv 2306.15368: train.py and the commands of its README"
@@ -343,7 +343,7 @@ def test_a_recipe_trains_the_published_network_on_pictures_of_the_published_size
         "protocol={batch_size: 4, iterations_per_epoch: 1, max_epochs: 1}",
     )
     pixels = np.random.default_rng(0).integers(0, 256, (8, 40, 60, 3), dtype=np.uint8)
-    images = ImageArrays("noise", pixels, np.arange(8) // 2, ["a", "b", "c", "d"])
+    images = ImageArrays("noise", pixels, np.arange(8) // 2, ("a", "b", "c", "d"))
     data = divide(config, images, tmp_path / "features")
     result = train_fold(config, *data.fold(config, 0), tmp_path / "fold", 0, lambda *_: None)
     assert 0 < result.score <= 1
