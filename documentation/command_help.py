@@ -15,8 +15,8 @@ _HEADER = """\
 # Commands
 
 What `--help` says of each command. `pml-potential` and `python -m pml_potential` are the same program.
-It exits with 0 when all went well, with 1 when a check or a download failed, with 2 after an error that
-it names, and with 130 after Ctrl-C.
+It exits with 0 when all went well, with 1 when a run, a check or a download failed, with 2 after
+a mistake in what was given, and with 130 after Ctrl-C. An error is a line that begins with `error:`.
 """
 _PLACEHOLDERS = {int: "INTEGER", float: "NUMBER", Path: "PATH", str: "TEXT"}
 

@@ -8,6 +8,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+def plain(text: str) -> str:
+    r"""Text that a figure shows as it is: no formula between dollar signs, escapes for what is no text.
+
+    Examples:
+        >>> plain("10$ and 20$")
+        '10\\$ and 20\\$'
+    """
+    return text.encode(errors="backslashreplace").decode().replace("$", r"\$")
+
+
 def new_figure(width: float, height: float) -> Figure:
     """Make a figure that belongs to nobody else: pyplot does not know it, and no window opens.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from pml_potential.analysis.figure import new_figure
+from pml_potential.analysis.figure import new_figure, plain
 from pml_potential.analysis.nearest_neighbors import nearest_neighbors
 from pml_potential.losses.validation import check_labels
 
@@ -77,7 +77,7 @@ def retrieval_sheet(
                 is_right = label == int(classes[query])
                 colour, dash, sign = (RIGHT, "solid", "✓ ") if is_right else (WRONG, "dashed", "✗ ")
             _show(axes, image(index), colour, dash)
-            axes.set_title(sign + name, color=colour, fontsize=9)
+            axes.set_title(sign + plain(name), color=colour, fontsize=9)
     return figure
 
 

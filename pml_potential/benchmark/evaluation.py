@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
-from math import nan
 from statistics import mean
 from typing import Any
 
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 
 from pml_potential.benchmark.config.schema import Config
 from pml_potential.benchmark.data.labelled_tensors import LabelledTensors
+from pml_potential.losses.validation import check_embeddings, check_form_of_labels, check_integer
 
 
 @dataclass(frozen=True)
@@ -109,14 +109,23 @@ class RetrievalCalculator(AccuracyCalculator):
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
     ) -> dict[str, float]:
-        """Compute the metrics of queries among references, or among themselves."""
+        """Compute the metrics of queries among references, or among themselves.
+
+        Raises:
+            ValueError: No query has another of its class among the references.
+        """
         if reference is None or reference_labels is None:
             reference, reference_labels, ref_includes_query = query, query_labels, True
-        of_class = reference_labels.flatten().long().bincount()
-        others = torch.zeros(len(query), dtype=torch.long, device=of_class.device)
-        known = query_labels.flatten().long()
-        has_class = known < len(of_class)
-        others[has_class] = of_class[known[has_class]] - int(ref_includes_query)
+        query_labels, reference_labels = _numbered(query_labels, reference_labels)
+        # faiss takes no views.
+        query, reference = query.contiguous(), reference.contiguous()
+        others = reference_labels.bincount(minlength=int(query_labels.max()) + 1)[query_labels]
+        others = others - int(ref_includes_query)
+        if not bool((others > 0).any()):
+            raise ValueError(
+                f"none of the {len(query)} queries has another of its class to find; no metric is "
+                "defined"
+            )
         total: dict[str, float] = {}
         for start in range(0, len(query), _QUERIES_AT_A_TIME):
             part = slice(start, start + _QUERIES_AT_A_TIME)
@@ -127,6 +136,8 @@ class RetrievalCalculator(AccuracyCalculator):
             else:
                 references = [reference, reference_labels]
             counted = int((others[part] > 0).sum())
+            if counted == 0:
+                continue
             found = super().get_accuracy(
                 query[part],
                 query_labels[part],
@@ -137,10 +148,16 @@ class RetrievalCalculator(AccuracyCalculator):
                 exclude,
             )
             for metric, value in found.items():
-                share = counted * float(value) if counted else 0.0
-                total[metric] = total.get(metric, 0.0) + share
+                total[metric] = total.get(metric, 0.0) + counted * float(value)
         counted = int((others > 0).sum())
-        return {metric: value / counted if counted else nan for metric, value in total.items()}
+        return {metric: value / counted for metric, value in total.items()}
+
+
+def _numbered(labels: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+    """The same classes, numbered from 0: PML compares labels as float32, which ends at 2^24."""
+    both = torch.cat([labels.flatten(), others.flatten().to(labels.device)])
+    numbers = torch.unique(both, return_inverse=True)[1]
+    return numbers[: len(labels)], numbers[len(labels) :]
 
 
 def _recall(
@@ -186,8 +203,8 @@ def judge(
     """Compute ``METRICS``, and Recall@K, of images that look for their class.
 
     Args:
-        embeddings: (n, d).
-        labels: (n,).
+        embeddings: (n, d), of any floating type; they are compared in float32.
+        labels: (n,), any integers.
         gallery: (m, d), where they look; default: among each other.
         gallery_labels: (m,).
         recall_at: K of each Recall@K.
@@ -195,16 +212,30 @@ def judge(
     Returns:
         Each metric, in [0, 1]; images without another one of their class to find do not count.
 
+    Raises:
+        TypeError: Embeddings are no floating tensors, labels no integer tensors, or a K is no integer.
+        ValueError: A shape does not fit, there is NaN or infinity, one of gallery and gallery_labels is
+            missing, or no image has another one of its class to find.
+
     Examples:
         >>> points = torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]])
         >>> judge(points, torch.tensor([0, 0, 1, 1]), recall_at=[1])["recall_at_1"]
         1.0
     """
-    calculator = RetrievalCalculator(embeddings.device, recall_at)
-    labels = labels.to(embeddings.device)
-    if gallery_labels is not None:
-        gallery_labels = gallery_labels.to(embeddings.device)
-    return calculator.get_accuracy(embeddings, labels, gallery, gallery_labels)
+    for name, given in (("gallery", gallery), ("gallery_labels", gallery_labels)):
+        if given is None and (gallery is not None or gallery_labels is not None):
+            raise ValueError(f"{name} is None; gallery and gallery_labels go together")
+    check_embeddings("embeddings", embeddings, None)
+    labels = check_form_of_labels("labels", labels, len(embeddings)).to(embeddings.device).long()
+    if gallery is not None:
+        check_embeddings("gallery", gallery, embeddings.shape[1])
+        gallery = gallery.detach().to(embeddings.device)
+        gallery_labels = check_form_of_labels("gallery_labels", gallery_labels, len(gallery))
+        gallery_labels = gallery_labels.to(embeddings.device).long()
+    calculator = RetrievalCalculator(
+        embeddings.device, [check_integer("recall_at", k, smallest=1) for k in recall_at]
+    )
+    return calculator.get_accuracy(embeddings.detach(), labels, gallery, gallery_labels)
 
 
 def score_on_test_classes(

@@ -5,21 +5,38 @@ import io
 import json
 import os
 import secrets
+import time
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from math import isfinite
 from pathlib import Path
 from typing import IO, Any
 
 import torch
+from filelock import FileLock
 
 _CHUNK = 2**24
+_SECONDS_BETWEEN_POSITIONS = 5.0
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 class DamagedFileError(OSError):
     """A file does not hold what was written to it."""
+
+
+class NotFiniteError(ValueError):
+    """A value that is to be written holds NaN or infinity, where only numbers make sense."""
+
+
+class NamedLock(FileLock):
+    """A lock of a file, whose errors name the file, such as where a network's disk keeps no locks."""
+
+    def acquire(self, *arguments: Any, **options: Any) -> Any:
+        """Wait for the lock, as ``FileLock`` does."""
+        with errors_that_name(Path(self.lock_file)):
+            return super().acquire(*arguments, **options)
 
 
 @contextmanager
@@ -71,34 +88,79 @@ def write_bytes(path: Path, *parts: bytes | memoryview) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text, whole or not at all, in UTF-8."""
-    write_bytes(path, text.encode())
+    r"""Write text, whole or not at all, in UTF-8.
+
+    Names of files may hold bytes that are no text; they become escapes such as ``\udce9``, which JSON
+    and YAML read back.
+    """
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a value as JSON, whole or not at all; NaN is refused, since JSON has none."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write a value as JSON, whole or not at all.
+
+    Raises:
+        NotFiniteError: There is NaN or infinity in it, which JSON does not have.
+    """
+    try:
+        text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        raise NotFiniteError(
+            f"{path} is not written: {_not_finite(value)}; `pml-potential datasets check` tells whether "
+            "the data can be judged"
+        ) from error
+    write_text(path, text + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """Read what ``write_json`` wrote."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read what ``write_json`` wrote.
 
-
-def read_json_or_set_aside(path: Path) -> Any:
-    """Read what ``write_json`` wrote; a damaged file is set aside, with a warning.
-
-    Returns:
-        None if there is no such file, or if it was damaged.
+    Raises:
+        ValueError: It is damaged, or holds NaN, which JSON does not have.
     """
     try:
-        return read_json(path)
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("too many brackets in each other") from None
+
+
+def read_json_or_set_aside(path: Path, understood: Callable[[Any], Any] = lambda found: found) -> Any:
+    """Read what ``write_json`` wrote; a damaged file is set aside, with a warning.
+
+    Args:
+        path: of the file.
+        understood: makes something of its content, or raises ``ValueError`` if it was edited to what
+            makes no sense. Default: its content as it is.
+
+    Returns:
+        What ``understood`` made of it; None if there is no such file, or if it was damaged.
+    """
+    try:
+        return understood(read_json(path))
     except FileNotFoundError:
         return None
     except ValueError as error:
         aside = set_aside(path, "damaged")
         warnings.warn(f"{path} is damaged ({error}); set aside as {aside.name}", stacklevel=2)
         return None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number")
+
+
+def _not_finite(value: Any, place: str = "") -> str:
+    """Name the first place in which a value is NaN or infinite; nothing if there is none."""
+    if isinstance(value, float) and not isfinite(value):
+        return f"{place.removeprefix('.')} is {value}"
+    pairs = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list | tuple)
+        else ()
+    )
+    return next(filter(None, (_not_finite(each, f"{place}.{key}") for key, each in pairs)), "")
 
 
 def set_aside(path: Path, reason: str = "interrupted") -> Path:
@@ -174,15 +236,110 @@ def sealed_file(path: Path) -> Iterator[SealedWriter]:
         file.write(_seal(writer.checksum))
 
 
+class GrowingFile:
+    """A large file that is written piece by piece.
+
+    Args:
+        file: open for writing and reading.
+        position: path of what tells how far the file is good.
+
+    Attributes:
+        entries: an entry for each piece that is there, as ``append`` was given it.
+    """
+
+    def __init__(self, file: IO[bytes], position: Path) -> None:
+        self.entries: list[Any] = []
+        self._file = file
+        self._position = position
+        # Bytes, checksum and entries that belong together, whenever Ctrl-C comes.
+        self._good = (0, 0, 0)
+        self._saved = time.monotonic()
+        match read_json_or_set_aside(position):
+            case {"bytes": int(size), "checksum": checksum, "entries": list(entries)}:
+                if _checksum_of(file, size) == (size, checksum):
+                    self.entries, self._good = entries, (size, checksum, len(entries))
+        file.seek(self._good[0])
+        file.truncate()
+
+    def append(self, content: bytes, entry: Any) -> None:
+        """Write a piece.
+
+        Args:
+            content: the piece.
+            entry: what is to be known of it by whoever goes on; JSON must be able to hold it.
+        """
+        size, checksum, _ = self._good
+        self._file.write(content)
+        self.entries.append(entry)
+        self._good = (size + len(content), zlib.crc32(content, checksum), len(self.entries))
+        if time.monotonic() - self._saved > _SECONDS_BETWEEN_POSITIONS:
+            self.save_position()
+
+    def save_position(self) -> None:
+        """Tell whoever goes on how far the file is good."""
+        size, checksum, count = self._good
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        found = {"bytes": size, "checksum": checksum, "entries": self.entries[:count]}
+        write_text(self._position, json.dumps(found))
+        self._saved = time.monotonic()
+
+    def seal(self) -> None:
+        """End the file as ``sealed_file`` does."""
+        self._file.write(_seal(self._good[1]))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+@contextmanager
+def growing_file(path: Path) -> Iterator[GrowingFile]:
+    """Write a large file as ``sealed_file`` does, and go on with what a kill or Ctrl-C has left of it.
+
+    What is there lies in hidden files beside it; an error removes them. Two processes must not write one
+    file at a time.
+
+    Args:
+        path: of the file; its folder is made if it is not there.
+
+    Raises:
+        OSError: The file cannot be written, as on a full disk; the error names it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished, position = (path.with_name(f".{path.name}.{end}") for end in ("part", "position"))
+    unfinished.touch()
+    try:
+        with errors_that_name(path), unfinished.open("rb+") as file:
+            growing = GrowingFile(file, position)
+            try:
+                yield growing
+            except KeyboardInterrupt:
+                growing.save_position()
+                raise
+            growing.seal()
+        unfinished.replace(path)
+        position.unlink(missing_ok=True)
+    except Exception:
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+            position.unlink(missing_ok=True)
+        raise
+
+
 def is_whole(path: Path) -> bool:
     """Whether a file is as ``sealed_file`` left it: read once, some gigabytes a second."""
     left = path.stat().st_size - len(_seal(0))
-    checksum = 0
     with path.open("rb") as file:
-        while left > 0 and (chunk := file.read(min(left, _CHUNK))):
-            checksum = zlib.crc32(chunk, checksum)
-            left -= len(chunk)
-        return left == 0 and file.read() == _seal(checksum)
+        size, checksum = _checksum_of(file, left)
+        return size == left and file.read() == _seal(checksum)
+
+
+def _checksum_of(file: IO[bytes], size: int) -> tuple[int, int]:
+    """How many of so many bytes from where the file stands are there, and their CRC-32."""
+    left, checksum = size, 0
+    while left > 0 and (chunk := file.read(min(left, _CHUNK))):
+        checksum = zlib.crc32(chunk, checksum)
+        left -= len(chunk)
+    return size - left, checksum
 
 
 def _seal(checksum: int) -> bytes:

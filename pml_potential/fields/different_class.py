@@ -85,7 +85,7 @@ def crowded_pairs(
 
 
 def _in_groups(found: Iterable[Candidates], size: int) -> Iterator[Candidates]:
-    """Yield the same pairs in groups of ``size``; the last of a run may be smaller."""
+    """Yield the same pairs in groups of at most ``size``, few of which are smaller."""
     waiting: list[Candidates] = []
     count = 0
     for pairs in found:

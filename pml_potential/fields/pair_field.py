@@ -115,7 +115,7 @@ def gradient(
 
 def energies_at_rest(labels: Tensor, potential: Potential) -> Tensor:
     """Energy of each point if no pair acted, (n,), float64."""
-    of_own_class = labels.bincount()[labels].double()
+    of_own_class = labels.bincount().double()[labels]
     of_other_classes = len(labels) - of_own_class
     return of_own_class * potential.attraction_plateau + of_other_classes * potential.repulsion_plateau
 

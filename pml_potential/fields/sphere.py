@@ -69,5 +69,7 @@ class _UnitPoints(torch.autograd.Function):
 def _dot_products(left: Tensor, right: Tensor) -> Tensor:
     """Dot product of each row with its counterpart, in pieces that stay in the cache."""
     size = max(1, _COORDINATES_PER_PIECE // left.shape[1])
+    if len(left) <= size:
+        return (left * right).sum(dim=1)
     pieces = zip(left.split(size), right.split(size), strict=True)
     return torch.cat([(rows * others).sum(dim=1) for rows, others in pieces])

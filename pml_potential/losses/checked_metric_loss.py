@@ -8,6 +8,7 @@ import torch
 from pytorch_metric_learning.losses import BaseMetricLossFunction
 from torch import Tensor
 
+from pml_potential.losses.arguments import accepted_arguments, check_arguments
 from pml_potential.losses.validation import check_input
 
 
@@ -29,6 +30,7 @@ class CheckedMetricLoss(BaseMetricLossFunction):
     embedding_size: int | None = None
 
     def __init__(self, check_finite: bool = True, **kwargs: Any) -> None:
+        check_arguments(type(self), kwargs, accepted_arguments(type(self)))
         super().__init__(**kwargs)
         if not isinstance(check_finite, bool):
             raise TypeError(f"check_finite is {check_finite!r}; it must be True or False")

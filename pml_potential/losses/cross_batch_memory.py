@@ -8,6 +8,7 @@ from pytorch_metric_learning import losses as pml_losses
 from pytorch_metric_learning.miners import BaseMiner
 from torch import Tensor
 
+from pml_potential.losses.arguments import accepted_arguments, check_arguments
 from pml_potential.losses.checked_metric_loss import CheckedMetricLoss
 from pml_potential.losses.class_wise_multi_similarity_loss import ClassWiseMultiSimilarityLoss
 from pml_potential.losses.cpml_loss import CPMLLoss
@@ -88,12 +89,14 @@ class CrossBatchMemory(pml_losses.CrossBatchMemory):
         embedding_size: int,
         memory_size: int = 1024,
         miner: BaseMiner | None = None,
+        **kwargs: Any,
     ) -> None:
+        check_arguments(type(self), kwargs, accepted_arguments(type(self)))
         embedding_size = check_integer("embedding_size", embedding_size, 1)
         memory_size = check_integer("memory_size", memory_size, 1)
         if not isinstance(loss, _SUPPORTED):
             self._refuse(type(loss).__name__)
-        super().__init__(loss, embedding_size, memory_size, miner)
+        super().__init__(loss, embedding_size, memory_size, miner, **kwargs)
         if loss.embedding_size not in (None, embedding_size):
             raise ValueError(
                 f"embedding_size is {embedding_size}; it must be the loss's, {loss.embedding_size}"

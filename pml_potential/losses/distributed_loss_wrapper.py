@@ -9,6 +9,8 @@ from pytorch_metric_learning.utils import distributed
 from torch import Tensor
 from torch import distributed as dist
 
+from pml_potential.losses.arguments import check_arguments
+
 
 class DistributedLossWrapper(distributed.DistributedLossWrapper):
     """PML's wrapper for many processes, with the right gradient for the loss's own parameters.
@@ -28,6 +30,7 @@ class DistributedLossWrapper(distributed.DistributedLossWrapper):
 
     Args:
         loss: any loss of this package or of PML, or a ``CrossBatchMemory``.
+        **unknown: refused, with the argument that there is.
 
     Shape:
         - As for the loss; the batches of all processes have one size. The loss is L, the same in all
@@ -47,7 +50,10 @@ class DistributedLossWrapper(distributed.DistributedLossWrapper):
         >>> # loss_func = DistributedDataParallel(loss_func), in each process
     """
 
-    def __init__(self, loss: BaseMetricLossFunction | pml_losses.CrossBatchMemory) -> None:
+    def __init__(
+        self, loss: BaseMetricLossFunction | pml_losses.CrossBatchMemory, **unknown: Any
+    ) -> None:
+        check_arguments(type(self), unknown, ["loss"])
         super().__init__(loss, efficient=False)
 
     def forward(

@@ -4,8 +4,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from matplotlib.cbook import is_math_text
 
-from pml_potential.analysis.figure import new_figure
+from pml_potential.analysis.figure import new_figure, plain
 
 WITHOUT_LIBRARIES_THAT_DRAW = """
 import sys
@@ -39,6 +40,17 @@ def test_the_package_imports_no_library_that_draws(printed: list[str]) -> None:
 
 def test_without_matplotlib_the_error_says_which_install_brings_it(printed: list[str]) -> None:
     assert "pip install 'pml-potential[benchmark]'" in printed[1]
+
+
+@pytest.mark.parametrize("text", ["$x$", r"$\frac$ and $", r"a\$b", "caf\udce9"])
+def test_text_of_a_figure_is_no_formula(text: str, tmp_path: Path) -> None:
+    figure = new_figure(2, 1)
+    axes = figure.subplots()
+    axes.set_title(plain(text))
+    axes.plot([0], label=plain(text))
+    axes.legend()
+    figure.savefig(tmp_path / "text.svg")
+    assert not is_math_text(plain(text))
 
 
 def test_a_figure_is_written_without_a_window(tmp_path: Path) -> None:

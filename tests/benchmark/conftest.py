@@ -1,8 +1,10 @@
 """The data of the tiny benchmark, and one tiny experiment that has run whole."""
 
 import io
+import os
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from rich.console import Console
 from pml_potential.benchmark.config.schema import Config
 from pml_potential.benchmark.data.folds import FoldData, load_fold_data
 from pml_potential.benchmark.experiments.experiment import run_experiment
+from tests.benchmark.data.forbidden import ForbiddenFolder
 from tests.benchmark.tiny import tiny_config
 
 TRIALS = "protocol.study={trials: 4, startup_trials: 2}"
@@ -26,6 +29,16 @@ class Experiment:
     folder: Path
     results: dict[str, Any]
     output: str
+
+
+@pytest.fixture
+def forbidden_folder() -> Iterator[ForbiddenFolder]:
+    """A folder outside of pytest's, which only its owner may enter."""
+    if not hasattr(os, "geteuid"):
+        pytest.skip("rights are those of Unix")
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield ForbiddenFolder(Path(folder))
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,8 @@
 """The metrics, against numbers worked out by hand and against plain loops."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -213,3 +216,80 @@ def test_numbers_are_those_of_the_calculator_of_pml() -> None:
         embeddings, labels
     )
     assert judge(embeddings, labels) == pytest.approx(theirs, abs=1e-12)
+
+
+@pytest.mark.parametrize("offset", [0, 2**24, 2**40, -7])
+def test_large_and_negative_labels_are_told_apart(offset: int) -> None:
+    """Numbers from 2^24 on are not all there in float32."""
+    points, labels = on_a_line(0.0, 10.0, 1.0, 11.0), torch.tensor([0, 1, 0, 1])
+    expected = judge(points, labels, recall_at=[1])
+    assert judge(points, labels + offset, recall_at=[1]) == expected
+    assert judge(points[:2], labels[:2] + offset, points[2:], labels[2:] + offset) == judge(
+        points[:2], labels[:2], points[2:], labels[2:]
+    )
+    neighbours = judge(points, torch.tensor([0, 1, 2, 3]).div(2, rounding_mode="floor") + offset)
+    assert neighbours[PRECISION_AT_1] == 0
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda points: points.double(),
+        lambda points: points.half(),
+        lambda points: points.T.contiguous().T,
+        lambda points: torch.cat([points, points], dim=1)[:, : points.shape[1]],
+        lambda points: points.clone().requires_grad_(),
+        lambda points: points.repeat_interleave(2, dim=0)[::2],
+    ],
+)
+def test_embeddings_of_any_form_are_judged(form: Callable[[Tensor], Tensor]) -> None:
+    points, labels = clustered(60)
+    points = points.half().float()
+    assert judge(form(points), labels) == judge(points, labels)
+    assert judge(form(points), labels, form(points), labels) == judge(points, labels, points, labels)
+
+
+POINTS = on_a_line(0.0, 1.0, 2.0, 3.0)
+BROKEN = torch.tensor([[0.0], [torch.inf], [2.0], [3.0]])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((POINTS, PAIRS, POINTS), "gallery_labels is None; gallery and gallery_labels go together"),
+        ((POINTS, PAIRS, None, PAIRS), "gallery is None; gallery and gallery_labels go together"),
+        ((BROKEN, PAIRS), r"embeddings\[1\] has the norm inf"),
+        ((POINTS, PAIRS, BROKEN * torch.nan, PAIRS), r"gallery\[0\] has the norm nan"),
+        ((POINTS.flatten(), PAIRS), r"embeddings has shape \(4,\)"),
+        ((POINTS, PAIRS, POINTS.repeat(1, 2), PAIRS), r"gallery has shape \(4, 2\); it must be .*1\)"),
+        ((POINTS[:0], PAIRS[:0]), "must not be empty"),
+        ((POINTS, PAIRS[:3]), r"labels has shape \(3,\); it must be \(4,\)"),
+        ((POINTS, PAIRS, POINTS, PAIRS[:3]), r"gallery_labels has shape \(3,\)"),
+        ((POINTS, torch.arange(4)), "none of the 4 queries has another of its class to find"),
+        ((POINTS, PAIRS, POINTS, PAIRS + 2), "none of the 4 queries has another of its class to find"),
+        ((POINTS, PAIRS, None, None, [0]), "recall_at is 0; it must be at least 1"),
+    ],
+)
+def test_what_cannot_be_judged_is_refused(arguments: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        judge(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((POINTS.numpy(), PAIRS), "embeddings is a ndarray; it must be a torch.Tensor"),
+        ((POINTS, PAIRS.float()), "labels has dtype torch.float32; it must be an integer dtype"),
+        ((POINTS, PAIRS.tolist()), "labels is a list; it must be a torch.Tensor"),
+        ((POINTS, PAIRS, None, None, [1.5]), "recall_at is 1.5; it must be an integer"),
+    ],
+)
+def test_what_is_of_another_type_is_refused(arguments: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        judge(*arguments)
+
+
+def test_a_part_of_the_queries_may_find_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "_QUERIES_AT_A_TIME", 1)
+    scores = judge(on_a_line(0.0, 5.0), torch.tensor([7, 1]), on_a_line(5.1), torch.tensor([1]))
+    assert scores[PRECISION_AT_1] == 1.0

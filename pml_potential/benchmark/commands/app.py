@@ -6,11 +6,13 @@ import typer
 
 from pml_potential import __version__
 from pml_potential.benchmark.commands.datasets import datasets_app
+from pml_potential.benchmark.commands.errors import AnsweringGroup
 from pml_potential.benchmark.commands.reading import analyze, compare, export, report
 from pml_potential.benchmark.commands.running import profile, release, run, train, worker
 from pml_potential.benchmark.commands.studies import study_app
 
 app = typer.Typer(
+    cls=AnsweringGroup,
     help="Benchmark losses for deep metric learning by the protocol of 'A Metric Learning Reality "
     "Check'.",
     add_completion=False,

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
+from pml_potential.benchmark.commands.errors import fail, notes_as_lines
+from pml_potential.benchmark.commands.terminal import new_console
 from pml_potential.benchmark.config.schema import ConfigError, Dataset
 from pml_potential.benchmark.data.datasets.catalogue import CATALOGUE, entry_of
 from pml_potential.benchmark.data.datasets.check import check
-from pml_potential.benchmark.data.datasets.download import DownloadError, download
+from pml_potential.benchmark.data.datasets.download import download
 
 datasets_app = typer.Typer(
     help="List, download and check data sets.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -37,13 +37,13 @@ def list_datasets() -> None:
     for name, entry in CATALOGUE.items():
         counts = (f"{count:,}" if count is not None else "" for count in (entry.images, entry.classes))
         table.add_row(name, entry.title, *counts, entry.source)
-    console = Console()
+    console = new_console()
     console.print(table)
     for name, entry in CATALOGUE.items():
         facts = (entry.paper, entry.home, f"use: {entry.licence}" if entry.licence else "", entry.advice)
         text = "; ".join(fact for fact in facts if fact)
         if text:
-            console.print(f"{name}: {text}", highlight=False, soft_wrap=True, markup=False)
+            console.print(f"{name}: {text}", soft_wrap=True)
 
 
 @datasets_app.command("download")
@@ -57,15 +57,11 @@ def download_dataset(
     ] = None,
 ) -> None:
     """Fetch, verify and unpack a data set; do nothing if it is there."""
-    console = Console()
+    console = new_console()
     try:
         download(name, root, url=url, checksum=checksum, console=console)
-    except ConfigError as error:
-        _fail(str(error), 2)
-    except DownloadError as error:
-        _fail(str(error), 1)
     except KeyboardInterrupt:
-        _fail("stopped; nothing half is left in place", 130)
+        fail("stopped; nothing half is left in place", 130)
 
 
 @datasets_app.command("check")
@@ -83,15 +79,14 @@ def check_dataset(
     ] = None,
 ) -> None:
     """Count the images, open every one, and exit with 1 if something is wrong."""
-    console = Console()
+    console = new_console()
     try:
-        report = check(_dataset(name, root, file, columns or []), console)
-    except ConfigError as error:
-        _fail(str(error), 2)
+        with notes_as_lines(console):
+            report = check(_dataset(name, root, file, columns or []), console)
     except KeyboardInterrupt:
-        _fail("stopped", 130)
+        fail("stopped", 130)
     for line in report.lines():
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        console.print(line, soft_wrap=True)
     if not report.good:
         raise typer.Exit(1)
 
@@ -114,7 +109,9 @@ def _dataset(name: str, root: Path | None, file: Path | None, columns: list[str]
             raise ConfigError(
                 f"--column {role}: there is no such role; there are path, label and split"
             ) from error
-        raise ConfigError(f"--column {role}: {problem['msg'].removeprefix('Value error, ')}") from error
+        option = f"--{role}" if len(problem["loc"]) == 1 else f"--column {role}"
+        reason = problem["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{option}: {reason}, got {problem['input']!r}") from error
 
 
 def _assignment(text: str) -> tuple[str, str]:
@@ -122,8 +119,3 @@ def _assignment(text: str) -> tuple[str, str]:
     if not equals or not name:
         raise ConfigError(f"--column {text}: it must be ROLE=NAME, such as label=species")
     return role, name
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
-    raise typer.Exit(code)

@@ -1,10 +1,12 @@
 """The options that several commands share."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
+import yaml
 
 from pml_potential.benchmark.commands.errors import fail
 from pml_potential.benchmark.config.composing import compose
@@ -31,6 +33,15 @@ ProtocolName = Annotated[
     str | None, typer.Option(help=f"How losses are judged. Default: {DEFAULTS['protocol']}.")
 ]
 DatasetName = Annotated[str | None, typer.Option(help=f"The images. Default: {DEFAULTS['dataset']}.")]
+ImagesRoot = Annotated[
+    Path | None,
+    typer.Option(
+        "--root", help="For --dataset folder: the folder. For a published data set: its files."
+    ),
+]
+ImagesTable = Annotated[
+    Path | None, typer.Option("--file", help="For --dataset table: the CSV or Parquet file.")
+]
 ModelName = Annotated[str | None, typer.Option(help=f"The network. Default: {DEFAULTS['model']}.")]
 LossName = Annotated[
     str | None, typer.Option(help=f"The loss, with its search. Default: {DEFAULTS['loss']}.")
@@ -87,9 +98,39 @@ def presets_of(
     return {"recipe": chosen.removeprefix(PREFIX)}
 
 
-def default_folder(presets: dict[str, str], prefix: str = "") -> Path:
+def default_folder(
+    presets: dict[str, str], root: Path | None = None, table: Path | None = None, prefix: str = ""
+) -> Path:
     """Where the run of these presets goes, or their study, whose name begins with the prefix."""
-    return Path("runs") / (prefix + "-".join(Path(name).stem for name in presets.values()))
+    called = {
+        kind: images_called(name, root, table) if kind == "dataset" else name
+        for kind, name in presets.items()
+    }
+    is_file = {name: name.endswith((".yaml", ".yml")) for name in called.values()}
+    names = [Path(name).stem if is_file[name] else name for name in called.values()]
+    return Path("runs") / (prefix + "-".join(names))
+
+
+def images_called(dataset: str, root: Path | None, table: Path | None) -> str:
+    """What to call a data set in the name of a folder: images of one's own by where they are."""
+    if dataset == "folder" and root is not None:
+        # Not Path.resolve, which follows links to where nobody may look.
+        return os.path.basename(os.path.abspath(root)) or dataset
+    if dataset == "table" and table is not None:
+        return table.stem
+    return dataset
+
+
+def placed(assignments: Sequence[str] | None, root: Path | None, table: Path | None) -> list[str]:
+    """The assignments, and those that --root and --file stand for."""
+    places = {"dataset.root": root, "dataset.file": table}
+    given = {key: str(place) for key, place in places.items() if place is not None}
+    return [*(assignments or []), *(f"{key}={_quoted(text)}" for key, text in given.items())]
+
+
+def _quoted(text: str) -> str:
+    """Text as YAML, from which it is read as it was typed."""
+    return yaml.safe_dump(text, default_style='"', allow_unicode=True, width=10**6).strip()
 
 
 def composed(presets: dict[str, str], assignments: Sequence[str] | None) -> Config:

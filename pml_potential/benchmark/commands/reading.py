@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
-from pml_potential.benchmark.commands.errors import errors_in_words, stoppable
+from pml_potential.benchmark.commands.errors import stoppable
 from pml_potential.benchmark.commands.tables import result_table
+from pml_potential.benchmark.commands.terminal import new_console
 from pml_potential.benchmark.config.run_folder import RunFolder
+from pml_potential.benchmark.data.long_step import steps_shown_on
 from pml_potential.benchmark.report.comparison import compare_runs
 from pml_potential.benchmark.report.comparison_report import comparison_in_markdown, write_comparison
 from pml_potential.benchmark.report.formatting import interval
@@ -27,22 +28,20 @@ def export(
     fold: Annotated[int, typer.Option(min=1, help="Which of its models.")] = 1,
 ) -> None:
     """Write a trained model, ready for pml_potential.benchmark.load_model."""
-    with errors_in_words():
-        config = best_config(run_folder, read_results(run_folder))
-        export_from_run(RunFolder(run_folder), config, reproduction - 1, fold - 1, target)
-    Console().print(f"Model: {target}", highlight=False, soft_wrap=True)
+    config = best_config(run_folder, read_results(run_folder))
+    export_from_run(RunFolder(run_folder), config, reproduction - 1, fold - 1, target)
+    new_console().print(f"Model: {target}", soft_wrap=True)
 
 
 def report(
     folder: Annotated[Path, typer.Argument(help="Folder of a run that has ended.")],
 ) -> None:
     """Write the report of a run again from its results.json."""
-    with errors_in_words():
-        results = read_results(folder)
-        page = write_report(results, RunFolder(folder).report)
-    console = Console()
+    results = read_results(folder)
+    page = write_report(results, RunFolder(folder).report)
+    console = new_console()
     console.print(result_table(results))
-    console.print(f"Report: {page}", highlight=False, soft_wrap=True)
+    console.print(f"Report: {page}", soft_wrap=True)
 
 
 def analyze(
@@ -56,9 +55,9 @@ def analyze(
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
     table.add_column("measure", no_wrap=True)
     rows: dict[str, list[str]] = {name: [] for name in MEASURES}
-    console = Console()
+    console = new_console()
     for folder in runs:
-        with stoppable(console, folder):
+        with stoppable(console, folder), steps_shown_on(console):
             found = analyze_run(folder)
         table.add_column(f"{found['loss']}\n{folder.name}", justify="right", no_wrap=True)
         for name, cells in rows.items():
@@ -68,7 +67,7 @@ def analyze(
         table.add_row(MEASURES[name], *cells)
     console.print(table)
     for folder in runs:
-        console.print(f"Analysis: {RunFolder(folder).analysis}", highlight=False, soft_wrap=True)
+        console.print(f"Analysis: {RunFolder(folder).analysis}", soft_wrap=True)
 
 
 def compare(
@@ -76,9 +75,8 @@ def compare(
     folder: Annotated[Path, typer.Option(help="Where the comparison goes.")] = Path("comparison"),
 ) -> None:
     """Compare losses: a leaderboard, and which differences are more than chance."""
-    with errors_in_words():
-        comparison = compare_runs(runs)
-        page = write_comparison(comparison, folder)
-    console = Console()
-    console.print(comparison_in_markdown(comparison), highlight=False, markup=False, soft_wrap=True)
-    console.print(f"\nComparison: {page}", highlight=False, soft_wrap=True)
+    comparison = compare_runs(runs)
+    page = write_comparison(comparison, folder)
+    console = new_console()
+    console.print(comparison_in_markdown(comparison), soft_wrap=True)
+    console.print(f"\nComparison: {page}", soft_wrap=True)

@@ -10,13 +10,15 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from pml_potential.benchmark.commands.errors import errors_in_words, fail, stoppable
+from pml_potential.benchmark.commands.errors import fail, stoppable
 from pml_potential.benchmark.commands.options import (
     Assignments,
     DatasetName,
     Folder,
     FoldProcesses,
     Heartbeat,
+    ImagesRoot,
+    ImagesTable,
     LossName,
     ModelName,
     Preset,
@@ -25,10 +27,13 @@ from pml_potential.benchmark.commands.options import (
     Storage,
     composed,
     default_folder,
+    placed,
     presets_of,
 )
 from pml_potential.benchmark.commands.tables import result_table
+from pml_potential.benchmark.commands.terminal import new_console
 from pml_potential.benchmark.config.run_folder import RunFolder, feature_cache
+from pml_potential.benchmark.data.long_step import steps_shown_on
 from pml_potential.benchmark.experiments.experiment import (
     Sharing,
     join_experiment,
@@ -46,6 +51,8 @@ def run(
     preset: Preset = None,
     protocol: ProtocolName = None,
     dataset: DatasetName = None,
+    root: ImagesRoot = None,
+    file: ImagesTable = None,
     model: ModelName = None,
     loss: LossName = None,
     assignments: Assignments = None,
@@ -56,11 +63,16 @@ def run(
 ) -> None:
     """Search, reproduce and report; the same command goes on with what was interrupted.
 
+    A run keeps to the images, the division and the pretrained weights that it began with, and stops
+    where they have changed. To go on with others on purpose, give another --folder for a new run. Or
+    delete identity.json in its folder: what has ended keeps its scores, the rest gets the new images.
+
     Protocol, data set, model and loss are names of presets or paths of YAML files of your own. A recipe
     is all four: the settings of one row of a paper.
     """
     presets = presets_of(preset, protocol, dataset, model, loss)
-    folder = folder or default_folder(presets)
+    folder = folder or default_folder(presets, root, file)
+    assignments = placed(assignments, root, file)
     sharing = Sharing(storage, fold_processes, heartbeat)
     _show(
         lambda console: run_experiment(composed(presets, assignments), folder, console, sharing),
@@ -74,7 +86,11 @@ def worker(
     fold_processes: FoldProcesses = 1,
     heartbeat: Heartbeat = HEARTBEAT,
 ) -> None:
-    """Help with a run: one more process, or machine that sees the run's folder."""
+    """Help with a run: one more process, or machine that sees the run's folder.
+
+    The images are looked for where the run found them. Where they lie elsewhere on this machine, give
+    the command that started the run, with --folder RUN and --set dataset.root or dataset.file.
+    """
     sharing = Sharing(storage, fold_processes, heartbeat)
     _show(lambda console: join_experiment(folder, console, sharing), folder)
 
@@ -93,17 +109,18 @@ def release(
     """
     if not trials and not reproductions:
         fail("nothing to hand on is named; give the number of a --trial or of a --reproduction")
-    with errors_in_words():
-        for study_name, numbers in (("search", trials), ("reproductions", reproductions)):
-            if numbers:
-                release_pieces(folder, storage, [number - 1 for number in numbers], study_name)
-    Console().print("Handed on. The workers of the run take it up.", highlight=False)
+    for study_name, numbers in (("search", trials), ("reproductions", reproductions)):
+        if numbers:
+            release_pieces(folder, storage, [number - 1 for number in numbers], study_name)
+    new_console().print("Handed on. The workers of the run take it up.")
 
 
 def train(
     preset: Preset = None,
     protocol: ProtocolName = None,
     dataset: DatasetName = None,
+    root: ImagesRoot = None,
+    file: ImagesTable = None,
     model: ModelName = None,
     loss: LossName = None,
     assignments: Assignments = None,
@@ -111,8 +128,9 @@ def train(
 ) -> None:
     """Train one configuration, without a search: a run with protocol.study=null."""
     presets = presets_of(preset, protocol, dataset, model, loss)
-    folder = folder or default_folder(presets).with_name(default_folder(presets).name + "-train")
-    without_search = [*(assignments or []), "protocol.study=null"]
+    default = default_folder(presets, root, file)
+    folder = folder or default.with_name(default.name + "-train")
+    without_search = [*placed(assignments, root, file), "protocol.study=null"]
     _show(lambda console: run_experiment(composed(presets, without_search), folder, console), folder)
 
 
@@ -120,14 +138,18 @@ def profile(
     preset: Preset = None,
     protocol: ProtocolName = None,
     dataset: DatasetName = None,
+    root: ImagesRoot = None,
+    file: ImagesTable = None,
     model: ModelName = None,
     loss: LossName = None,
     assignments: Assignments = None,
 ) -> None:
     """Train one epoch under a profiler, and say where the time goes."""
     presets = presets_of(preset, protocol, dataset, model, loss)
-    with errors_in_words():
-        found = profile_training(composed(presets, assignments), feature_cache(Path("runs")))
+    console = new_console()
+    with steps_shown_on(console):
+        config = composed(presets, placed(assignments, root, file))
+        found = profile_training(config, feature_cache(Path("runs")))
     table = Table(box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("stage", no_wrap=True)
     table.add_column("seconds", justify="right")
@@ -136,17 +158,15 @@ def profile(
     for stage, seconds in found.seconds.items():
         share = seconds / sum(found.seconds.values())
         table.add_row(stage, f"{seconds:.2f}", f"{share:.0%}", STAGES[stage])
-    console = Console()
     console.print(table)
     console.print(
         f"{found.images_per_second:.0f} images per second in training; most time goes into "
         f"{found.limit}.",
-        highlight=False,
     )
 
 
 def _show(work: Callable[[Console], dict[str, Any]], folder: Path) -> None:
-    with errors_in_words(), process_group():
+    with process_group():
         if rank() == 0:
             _lead(work, folder)
         else:
@@ -154,7 +174,7 @@ def _show(work: Callable[[Console], dict[str, Any]], folder: Path) -> None:
 
 
 def _lead(work: Callable[[Console], dict[str, Any]], folder: Path) -> None:
-    console = Console()
+    console = new_console()
     start = time.perf_counter()
     with stoppable(console, folder):
         results = work(console)
@@ -162,6 +182,5 @@ def _lead(work: Callable[[Console], dict[str, Any]], folder: Path) -> None:
     console.print(
         f"{duration(time.perf_counter() - start)} in this session. "
         f"Report: {RunFolder(folder).report / 'index.html'}",
-        highlight=False,
         soft_wrap=True,
     )

@@ -5,23 +5,26 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 from rich.console import Console
 
-from pml_potential.benchmark.commands.errors import errors_in_words, fail, stoppable
+from pml_potential.benchmark.commands.errors import fail, stoppable
 from pml_potential.benchmark.commands.options import (
     Assignments,
     DatasetName,
     FoldProcesses,
+    ImagesRoot,
+    ImagesTable,
     LossName,
     LossNames,
     ModelName,
     composed,
     default_folder,
+    placed,
     presets_of,
 )
+from pml_potential.benchmark.commands.terminal import new_console
 from pml_potential.benchmark.config.recipes import PREFIX
-from pml_potential.benchmark.config.schema import ConfigError
+from pml_potential.benchmark.config.yaml_text import read_yaml
 from pml_potential.benchmark.experiments.experiment import Sharing
 from pml_potential.benchmark.experiments.studies.ablation import GRIDS, run_ablation
 from pml_potential.benchmark.experiments.studies.label_noise import LEVELS, run_label_noise
@@ -45,6 +48,8 @@ def noise(
     ] = ", ".join(f"{level:g}" for level in LEVELS),
     protocol: ProtocolName = "quick",
     dataset: DatasetName = None,
+    root: ImagesRoot = None,
+    file: ImagesTable = None,
     model: ModelName = None,
     assignments: Assignments = None,
     folder: Folder = None,
@@ -60,15 +65,14 @@ def noise(
         # A recipe brings its loss.
         compared = [None] if protocol.startswith(PREFIX) else ["potential_field", "contrastive"]
     chosen = [presets_of(None, protocol, dataset, model, loss) for loss in compared]
-    if folder is None:
-        shared = {kind: name for kind, name in chosen[0].items() if kind != "loss"}
-        folder = default_folder(shared, "noise-")
-    with errors_in_words():
-        configs = {
-            Path(each.get("loss") or each["recipe"]).stem: composed(each, assignments) for each in chosen
-        }
-        shares = _values(levels)
-    console = Console()
+    shared = {kind: name for kind, name in chosen[0].items() if kind != "loss"}
+    folder = folder or default_folder(shared, root, file, "noise-")
+    assignments = placed(assignments, root, file)
+    configs = {
+        Path(each.get("loss") or each["recipe"]).stem: composed(each, assignments) for each in chosen
+    }
+    shares = _values(levels)
+    console = new_console()
 
     def run(write: Callable[[Study], None]) -> Study:
         sharing = Sharing(fold_processes=fold_processes)
@@ -90,6 +94,8 @@ def ablation(
     ] = None,
     protocol: ProtocolName = "quick",
     dataset: DatasetName = None,
+    root: ImagesRoot = None,
+    file: ImagesTable = None,
     model: ModelName = None,
     loss: LossName = None,
     assignments: Assignments = None,
@@ -103,11 +109,10 @@ def ablation(
     if values is None and path not in GRIDS:
         fail(f"--values is missing: there is no published grid for {path!r}")
     presets = presets_of(None, protocol, dataset, model, loss)
-    folder = folder or default_folder(presets, f"ablation-{path}-")
-    with errors_in_words():
-        config = composed(presets, assignments)
-        chosen = list(GRIDS[path]) if values is None else _values(values)
-    console = Console()
+    folder = folder or default_folder(presets, root, file, f"ablation-{path}-")
+    config = composed(presets, placed(assignments, root, file))
+    chosen = list(GRIDS[path]) if values is None else _values(values)
+    console = new_console()
 
     def run(write: Callable[[Study], None]) -> Study:
         sharing = Sharing(fold_processes=fold_processes)
@@ -117,10 +122,7 @@ def ablation(
 
 
 def _values(text: str) -> list[Any]:
-    try:
-        found = yaml.safe_load(f"[{text}]")
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{text!r} is no list of values, such as '1, 2, 5': {error}") from error
+    found = read_yaml(f"[{text}]", f"{text!r}, a list of values such as '1, 2, 5',")
     return list(found)
 
 
@@ -129,7 +131,5 @@ def _show(run: Callable[[Callable[[Study], None]], Study], folder: Path, console
         study = run(lambda so_far: write_study(so_far, folder))
     for judged_on, title in JUDGED_ON.items():
         console.print(f"\nMAP@R, {title}: mean and 95% interval over the reproductions\n")
-        console.print(
-            study.table(judged_on).to_markdown(), markup=False, highlight=False, soft_wrap=True
-        )
-    console.print(f"\nStudy: {folder / 'study.png'}", highlight=False, soft_wrap=True)
+        console.print(study.table(judged_on).to_markdown(), soft_wrap=True)
+    console.print(f"\nStudy: {folder / 'study.png'}", soft_wrap=True)

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, get_args
 
@@ -9,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from pml_potential.benchmark.config.nearest import did_you_mean
-from pml_potential.benchmark.config.presets import KINDS, preset_path, read_yaml
+from pml_potential.benchmark.config.presets import KINDS, preset_path
 from pml_potential.benchmark.config.recipes import Recipe, find_recipe
 from pml_potential.benchmark.config.schema import (
     Component,
@@ -19,9 +20,24 @@ from pml_potential.benchmark.config.schema import (
     Optimizer,
     SearchRange,
 )
+from pml_potential.benchmark.config.yaml_text import read_yaml, read_yaml_file
 
 _ASSIGNED = "--set "
 """How the origin of a value that was assigned begins."""
+
+_NULLS = {"", "~", "null", "Null", "NULL"}
+
+_IN_YAML = {
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    date: "a date",
+    datetime: "a time",
+    dict: "keys and values",
+    list: "a list",
+    type(None): "nothing",
+}
+"""What YAML makes of text without quotes."""
 
 _NAMED = (Component, Optimizer, Loss)
 """Sections that name a class: with another name the arguments of the old one make no sense."""
@@ -37,7 +53,8 @@ def compose(
     Args:
         presets: for each kind (``protocol``, ``dataset``, ``model``, ``loss``) the name of a preset
             or the path of a YAML file; or the name of a recipe alone, as ``recipe``.
-        assignments: ``dotted.path=value``, with the value as in YAML. ``search.PATH=null`` takes a
+        assignments: ``dotted.path=value``, with the value as in YAML; where text is due, such as a path,
+            it is what was typed, and needs no quotes. ``search.PATH=null`` takes a
             hyperparameter out of the search.
         check: raises ``ConfigError`` for what the schema cannot know, such as the arguments of a class;
             it is called with the configuration, and again with the lower end of each search range in
@@ -63,13 +80,10 @@ def compose(
         dotted, separator, text = assignment.partition("=")
         if not separator or not dotted:
             raise ConfigError(f"--set {assignment}: write it as dotted.path=value")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {assignment}: the value is no YAML: {error}") from error
         ranges = values.get("search")
         searched = list(ranges) if isinstance(ranges, dict) else []
         keys = _keys_of(dotted, searched)
+        value = _assigned(text, keys, f"--set {assignment}: the value")
         if value is None and keys[0] == "search" and len(keys) == 2 and keys[1] not in searched:
             near = did_you_mean(keys[1], searched)
             raise ConfigError(
@@ -128,7 +142,7 @@ def read_saved(path: Path) -> Config:
     """
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    _lay_over(values, read_yaml(path), origins, str(path))
+    _lay_over(values, read_yaml_file(path), origins, str(path))
     return _validated(values, origins)
 
 
@@ -153,7 +167,7 @@ def _layers(presets: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
     for kind in KINDS:
         if kind in recipe.presets:
             path = preset_path(kind, recipe.presets[kind])
-            yield str(path), read_yaml(path)
+            yield str(path), read_yaml_file(path)
     yield from recipe.layers
 
 
@@ -165,6 +179,26 @@ def _flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + key] = value
     return flat
+
+
+def _assigned(text: str, keys: Sequence[str], what: str) -> Any:
+    """The value of an assignment: YAML, but where text is due, what was typed is the text.
+
+    A path such as ``imgs #2``, ``2024-01-05`` or ``no`` would be something else in YAML. Quotes around
+    the whole are left out, and ``null`` is null.
+    """
+    typed = text.strip()
+    is_quoted = len(typed) > 1 and typed[0] == typed[-1] and typed[0] in "'\""
+    if is_quoted or typed in _NULLS or not _takes_text(keys):
+        return read_yaml(text, what)
+    return typed
+
+
+def _takes_text(keys: Sequence[str]) -> bool:
+    section = _section_at(tuple(keys[:-1]))
+    field = None if section is None else section.model_fields.get(keys[-1])
+    types = [] if field is None else _types_in(field.annotation)
+    return str in types and not any(_is_section(each) for each in types)
 
 
 def _keys_of(dotted: str, searched: Sequence[str]) -> list[str]:
@@ -246,6 +280,11 @@ def _explain(problem: dict[str, Any], origins: Mapping[str, str]) -> str:
         )
     if problem["type"] == "missing":
         return f"{where}{path!r} is missing"
+    if problem["type"] == "string_type" and type(value) in _IN_YAML:
+        return (
+            f"{where}{path}: {str(value)!r} is {_IN_YAML[type(value)]} in YAML, where text is due; put "
+            "it into quotes"
+        )
     message = problem["msg"].removeprefix("Value error, ")
     if len(keys) < len(location):
         message = "it must be a number"

@@ -2,9 +2,6 @@
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from pml_potential.benchmark.config.nearest import did_you_mean
 from pml_potential.benchmark.config.schema import ConfigError
@@ -47,20 +44,3 @@ def preset_path(kind: str, name: str) -> Path:
             "is given by its path, ending in .yaml"
         )
     return path
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read the keys and values of a YAML file.
-
-    Raises:
-        ConfigError: It cannot be read, or holds something else.
-    """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is no YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path} holds {type(values).__name__}; it must hold keys and values")
-    return values

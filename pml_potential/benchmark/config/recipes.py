@@ -10,8 +10,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from pml_potential.benchmark.config.nearest import did_you_mean
-from pml_potential.benchmark.config.presets import presets_folder, read_yaml
+from pml_potential.benchmark.config.presets import presets_folder
 from pml_potential.benchmark.config.schema import ConfigError
+from pml_potential.benchmark.config.yaml_text import read_yaml_file
 
 PREFIX = "recipes/"
 """How the name of a recipe begins where the name of a preset could stand."""
@@ -112,4 +113,4 @@ def _rows() -> Iterator[tuple[Path, Paper, tuple[str, ...]]]:
 
 @cache
 def _paper(path: Path) -> Paper:
-    return Paper.model_validate(read_yaml(path))
+    return Paper.model_validate(read_yaml_file(path))

@@ -1,5 +1,6 @@
 """Where a run keeps what: the one place that knows the names of its files and folders."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,11 @@ class RunFolder:
     def configuration(self) -> Path:
         """The configuration that the run was started with."""
         return self.path / "config.yaml"
+
+    @property
+    def identity(self) -> Path:
+        """The images, the division and the weights that it was started with, as hashes."""
+        return self.path / "identity.json"
 
     @property
     def environment(self) -> Path:
@@ -81,6 +87,12 @@ def feature_cache(runs: Path) -> Path:
 def image_cache(features: Path) -> Path:
     """Decoded and resized images, beside the features."""
     return features.parent / "resized"
+
+
+def hash_memory(features: Path, data: Path) -> Path:
+    """What remembers the hashes of a data set's files, beside the features; by where the data lie."""
+    name = hashlib.sha256(str(data.absolute()).encode()).hexdigest()[:32]
+    return features.parent / "hashes" / f"{name}.json"
 
 
 def fold_folder(piece: Path, fold: int) -> Path:

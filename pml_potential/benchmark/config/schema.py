@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class ConfigError(ValueError):
@@ -16,6 +16,15 @@ class ConfigError(ValueError):
         super().__init__(message)
         self.keys = keys
 
+
+def _check_text(text: str) -> str:
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("it must be text in UTF-8, without NUL; rename the file or folder")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_check_text)]
+"""Names and paths: what files, databases and pages can hold."""
 
 Positive = Annotated[int, Field(ge=1)]
 PositiveNumber = Annotated[float, Field(gt=0)]
@@ -35,7 +44,7 @@ class Section(BaseModel):
 class Component(Section):
     """A class by its name, with arguments."""
 
-    name: str = Field(description="The class.")
+    name: Text = Field(description="The class.")
     params: dict[str, Number] = Field(default={}, description="Its arguments.")
 
 
@@ -79,7 +88,7 @@ class Crop(Section):
 class Protocol(Section):
     """How every loss is judged."""
 
-    name: str = Field(description="Its name in reports; runs of different protocols are not compared.")
+    name: Text = Field(description="Its name in reports; runs of different protocols are not compared.")
     folds: Positive = Field(
         description="Blocks of classes to validate on, of the first half of the classes. 1: train on "
         "all of that half, and select on the test set, as the traditional protocol does."
@@ -113,9 +122,9 @@ class Protocol(Section):
 class Columns(Section):
     """Names of the columns of a table of images."""
 
-    path: str = Field(default="path", description="Path of the image, relative to the table's folder.")
-    label: str = Field(default="label", description="Its class.")
-    split: str | None = Field(
+    path: Text = Field(default="path", description="Path of the image, relative to the table's folder.")
+    label: Text = Field(default="label", description="Its class.")
+    split: Text | None = Field(
         default=None,
         description="train, test, query or gallery. Cross-validation then divides the training classes "
         "alone, and judges on the others.",
@@ -135,11 +144,11 @@ class Columns(Section):
 class Dataset(Section):
     """The images."""
 
-    name: str = Field(description="Built in, published, or your own.")
-    root: str | None = Field(
+    name: Text = Field(description="Built in, published, or your own.")
+    root: Text | None = Field(
         default=None, description="Folder of the files. Default: data/NAME in the working folder."
     )
-    file: str | None = Field(default=None, description="For table: the CSV or Parquet file.")
+    file: Text | None = Field(default=None, description="For table: the CSV or Parquet file.")
     columns: Columns = Field(default=Columns(), description="For table: its columns.")
     label_noise: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.0,
@@ -154,7 +163,7 @@ class Optimizer(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
     __pydantic_extra__: dict[str, Number] = Field(init=False)
 
-    name: str = Field(description="The class in torch.optim.")
+    name: Text = Field(description="The class in torch.optim.")
     lr: Annotated[float, Field(gt=0)] = Field(description="Learning rate.")
 
     @property
@@ -175,8 +184,8 @@ class Input(Section):
 class Model(Section):
     """The network: a trunk, and a linear embedder on top of it."""
 
-    trunk: str = Field(description="A network of this package, timm/NAME or torchvision/NAME.")
-    weights: str | None = Field(
+    trunk: Text = Field(description="A network of this package, timm/NAME or torchvision/NAME.")
+    weights: Text | None = Field(
         default=None,
         description="Pretrained weights: 'download' from where the trunk's library has them, or a local "
         "file (safetensors or a state dict). null: none.",
@@ -209,7 +218,7 @@ class Model(Section):
 class Loss(Section):
     """The loss, from ``pml_potential`` or ``pytorch_metric_learning.losses``."""
 
-    name: str = Field(description="The class of the loss.")
+    name: Text = Field(description="The class of the loss.")
     params: dict[str, Number] = Field(
         default={}, description="Its arguments; num_classes and embedding_size are filled in."
     )

@@ -2,10 +2,13 @@
 
 import hashlib
 import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from pml_potential.benchmark.files import is_whole, set_aside
+from pml_potential.benchmark.data.long_step import long_step
+from pml_potential.benchmark.files import NamedLock, is_whole, set_aside
 
 Stamp = tuple[str, int, int]
 """Path, size and time of the last change: a file with the same stamp needs no second check."""
@@ -41,6 +44,17 @@ def is_cached(path: Path) -> bool:
     aside = set_aside(path, "damaged")
     warnings.warn(f"{path} is damaged; set aside as {aside.name}, and made anew", stacklevel=2)
     return False
+
+
+@contextmanager
+def alone_with(path: Path) -> Iterator[None]:
+    """Hold the lock on a cached file that is not there yet, so that one process makes it."""
+    folder = path.parent
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        with long_step("waiting for another process that makes the same cached file"):
+            stack.enter_context(NamedLock(folder.with_name(f".{folder.name}.{path.stem[:8]}.lock")))
+        yield
 
 
 def checked_files() -> frozenset[Stamp]:

@@ -1,6 +1,7 @@
 """The data of an experiment, divided by its protocol, in the form that a configuration's model takes."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,20 +10,23 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pml_potential.analysis.label_noise import corrupt_labels
-from pml_potential.benchmark.config.run_folder import image_cache
+from pml_potential.benchmark.config.run_folder import hash_memory, image_cache
 from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.config.seeds import derive_seed
 from pml_potential.benchmark.data.datasets.catalogue import entry_of, load_images
 from pml_potential.benchmark.data.features import trunk_features
+from pml_potential.benchmark.data.image_files import ImageFiles
 from pml_potential.benchmark.data.images import ImageArrays, Images
+from pml_potential.benchmark.data.judgeable import why_not_judgeable
 from pml_potential.benchmark.data.labelled_tensors import (
     ArrayTensors,
     FeatureTensors,
     ImageTensors,
     LabelledTensors,
 )
+from pml_potential.benchmark.data.long_step import long_step
 from pml_potential.benchmark.data.resized_images import resized_images
-from pml_potential.benchmark.data.splits import Splits, class_disjoint_splits, published_splits
+from pml_potential.benchmark.data.splits import Splits, splits_of
 from pml_potential.benchmark.data.transforms import evaluation_transform, training_transform
 from pml_potential.benchmark.models.building import build_models
 from pml_potential.benchmark.models.device import training_device
@@ -54,7 +58,13 @@ class FoldData:
         self._readers: dict[str, tuple[Reader, Reader]] = {}
 
     def prepare(self, config: Config) -> None:
-        """Fill the caches that a configuration needs, before other processes look for them."""
+        """Fill the caches that a configuration needs, before other processes look for them.
+
+        Raises:
+            ConfigError: The images are of different sizes, and the model takes them as they are.
+        """
+        if config.model.input is None and isinstance(self.images, ImageFiles):
+            _check_sizes(self.images)
         self._readers_for(config)
 
     def fold(self, config: Config, number: int) -> tuple[LabelledTensors, LabelledTensors]:
@@ -62,9 +72,16 @@ class FoldData:
         for_training, for_evaluation = self._readers_for(config)
         fold = self.splits.folds[number]
         train = for_training(fold.train)
+        train.labels = self.training_labels(config, number)
+        validation = for_evaluation(fold.validation)
+        train.source = validation.source = self.images.sha256
+        return train, validation
+
+    def training_labels(self, config: Config, number: int) -> NDArray[np.int64]:
+        """Classes of the training images of a fold, from 0, of which noise has changed a share."""
+        labels = np.unique(self.images.labels[self.splits.folds[number].train], return_inverse=True)[1]
         seed = derive_seed(config.seed, "label_noise", number)
-        train.labels = corrupt_labels(train.labels, config.dataset.label_noise, seed)
-        return train, for_evaluation(fold.validation)
+        return corrupt_labels(labels, config.dataset.label_noise, seed)
 
     def test(self, config: Config) -> LabelledTensors:
         """The test images; where there is a gallery, the queries and then the gallery."""
@@ -92,24 +109,41 @@ def load_fold_data(config: Config, cache: Path) -> FoldData:
         cache: folder for the features of a frozen trunk.
 
     Raises:
-        ConfigError: The data set has too few classes for the folds.
+        ConfigError: The data set has too few classes for the folds, or could not be judged.
     """
-    return divide(config, load_images(config.dataset), cache)
+    images = load_images(config.dataset)
+    if isinstance(images, ImageFiles):
+        images = replace(images, memory=hash_memory(cache, images.root))
+    return divide(config, images, cache)
 
 
 def divide(config: Config, images: Images, cache: Path) -> FoldData:
     """Divide images by a protocol; as ``load_fold_data``, for images that are there."""
-    folds = config.protocol.folds
-    division = images.division
+    folds, halves = config.protocol.folds, entry_of(config.dataset.name).mlrc_halves
     try:
-        if folds == 1:
-            splits = published_splits(images.labels, division)
-        else:
-            has_halves = entry_of(config.dataset.name).mlrc_halves
-            splits = class_disjoint_splits(images.labels, folds, None if has_halves else division)
+        splits = splits_of(images.labels, images.division, folds, halves)
     except ValueError as error:
         raise ConfigError(f"protocol.folds: {error}") from error
+    if (reason := why_not_judgeable(splits, images.labels)) is not None:
+        raise ConfigError(
+            f"{images.name} with protocol.folds {folds} could not be judged: {reason}; give classes two "
+            f"images or more (pml-potential datasets check {config.dataset.name} shows what is possible)"
+        )
     return FoldData(images, splits, cache)
+
+
+def _check_sizes(images: ImageFiles) -> None:
+    sizes = images.sizes
+    for place, size in enumerate(sizes):
+        if size != sizes[0]:
+            (width, height), (other_width, other_height) = sizes[0], size
+            raise ConfigError(
+                f"{images.paths[0]} has {width} x {height} pixels and {images.paths[place]} "
+                f"{other_width} x {other_height}, and model.input is null, which takes images of one "
+                "size; give model.input, whose images are cropped to protocol.crop.size, such as "
+                "'{mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5]}'",
+                ("model", "input"),
+            )
 
 
 def uses_features(config: Config) -> bool:
@@ -120,7 +154,7 @@ def uses_features(config: Config) -> bool:
 
 def frozen_trunk(config: Config, images: Images) -> nn.Module:
     """The trunk that computes features; without pretrained weights it is random, always the same."""
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), long_step(f"building {config.model.trunk}"):
         torch.manual_seed(config.seed)
         return build_models(config.model, images.channels)["trunk"]
 

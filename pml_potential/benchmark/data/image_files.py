@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pml_potential.benchmark.data.image_reading import UnreadableImageError, read_image
+from pml_potential.benchmark.data.file_hashes import hash_files
+from pml_potential.benchmark.data.image_reading import (
+    FEW_LEVELS,
+    ReadImage,
+    UnreadableImageError,
+    read_image,
+    read_size,
+)
 from pml_potential.benchmark.data.labelling import check_labelling
+from pml_potential.benchmark.data.long_step import long_step
+
+_warned_of: set[Path] = set()
+"""Roots of which this process has said that grey levels are lost: once, not for each of their images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +38,7 @@ class ImageFiles:
         labels: int64 of shape (n,), each from 0 to ``len(class_names) - 1``.
         class_names: A different name for each class; label k is called ``class_names[k]``.
         division: "train", "test", "query" or "gallery" for each image, shape (n,), or None.
+        memory: A file that remembers the hashes of the images, so that they are read for them once.
 
     Raises:
         ValueError: If there is no image, or a shape, a data type, a label, a class name or the division
@@ -47,6 +60,7 @@ class ImageFiles:
     labels: NDArray[np.int64]
     class_names: tuple[str, ...]
     division: NDArray[np.str_] | None = None
+    memory: Path | None = None
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -73,6 +87,18 @@ class ImageFiles:
             IndexError: If there is no such place.
             UnreadableImageError: If the file is missing, damaged or no image.
         """
+        found = self.read(index)
+        if FEW_LEVELS in found.changes and self.root not in _warned_of:
+            _warned_of.add(self.root)
+            warnings.warn(
+                f"the image {self.paths[index]} is {FEW_LEVELS}; `pml-potential datasets check` lists "
+                "all such images",
+                stacklevel=2,
+            )
+        return found.image
+
+    def read(self, index: int) -> ReadImage:
+        """Reads one image, as `image` does, and says what was changed; it warns of nothing."""
         return read_image(self.paths[index])
 
     def relative_path(self, index: int) -> str:
@@ -91,23 +117,53 @@ class ImageFiles:
             return path.as_posix()
 
     @cached_property
+    def file_hashes(self) -> list[str]:
+        """SHA-256 of what each file holds, in hexadecimal.
+
+        Raises:
+            UnreadableImageError: If a file is missing or cannot be read.
+        """
+        try:
+            return hash_files(self.paths, self.memory)
+        # ValueError: no path holds a null character.
+        except (OSError, ValueError) as error:
+            file, reason = getattr(error, "filename", None), getattr(error, "strerror", error)
+            image = f"the image {file}" if file else "an image"
+            raise UnreadableImageError(
+                f"cannot read {image} of {self.name}: {reason}; `pml-potential datasets check` lists "
+                "all that are missing"
+            ) from error
+
+    @cached_property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Width and height of each image, read without decoding it.
+
+        Raises:
+            UnreadableImageError: If a file is missing or no image.
+        """
+        with long_step("looking at the sizes of images", len(self.paths), "files") as advance:
+            found = []
+            for path in self.paths:
+                found.append(read_size(path))
+                advance(1)
+            return found
+
+    @cached_property
     def sha256(self) -> str:
         """Hash of what the data set consists of, in hexadecimal.
 
         It covers the class names and, for each image in the order of the relative paths, the relative
-        path, the size in bytes, the label and the division. It does not depend on ``name``, on
-        where the root is, or on the order of the images. The contents of the files are not hashed,
-        since that would read gigabytes at every start: ``pml-potential datasets check`` opens each.
+        path, what the file holds, the label and the division. It does not depend on ``name``, on
+        where the root is, or on the order of the images.
 
         Raises:
-            UnreadableImageError: If a file is missing.
+            UnreadableImageError: If a file is missing or cannot be read.
         """
         division = [""] * len(self.paths) if self.division is None else self.division.tolist()
-        # The last cell held a coarser class once. It is empty now, so that hashes stay what they were.
         rows = [
-            (self.relative_path(index), self._size(path), label, split, "")
-            for index, (path, label, split) in enumerate(
-                zip(self.paths, self.labels.tolist(), division, strict=True)
+            (self.relative_path(index), content, label, split)
+            for index, (content, label, split) in enumerate(
+                zip(self.file_hashes, self.labels.tolist(), division, strict=True)
             )
         ]
         digest = hashlib.sha256()
@@ -127,12 +183,3 @@ class ImageFiles:
         if order == sorted(order):
             return self.sha256
         return hashlib.sha256(ascii((self.sha256, order)).encode()).hexdigest()
-
-    def _size(self, path: Path) -> int:
-        try:
-            return path.stat().st_size
-        except OSError as error:
-            raise UnreadableImageError(
-                f"cannot read the image {path} of {self.name}: {error.strerror}; "
-                f"`pml-potential datasets check` lists all that are missing"
-            ) from error

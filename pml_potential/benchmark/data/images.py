@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -116,7 +117,7 @@ class ImageArrays:
         """The hash, which depends on the order as well."""
         return self.sha256
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """Hash of the image shape, the pixels, the labels and the class names, in hexadecimal.
 

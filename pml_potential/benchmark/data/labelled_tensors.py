@@ -26,10 +26,12 @@ class LabelledTensors(Dataset[tuple[Tensor, int]]):
         channels: colour channels of the images.
         workers: processes that should load items.
         width: of the features, where the items are features; None for images.
+        source: hash of the data set that they are of.
     """
 
     workers = 0
     width: int | None = None
+    source = ""
 
     def __init__(self, labels: NDArray[np.int64], channels: int) -> None:
         classes, numbers = np.unique(labels, return_inverse=True)

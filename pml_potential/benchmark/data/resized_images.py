@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pml_potential.benchmark.data.cache import cache_path, is_cached
+from pml_potential.benchmark.data.cache import alone_with, cache_path, is_cached
 from pml_potential.benchmark.data.images import Images
+from pml_potential.benchmark.data.long_step import long_step
 from pml_potential.benchmark.data.transforms import resized
-from pml_potential.benchmark.files import sealed_file
+from pml_potential.benchmark.files import growing_file, sealed_file
 
 _MOST_BYTES = 32 * 2**30
 _LARGEST_SHARE_OF_DISK = 0.5
@@ -76,40 +77,55 @@ def resized_images(images: Images, size: int, cache: Path) -> Images:
     pixels, index = (
         cache_path(cache, (images.cache_key, size), suffix) for suffix in (".pixels", ".npy")
     )
-    # Both are looked at, and a damaged one is set aside. The index is written last.
-    if not all([is_cached(pixels), is_cached(index)]):
-        cache.mkdir(parents=True, exist_ok=True)
-        most = min(_MOST_BYTES, int(shutil.disk_usage(cache).free * _LARGEST_SHARE_OF_DISK))
-        try:
-            places = _write_pixels(images, size, pixels, most)
-        except _TooLargeError:
-            return images
-        with sealed_file(index) as file:
-            np.save(file, places)
+    if not _are_cached(pixels, index):
+        with alone_with(pixels):
+            # Another process may have made them in the meantime.
+            if not _are_cached(pixels, index):
+                cache.mkdir(parents=True, exist_ok=True)
+                most = min(_MOST_BYTES, int(shutil.disk_usage(cache).free * _LARGEST_SHARE_OF_DISK))
+                try:
+                    places = _write_pixels(images, size, pixels, most)
+                except _TooLargeError:
+                    return images
+                with sealed_file(index) as file:
+                    np.save(file, places)
     return ResizedImages(images, pixels, np.load(index, allow_pickle=False))
 
 
+def _are_cached(pixels: Path, index: Path) -> bool:
+    """Whether both are there; a damaged one of either is set aside. The index is written last."""
+    return all([is_cached(pixels), is_cached(index)])
+
+
 def _write_pixels(images: Images, size: int, path: Path, most: int) -> NDArray[np.int64]:
-    """Write all pictures, and return where each begins, its height and its width."""
-    places: list[tuple[int, int, int]] = []
-    start = 0
-    with sealed_file(path) as file:
-        for picture in _decoded(images, size):
-            places.append((start, picture.shape[0], picture.shape[1]))
-            start += picture.size
-            if start > most:
-                raise _TooLargeError
-            file.write(picture.tobytes())
-    return np.array(places, dtype=np.int64)
+    """Write all pictures, from where an earlier process was stopped.
+
+    Returns:
+        Where each begins, its height and its width.
+    """
+    with growing_file(path) as file:
+        written = sum(height * width for height, width in file.entries) * images.channels
+        title = f"decoding and resizing {images.name}"
+        with long_step(title, len(images.labels), "images") as advance:
+            advance(len(file.entries))
+            for picture in _decoded(images, size, len(file.entries)):
+                written += picture.size
+                if written > most:
+                    raise _TooLargeError
+                file.append(picture.tobytes(), list(picture.shape[:2]))
+                advance(1)
+        sizes = np.array(file.entries, dtype=np.int64)
+    ends = np.cumsum(sizes.prod(axis=1) * images.channels)
+    return np.column_stack([np.concatenate([[0], ends[:-1]]), sizes])
 
 
-def _decoded(images: Images, size: int) -> Iterator[NDArray[np.uint8]]:
-    """Pixels of each picture in order, a few ahead of time in threads."""
+def _decoded(images: Images, size: int, first: int) -> Iterator[NDArray[np.uint8]]:
+    """Pixels of each picture from one on, in order, a few ahead of time in threads."""
 
     def one(number: int) -> NDArray[np.uint8]:
         return np.asarray(resized(images.image(number), size), dtype=np.uint8)
 
-    numbers = iter(range(len(images.labels)))
+    numbers = iter(range(first, len(images.labels)))
     threads = os.cpu_count() or 1
     with ThreadPoolExecutor(threads) as pool:
         while some := list(islice(numbers, 16 * threads)):

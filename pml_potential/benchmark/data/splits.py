@@ -38,6 +38,25 @@ class Splits:
     queries: int | None = None
 
 
+def splits_of(
+    labels: NDArray[np.int64], division: NDArray[np.str_] | None, folds: int, mlrc_halves: bool
+) -> Splits:
+    """Divide a data set as a protocol does: several folds by class, one as the data set is published.
+
+    Args:
+        labels: class of each image, (n,), integers.
+        division: "train", "test", "query" or "gallery" for each image, or None.
+        folds: number of folds.
+        mlrc_halves: whether several folds take the halves of the sorted classes, whatever the division.
+
+    Raises:
+        ValueError: As ``class_disjoint_splits`` and ``published_splits``.
+    """
+    if folds == 1:
+        return published_splits(labels, division)
+    return class_disjoint_splits(labels, folds, None if mlrc_halves else division)
+
+
 def class_disjoint_splits(
     labels: NDArray[np.int64], folds: int, division: NDArray[np.str_] | None = None
 ) -> Splits:

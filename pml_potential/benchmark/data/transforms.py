@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pml_potential.benchmark.config.optional_library import import_library
 from pml_potential.benchmark.config.schema import ConfigError, Crop, Input
+from pml_potential.benchmark.data.image_reading import MOST_ELONGATED
 
 ImageTransform = Callable[[Image], Tensor]
 """From a picture of Pillow, grey (mode L) or coloured (mode RGB), to (channels, height, width).
@@ -69,14 +70,27 @@ def evaluation_transform(model_input: Input | None, crop: Crop, channels: int) -
 
 
 def resized(image: Image, size: int) -> Image:
-    """Resize a picture so that its shorter side has ``size`` pixels, as the transforms do at first."""
+    """Resize a picture so that its shorter side has ``size`` pixels, as the transforms do at first.
+
+    Of a picture that is more than ``MOST_ELONGATED`` times as long as wide, the middle is taken: 1 x
+    4000 pixels would become 256 x 1,024,000.
+    """
     picture: Image = _resize(size)(image)
     return picture
 
 
 def _resize(size: int) -> Any:
     library: Any = import_library("torchvision.transforms.v2", "torchvision", "model.input")
-    return library.Resize(size, interpolation=library.InterpolationMode.BILINEAR, antialias=True)
+    bilinear = library.InterpolationMode.BILINEAR
+    return library.Compose([_middle, library.Resize(size, interpolation=bilinear, antialias=True)])
+
+
+def _middle(image: Image) -> Image:
+    """A picture, or the middle of one that is too elongated."""
+    longest = MOST_ELONGATED * min(image.size)
+    left, top = (max(side - longest, 0) // 2 for side in image.size)
+    width, height = (min(side, longest) for side in image.size)
+    return image.crop((left, top, left + width, top + height)) if left or top else image
 
 
 class _WholeImage:
@@ -90,8 +104,8 @@ class _WholeImage:
     def __call__(self, image: Image) -> Tensor:
         if self._channels == 1 and image.mode != "L":
             raise ValueError(
-                f"a picture has mode {image.mode!r} in a data set of grey ones; convert it: "
-                "image.convert('L')"
+                f"a picture has mode {image.mode!r} in a data set of grey ones; read it with "
+                "read_image(picture, channels=1), as the benchmark does"
             )
         pixels = _pixels(image if self._channels == 1 else _coloured(image))
         return pixels.float() / 127.5 - 1
@@ -146,7 +160,7 @@ def _transform(model_input: Input | None, crop: Crop, channels: int, is_random: 
 def _coloured(image: Image) -> Image:
     if image.mode not in {"L", "RGB"}:
         raise ValueError(
-            f"a picture has mode {image.mode!r}; convert it to L or RGB: image.convert('RGB')"
+            f"a picture has mode {image.mode!r}; read it with read_image, as the benchmark does"
         )
     return image.convert("RGB")
 

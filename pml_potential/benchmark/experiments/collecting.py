@@ -11,7 +11,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from pml_potential.benchmark.config.run_folder import RunFolder
 from pml_potential.benchmark.config.schema import Config
-from pml_potential.benchmark.data.folds import FoldData, frozen_trunk
+from pml_potential.benchmark.data.folds import FoldData
+from pml_potential.benchmark.data.identity import hash_of_weights
 from pml_potential.benchmark.evaluation import metrics_of
 from pml_potential.benchmark.experiments.reproduction import reproduction_results
 from pml_potential.benchmark.experiments.search import (
@@ -22,7 +23,6 @@ from pml_potential.benchmark.experiments.search import (
     with_best_trial,
 )
 from pml_potential.benchmark.experiments.work_queue import ended_pieces, number_of
-from pml_potential.benchmark.models.weights import weights_hash
 from pml_potential.benchmark.report.intervals import confidence_interval
 from pml_potential.benchmark.report.published_figures import published_figures
 from pml_potential.benchmark.report.results import FORMAT
@@ -62,7 +62,7 @@ def collect_results(
         "config": config.model_dump(),
         "seed": config.seed,
         "data": _describe(data),
-        "weights_sha256": _hash_of_weights(config, data),
+        "weights_sha256": hash_of_weights(config, data.images),
         "environment": environment,
         "trials": trials,
         "best": {
@@ -87,12 +87,6 @@ def collect_results(
         "cost": {"search": _cost(config, trials), "reproductions": _cost(config, reproductions)},
         "published": published_figures(config),
     }
-
-
-def _hash_of_weights(config: Config, data: FoldData) -> str | None:
-    if config.model.weights is None:
-        return None
-    return weights_hash(frozen_trunk(config, data.images))
 
 
 def _describe(data: FoldData) -> dict[str, Any]:

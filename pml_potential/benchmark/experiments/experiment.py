@@ -6,23 +6,25 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from filelock import FileLock
 from rich.console import Console
 
 from pml_potential.benchmark.config.composing import differences, read_saved, to_yaml
 from pml_potential.benchmark.config.run_folder import RunFolder
 from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.data.folds import FoldData, load_fold_data
+from pml_potential.benchmark.data.identity import bind, check_bound, identity_of
+from pml_potential.benchmark.data.locations import located, without_locations
+from pml_potential.benchmark.data.long_step import steps_shown_on
 from pml_potential.benchmark.experiments.collecting import collect_results
-from pml_potential.benchmark.experiments.fold_processes import FoldRunner
+from pml_potential.benchmark.experiments.fold_processes import FoldRunner, end_if_importing
 from pml_potential.benchmark.experiments.progress import RunProgress
 from pml_potential.benchmark.experiments.reproduction import run_reproductions
 from pml_potential.benchmark.experiments.runnable import check_runnable
 from pml_potential.benchmark.experiments.search import run_search, trials_to_run, with_best_trial
 from pml_potential.benchmark.experiments.trial_storage import HEARTBEAT, open_storage
 from pml_potential.benchmark.experiments.work_queue import hand_on, release
-from pml_potential.benchmark.files import read_json_or_set_aside, write_json, write_text
-from pml_potential.benchmark.report.environment import describe_environment
+from pml_potential.benchmark.files import NamedLock, read_json_or_set_aside, write_json, write_text
+from pml_potential.benchmark.report.environment import check_environment, describe_environment
 from pml_potential.benchmark.report.run_report import write_report
 from pml_potential.benchmark.training.batches import check_batches
 from pml_potential.benchmark.training.process_group import check_fold_processes
@@ -63,21 +65,31 @@ def run_experiment(
         The results, also written to ``report/results.json`` beside ``report/index.html``.
 
     Raises:
-        ConfigError: The configuration cannot be run, or the folder holds a run of another one.
+        ConfigError: The configuration cannot be run, or the folder holds a run of another one, or of
+            other images or weights.
         SearchFailedError: The first trials failed, all of them.
     """
-    sharing = sharing or Sharing()
-    run = RunFolder(folder)
+    end_if_importing()
+    with steps_shown_on(console):
+        return _run(config, RunFolder(folder), console, sharing or Sharing())
+
+
+def _run(config: Config, run: RunFolder, console: Console, sharing: Sharing) -> dict[str, Any]:
     check_fold_processes(sharing.fold_processes)
     check_runnable(config)
+    config = located(config)
     # Asked before a frozen trunk computes features, and claimed when the data are known to be there.
     _is_claimed(run, config)
     data = load_fold_data(config, run.feature_cache)
     check_batches(config, data)
+    identity = identity_of(config, data)
+    check_bound(run, identity)
     data.prepare(config)
     with _only_one_at_a_time(run):
+        check_bound(run, identity)
         if not _is_claimed(run, config):
             write_text(run.configuration, to_yaml(config))
+        bind(run, identity)
         environment = _remembered_environment(run, sharing.fold_processes)
     return _work(config, data, run, console, sharing, environment)
 
@@ -154,22 +166,28 @@ def _work(
     return results
 
 
-def _only_one_at_a_time(run: RunFolder) -> FileLock:
+def _only_one_at_a_time(run: RunFolder) -> NamedLock:
     """Held by the one who begins a run, opens its studies or writes its report."""
     try:
         run.path.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
         raise ConfigError(f"{run.path} is a file; choose a folder with --folder") from None
-    return FileLock(run.claim)
+    return NamedLock(run.claim)
 
 
 def _is_claimed(run: RunFolder, config: Config) -> bool:
     """Whether the folder holds this run already; one that holds another is an error."""
+    if any("\ud800" <= character <= "\udfff" for character in str(run.path)):
+        raise ConfigError(
+            f"{run.path}: the name is no text in UTF-8, and TensorBoard cannot write there; choose "
+            "another folder with --folder"
+        )
     if run.path.exists() and not run.path.is_dir():
         raise ConfigError(f"{run.path} is a file; choose a folder with --folder")
     if not run.configuration.is_file():
         return False
-    if found := differences(read_saved(run.configuration), config):
+    saved = without_locations(read_saved(run.configuration))
+    if found := differences(saved, without_locations(config)):
         raise ConfigError(
             f"{run.path} holds a run of another configuration; they differ (there, here) in\n  "
             + "\n  ".join(found)
@@ -179,7 +197,7 @@ def _is_claimed(run: RunFolder, config: Config) -> bool:
 
 
 def _remembered_environment(run: RunFolder, processes: int) -> dict[str, Any]:
-    environment: dict[str, Any] | None = read_json_or_set_aside(run.environment)
+    environment: dict[str, Any] | None = read_json_or_set_aside(run.environment, check_environment)
     if environment is None:
         environment = describe_environment(processes)
         write_json(run.environment, environment)

@@ -16,8 +16,9 @@ from typing import Any
 
 import torch
 
+from pml_potential.benchmark.config.reasons import reason_of
 from pml_potential.benchmark.config.run_folder import fold_folder
-from pml_potential.benchmark.config.schema import Config
+from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.data.cache import Stamp, checked_files, trust
 from pml_potential.benchmark.data.folds import FoldData, load_fold_data
 from pml_potential.benchmark.experiments.progress import RunProgress
@@ -32,6 +33,15 @@ from pml_potential.benchmark.training.fold import (
 from pml_potential.benchmark.training.fold_trainer import DivergedError
 from pml_potential.benchmark.training.following import announce_fold
 from pml_potential.benchmark.training.process_group import number_of_processes
+
+
+def end_if_importing() -> None:
+    """End a process that was started to train folds or load images, and is still importing the script.
+
+    A script without a main guard would begin the run again in each of them, and wait for itself.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SystemExit(1)
 
 
 class _NotWantedError(RuntimeError):
@@ -76,6 +86,7 @@ class FoldRunner:
         # Whose end at the other side the processes see when this one closes it, or is killed.
         self._sees_end, self._lifeline = self._context.Pipe(duplex=False)
         self._is_abandoned = self._context.Event()
+        self._has_begun = self._context.Event()
         self._pool: ProcessPoolExecutor | None = None
         self._running: list[tuple[_FoldTask, Future[FoldResult]]] = []
 
@@ -112,6 +123,7 @@ class FoldRunner:
         Raises:
             PieceFailedError: The loss or the embeddings became NaN or infinite, memory ran out, or a
                 process that trains or loads images ended.
+            ConfigError: The processes that train folds cannot be started from this script.
             ConnectionError: One of the processes that train together ended, or could not go on.
         """
         tasks = [
@@ -125,7 +137,7 @@ class FoldRunner:
             try:
                 result = next(results)
             except (MemoryError, RuntimeError) as error:
-                reason = str(error) or type(error).__name__
+                reason = reason_of(error)
                 if number_of_processes() > 1 and not isinstance(error, DivergedError):
                     # Of one process; the others wait for it, and torchrun ends them all.
                     raise ConnectionError(
@@ -178,6 +190,12 @@ class FoldRunner:
                 yield future.result()
         except BrokenExecutor as error:
             self._pool = None
+            if not self._has_begun.is_set():
+                raise ConfigError(
+                    "the processes that train folds ended before they began, as where a script calls "
+                    "run_experiment at its top level, which each of them imports; put the call below "
+                    "if __name__ == '__main__':"
+                ) from error
             raise RuntimeError(
                 "a process that trains folds was killed, as a system does that is short of memory; "
                 "lower --fold-processes"
@@ -199,6 +217,7 @@ class FoldRunner:
                 devices,
                 self._sees_end,
                 self._is_abandoned,
+                self._has_begun,
             ),
         )
 
@@ -229,8 +248,10 @@ def _begin(
     devices: Any,
     sees_end: Connection,
     is_abandoned: Any,
+    has_begun: Any,
 ) -> None:
     """Make this process ready to train folds, and have it end with the one that started it."""
+    has_begun.set()
     threading.Thread(target=_end_with, args=(sees_end,), daemon=True).start()
     if (device := devices.get()) is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = device

@@ -1,10 +1,12 @@
 """Telling a person how far a run is: a live line on a terminal, plain lines elsewhere."""
 
+from contextlib import ExitStack
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from pml_potential.benchmark.data.long_step import steps_shown_on
 from pml_potential.benchmark.report.formatting import clock
 
 
@@ -43,10 +45,12 @@ class RunProgress:
             console=console,
             disable=not console.is_terminal,
         )
+        self._steps = ExitStack()
         self._task = self._live.add_task("starting", total=total_folds, detail="")
 
     def __enter__(self) -> "RunProgress":
-        """Start to draw."""
+        """Start to draw; long steps inside are told in lines, which the live line leaves room for."""
+        self._steps.enter_context(steps_shown_on(self._live.console, bars=False))
         self._live.start()
         return self
 
@@ -58,6 +62,7 @@ class RunProgress:
     ) -> None:
         """Leave the terminal as it was."""
         self._live.stop()
+        self._steps.close()
 
     def say(self, text: str) -> None:
         """Write a line that stays."""

@@ -9,6 +9,7 @@ from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial
 
+from pml_potential.benchmark.config.reasons import reason_of
 from pml_potential.benchmark.config.schema import Component, ConfigError, SearchSettings
 from pml_potential.benchmark.training.components import find_class
 
@@ -59,4 +60,4 @@ def build_pruner(pruner: Component | None) -> BasePruner:
         built: BasePruner = named(**pruner.params)
         return built
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"protocol.study.pruner: {pruner.name}: {error}") from error
+        raise ConfigError(f"protocol.study.pruner: {pruner.name}: {reason_of(error)}") from error

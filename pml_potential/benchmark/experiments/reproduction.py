@@ -1,16 +1,18 @@
 """Reproductions: the best trial trained again with new seeds and judged on the test classes."""
 
 import warnings
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import optuna
 import torch
-from filelock import FileLock
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
+from pml_potential.benchmark.config.reasons import reason_of
 from pml_potential.benchmark.config.run_folder import RunFolder, fold_folder
 from pml_potential.benchmark.config.schema import Config
 from pml_potential.benchmark.config.seeds import derive_seed
@@ -20,6 +22,7 @@ from pml_potential.benchmark.evaluation import (
     PRIMARY_METRIC,
     TestScores,
     embed,
+    metrics_of,
     score_on_test_classes,
 )
 from pml_potential.benchmark.experiments.fold_processes import FoldRunner
@@ -37,6 +40,7 @@ from pml_potential.benchmark.experiments.work_queue import (
 )
 from pml_potential.benchmark.files import (
     DamagedFileError,
+    NamedLock,
     read_json,
     read_json_or_set_aside,
     set_aside,
@@ -47,6 +51,13 @@ from pml_potential.benchmark.training.fold import finished_fold, finished_folds
 from pml_potential.benchmark.training.fold_models import best_models, untrained_models
 
 STUDY = "reproductions"
+
+_STATES = ("trained", "untrained")
+_KINDS = ("separated", "concatenated")
+
+
+_SCORES = TypeAdapter(dict[str, dict[str, dict[str, float]]])
+"""What ``result.json`` holds of a reproduction that did not fail."""
 
 
 def run_reproductions(
@@ -71,7 +82,7 @@ def run_reproductions(
         progress: told of each reproduction.
     """
     work = _Reproductions(config, data, runner, run, storage, progress)
-    work_off(work, FileLock(run.claim))
+    work_off(work, NamedLock(run.claim))
     for trial in ended_pieces(work.study):
         work.mend(trial)
 
@@ -121,7 +132,7 @@ class _Reproductions(Work):
         return result["trained"]["separated"][PRIMARY_METRIC]
 
     def recall(self, number: int) -> FrozenTrial | None:
-        result = read_json_or_set_aside(_result(self.folder(number)))
+        result = read_json_or_set_aside(_result(self.folder(number)), self._understood)
         if result is None:
             return None
         if "failure" in result:
@@ -148,6 +159,19 @@ class _Reproductions(Work):
         ):
             # Damaged or gone; the same seeds give the same result.
             self.do(None, number)
+
+    def _understood(self, found: Any) -> dict[str, Any]:
+        """Check what ``result.json`` holds; a ``ValueError`` says in a line what is wrong."""
+        if isinstance(found, dict) and isinstance(found.get("failure"), str):
+            return found
+        try:
+            scores = _SCORES.validate_python(found)
+        except ValidationError as error:
+            raise ValueError(reason_of(error)) from None
+        for state, kind, metric in product(_STATES, _KINDS, metrics_of(self._config)):
+            if metric not in scores.get(state, {}).get(kind, {}):
+                raise ValueError(f"{state}.{kind}.{metric} is missing")
+        return scores
 
     def _reproduce(self, number: int) -> dict[str, TestScores]:
         config, test = self._config, self._data.test(self._config)

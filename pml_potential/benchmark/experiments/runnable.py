@@ -4,9 +4,11 @@ import torch
 
 from pml_potential.analysis import proxies_of
 from pml_potential.benchmark.config.composing import with_values
+from pml_potential.benchmark.config.reasons import reason_of
 from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.experiments.proposing import build_pruner
 from pml_potential.benchmark.models import build_models, check_image_size
+from pml_potential.benchmark.training.batches import images_of_a_class
 from pml_potential.benchmark.training.losses import build_loss, build_miner
 from pml_potential.benchmark.training.names import check_names
 from pml_potential.benchmark.training.optimizers import build_optimizer, build_schedule
@@ -20,6 +22,7 @@ def check_runnable(config: Config) -> None:
         ConfigError: One of them does not exist, or cannot be built or used.
     """
     check_names(config)
+    images_of_a_class(config)
     if config.protocol.study is not None:
         build_pruner(config.protocol.study.pruner)
     for end in ("low", "high"):
@@ -30,7 +33,7 @@ def check_runnable(config: Config) -> None:
         except (MemoryError, RuntimeError) as error:
             raise ConfigError(
                 f"{corner.model.trunk} with {corner.model.embedding_size} dimensions and "
-                f"{corner.loss.name} with {corner.loss.params} cannot be built: {error}"
+                f"{corner.loss.name} with {corner.loss.params} cannot be built: {reason_of(error)}"
             ) from error
 
 
@@ -55,5 +58,5 @@ def _build(corner: Config) -> None:
         loss(torch.randn(4, corner.model.embedding_size), torch.tensor([0, 0, 1, 1]))
     except (AttributeError, RuntimeError, TypeError, ValueError) as error:
         raise ConfigError(
-            f"{corner.loss.name} with {corner.loss.params} cannot compute a loss: {error}"
+            f"{corner.loss.name} with {corner.loss.params} cannot compute a loss: {reason_of(error)}"
         ) from error

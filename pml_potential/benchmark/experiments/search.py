@@ -3,15 +3,16 @@
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import Annotated, Any
 
 import optuna
-from filelock import FileLock
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pml_potential.benchmark.config.composing import with_values
+from pml_potential.benchmark.config.reasons import reason_of
 from pml_potential.benchmark.config.run_folder import RunFolder
 from pml_potential.benchmark.config.schema import Config, SearchRange, SearchSettings
 from pml_potential.benchmark.config.seeds import derive_seed
@@ -28,7 +29,7 @@ from pml_potential.benchmark.experiments.work_queue import (
     number_of,
     work_off,
 )
-from pml_potential.benchmark.files import read_json_or_set_aside, set_aside, write_json
+from pml_potential.benchmark.files import NamedLock, read_json_or_set_aside, set_aside, write_json
 from pml_potential.benchmark.training.fold import FoldResult, finished_folds
 
 STUDY = "search"
@@ -69,7 +70,7 @@ def run_search(
         return study
     study.pruner = build_pruner(settings.pruner)
     trials = _Trials(config, settings, study, runner, run, storage.patience, progress)
-    work_off(trials, FileLock(run.claim))
+    work_off(trials, NamedLock(run.claim))
     for trial in ended_pieces(study):
         if trial.state is TrialState.COMPLETE:
             trials.mend(trial)
@@ -109,6 +110,24 @@ def folds_of(trial: FrozenTrial, config: Config) -> int:
     return len(trial.intermediate_values) if is_pruned else config.protocol.folds
 
 
+class _TrialRecord(BaseModel):
+    """What ``trial.json`` holds: a trial that was begun, and what came of it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    params: dict[str, int | float]
+    score: Annotated[float, Field(ge=0, le=1)] | None = None
+    failure: str | None = None
+
+    @classmethod
+    def understood(cls, found: Any) -> "_TrialRecord":
+        """Check what was read; a ``ValueError`` says in a line what is wrong."""
+        try:
+            return cls.model_validate(found)
+        except ValidationError as error:
+            raise ValueError(reason_of(error)) from None
+
+
 class _Trials(Work):
     """The trials of a search, each all folds of the protocol with other hyperparameters."""
 
@@ -144,8 +163,8 @@ class _Trials(Work):
 
     def do(self, trial: optuna.Trial, number: int) -> float:
         record = self._record(number)
-        found = read_json_or_set_aside(record)
-        if found is not None and found["params"] != trial.params:
+        found = read_json_or_set_aside(record, _TrialRecord.understood)
+        if found is not None and found.params != trial.params:
             # A study that was lost with this trial in the midst of its work proposed something else.
             set_aside(self.folder(number))
         write_json(record, {"params": trial.params})
@@ -164,17 +183,24 @@ class _Trials(Work):
         return mean(scores)
 
     def recall(self, number: int) -> FrozenTrial | None:
-        found = read_json_or_set_aside(self._record(number))
-        if found is None or not {"score", "failure"} & found.keys():
-            return None
-        reason = found.get("failure")
-        return create_trial(
-            state=TrialState.COMPLETE if reason is None else TrialState.FAIL,
-            value=found.get("score"),
-            params=found["params"],
-            distributions={path: _distribution(each) for path, each in self._config.search.items()},
-            user_attrs={NUMBER: number} if reason is None else {NUMBER: number, FAILURE: reason},
-        )
+        def ended(found: Any) -> FrozenTrial | None:
+            record = _TrialRecord.understood(found)
+            attributes: dict[str, Any] = {NUMBER: number}
+            if record.failure is not None:
+                attributes[FAILURE] = record.failure
+            elif record.score is None:
+                return None
+            # Refuses hyperparameters that are not those of the search, by a ValueError.
+            return create_trial(
+                state=TrialState.COMPLETE if record.failure is None else TrialState.FAIL,
+                value=record.score if record.failure is None else None,
+                params=record.params,
+                distributions={path: _distribution(each) for path, each in self._config.search.items()},
+                user_attrs=attributes,
+            )
+
+        recalled: FrozenTrial | None = read_json_or_set_aside(self._record(number), ended)
+        return recalled
 
     def check(self, ended: list[FrozenTrial]) -> None:
         self._progress.set_ended(len(ended) * self._config.protocol.folds)

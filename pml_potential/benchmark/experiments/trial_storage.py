@@ -14,9 +14,12 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
+from pydantic import TypeAdapter
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import QueuePool
 
+from pml_potential.benchmark.config.reasons import reason_of
 from pml_potential.benchmark.config.run_folder import RunFolder
 from pml_potential.benchmark.config.schema import ConfigError
 from pml_potential.benchmark.files import read_json, set_aside, write_json
@@ -90,10 +93,10 @@ def open_storage(
     if remembered is None:
         elsewhere = str(own) if own.exists() else None
         remembered = _Remembered(
-            _without_password(str(address)), f"{folder.resolve().name}-{secrets.token_hex(4)}/"
+            _without_password(str(address)), f"{_as_text(folder.resolve().name)}-{secrets.token_hex(4)}/"
         )
     else:
-        elsewhere = remembered.address
+        elsewhere = _without_password(remembered.address)
     if address is not None and elsewhere not in (None, _without_password(address)):
         raise ConfigError(
             f"--storage {_without_password(address)}: the studies of {folder} are in {elsewhere}; leave "
@@ -115,19 +118,22 @@ class _Remembered:
     @classmethod
     def read(cls, path: Path) -> "_Remembered | None":
         try:
-            return cls(**read_json(path))
+            return TypeAdapter(cls).validate_python(read_json(path))
         except FileNotFoundError:
             return None
-        except (TypeError, ValueError) as error:
+        except ValueError as error:
             raise ConfigError(
-                f"{path} is damaged ({error}); it held the address of the studies and the "
+                f"{path} is damaged ({reason_of(error)}); it held the address of the studies and the "
                 "prefix of their names, which Optuna lists"
             ) from error
 
 
+def _as_text(name: str) -> str:
+    """A name with escapes for what no database takes: bytes that are no UTF-8."""
+    return name.encode(errors="backslashreplace").decode()
+
+
 def _own_database(path: Path, heartbeat: int, on_stale_trial: OnStaleTrial) -> BaseStorage:
-    if "?" in str(path):
-        raise ConfigError(f"{path}: the address of a database ends at a '?'; choose another folder")
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and not _is_sound(path):
         aside = set_aside(path, "damaged")
@@ -136,7 +142,9 @@ def _own_database(path: Path, heartbeat: int, on_stale_trial: OnStaleTrial) -> B
             f"{path} is damaged; set aside as {aside.name}, and filled anew from the trials' folders",
             stacklevel=2,
         )
-    return _database(f"sqlite:///{path}", heartbeat, on_stale_trial)
+    # Not by an address, in which "%20", "?" and braces of a folder's name would not be themselves.
+    engine = {"creator": lambda: _connect(path), "poolclass": QueuePool}
+    return _rdb_storage("sqlite://", engine, heartbeat, on_stale_trial)
 
 
 def _opened(address: str, heartbeat: int, on_stale_trial: OnStaleTrial) -> BaseStorage:
@@ -150,20 +158,33 @@ def _database(address: str, heartbeat: int, on_stale_trial: OnStaleTrial) -> RDB
     if address.startswith("sqlite"):
         engine = {"connect_args": {"timeout": _PATIENCE_WITH_A_BUSY_FILE}}
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            return RDBStorage(
-                address,
-                engine_kwargs=engine,
-                heartbeat_interval=heartbeat,
-                grace_period=_MISSED_HEARTBEATS * heartbeat,
-                heartbeat_stale_trial_callback=on_stale_trial,
-            )
-    except (ImportError, SQLAlchemyError) as error:
-        reason = str(error).splitlines()[0]
+        # Optuna puts its version into braces, and a password may hold some.
+        escaped = address.replace("{", "{{").replace("}", "}}")
+        return _rdb_storage(escaped, engine, heartbeat, on_stale_trial)
+    except (ImportError, SQLAlchemyError, ValueError) as error:
+        reason = reason_of(error)
         if isinstance(error, ImportError):
             reason += "; install the database's driver, for PostgreSQL: pip install 'psycopg[binary]'"
         raise ConfigError(f"--storage {_without_password(address)}: {reason}") from error
+
+
+def _rdb_storage(
+    address: str, engine: dict[str, Any], heartbeat: int, on_stale_trial: OnStaleTrial
+) -> RDBStorage:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return RDBStorage(
+            address,
+            engine_kwargs=engine,
+            heartbeat_interval=heartbeat,
+            grace_period=_MISSED_HEARTBEATS * heartbeat,
+            heartbeat_stale_trial_callback=on_stale_trial,
+        )
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # SQLAlchemy hands a connection to one thread at a time, though not always to the same.
+    return sqlite3.connect(path, timeout=_PATIENCE_WITH_A_BUSY_FILE, check_same_thread=False)
 
 
 def _without_password(address: str) -> str:
@@ -172,22 +193,32 @@ def _without_password(address: str) -> str:
         return str(Path(address).resolve())
     try:
         url = make_url(address)
-    except (ArgumentError, NoSuchModuleError) as error:
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise ConfigError(
             "--storage: an address reads like postgresql+psycopg://user@host/database, or is the path "
             "of a journal file"
         ) from error
-    without = URL.create(url.drivername, url.username, None, url.host, url.port, url.database, url.query)
+    database = url.database
+    if (
+        url.get_backend_name() == "sqlite"
+        and database
+        and not database.startswith((":memory:", "file:"))
+    ):
+        # Or a worker in another working folder would open, and make, another file.
+        database = str(Path(database).absolute())
+    without = URL.create(url.drivername, url.username, None, url.host, url.port, database, url.query)
     return without.render_as_string()
 
 
 def _is_sound(path: Path) -> bool:
     try:
-        with closing(sqlite3.connect(path)) as connection:
+        with closing(_connect(path)) as connection:
             found: tuple[str] = connection.execute("PRAGMA quick_check").fetchone()
             return found == ("ok",)
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
         # Locked, or not to be opened: nothing that setting it aside would mend.
-        raise
+        raise ConfigError(
+            f"{path} cannot be used: {error}; check your rights, and that no other program holds it"
+        ) from error
     except sqlite3.DatabaseError:
         return False

@@ -18,11 +18,13 @@ from datetime import datetime
 from pathlib import Path
 
 import optuna
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
+
+from pml_potential.benchmark.files import NamedLock
 
 NUMBER, WORKER, FAILURE = "order", "worker", "failure"
 """What a trial says of itself: the number of its piece, who began it, and why it failed."""
@@ -90,7 +92,7 @@ class Work(ABC):
         """Be told, once, that all that is left is with other workers."""
 
 
-def work_off(work: Work, claim: FileLock) -> None:
+def work_off(work: Work, claim: NamedLock) -> None:
     """Work on pieces until all have ended, here or elsewhere.
 
     Args:
@@ -226,8 +228,8 @@ def _is_lost(work: Work, trial: FrozenTrial) -> bool:
         return False
 
 
-def _work_on_one(work: Work, claim: FileLock) -> None:
-    locks: list[FileLock] = []
+def _work_on_one(work: Work, claim: NamedLock) -> None:
+    locks: list[NamedLock] = []
     did: list[int] = []
     stopped: list[int] = []
 
@@ -303,11 +305,11 @@ def _has_ended(trial: FrozenTrial) -> bool:
     return scored or (trial.state is TrialState.FAIL and FAILURE in trial.user_attrs)
 
 
-def _lock(work: Work, number: int) -> FileLock:
+def _lock(work: Work, number: int) -> NamedLock:
     # Beside the folder, which may be set aside while its piece is worked on.
     folder = work.folder(number)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(folder.with_name(f".{folder.name}.lock"))
+    return NamedLock(folder.with_name(f".{folder.name}.lock"))
 
 
 def _me() -> str:

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from pml_potential.benchmark.config.nearest import did_you_mean
+from pml_potential.benchmark.config.reasons import reason_of
 from pml_potential.benchmark.config.schema import ConfigError, Crop, Model
 from pml_potential.benchmark.models.bn_inception import bn_inception
 from pml_potential.benchmark.models.efficientnet_lite import efficientnet_lite0
@@ -78,8 +79,8 @@ def build_trunk(model: Model, channels: int, pretrained: bool = True) -> tuple[n
         if not pretrained or model.weights != "download":
             raise
         raise ConfigError(
-            f"model.weights: those of {model.trunk!r} could not be downloaded: {error}; give a local "
-            "file instead",
+            f"model.weights: those of {model.trunk!r} could not be downloaded: {reason_of(error)}; "
+            "give a local file instead",
             ("model", "weights"),
         ) from error
     return trunk, _count_features(trunk, seen, size)
@@ -134,7 +135,8 @@ def check_image_size(trunk: nn.Module, model: Model, crop: Crop) -> None:
         _count_features(trunk, 3, crop.size)
     except (AssertionError, RuntimeError, ValueError) as error:
         raise ConfigError(
-            f"protocol.crop.size is {crop.size}, and {model.trunk!r} does not take such images: {error}",
+            f"protocol.crop.size is {crop.size}, and {model.trunk!r} does not take such images: "
+            f"{reason_of(error)}",
             ("protocol", "crop", "size"),
         ) from error
 

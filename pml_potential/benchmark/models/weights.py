@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pml_potential.benchmark.config.optional_library import import_library
+from pml_potential.benchmark.config.reasons import reason_of
 from pml_potential.benchmark.config.schema import ConfigError
 
 LOGGER = logging.getLogger(__name__)
@@ -123,10 +124,11 @@ def _read_safetensors(path: Path) -> Any:
     library = import_library("safetensors.torch", "safetensors", f"the file {str(path)!r}")
     errors = import_library("safetensors", "safetensors", f"the file {str(path)!r}")
     try:
-        return library.load_file(path, device="cpu")
+        # Not by its path, which safetensors takes in UTF-8 only.
+        return library.load(path.read_bytes())
     except (OSError, errors.SafetensorError) as error:
         raise WeightsError(
-            f"{str(path)!r} cannot be read as safetensors: {error}; is it whole?"
+            f"{str(path)!r} cannot be read as safetensors: {reason_of(error)}; is it whole?"
         ) from error
 
 
@@ -143,7 +145,7 @@ def _read_pickle(path: Path) -> Any:
         )
         raise WeightsError(f"{str(path)!r} {reason}") from error
     except (EOFError, KeyError, OSError, RuntimeError, ValueError) as error:
-        raise WeightsError(f"{str(path)!r} cannot be read: {error}; is it whole?") from error
+        raise WeightsError(f"{str(path)!r} cannot be read: {reason_of(error)}; is it whole?") from error
 
 
 def _state_dict(content: Any, source: str) -> Mapping[str, Tensor]:

@@ -9,12 +9,13 @@ from typing import Any
 
 from pml_potential.benchmark.config.composing import differences
 from pml_potential.benchmark.config.schema import ConfigError
+from pml_potential.benchmark.data.locations import without_locations
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC
 from pml_potential.benchmark.report.pairwise_tests import Difference, pairwise_differences
 from pml_potential.benchmark.report.results import best_config, read_results, run_config
 
-_MAY_DIFFER = ("loss.", "sampler.", "search.", "search:", "seed:", "dataset.root:", "dataset.file:")
-"""What the compared may differ in. Where the files of the data lie does not matter, their hash does."""
+_MAY_DIFFER = ("loss.", "sampler.", "search.", "search:", "seed:")
+"""What the compared may differ in."""
 
 _HOW_IT_IS_TRAINED = ("model.trunk_optimizer.", "model.embedder_optimizer.", "model.warm_up_epochs:")
 """What a search may choose for each run anew, with a caution: the network itself stays the same."""
@@ -104,7 +105,7 @@ class Comparison:
 
 def _chosen_apart(first: ComparedRun, second: ComparedRun) -> list[str]:
     """Paths of the values in which the best configurations of two comparable runs differ."""
-    one, other = (best_config(run.folder, run.results) for run in (first, second))
+    one, other = (without_locations(best_config(run.folder, run.results)) for run in (first, second))
     apart = [line for line in differences(one, other) if not line.startswith(_MAY_DIFFER)]
     return [line.partition(": ")[0] for line in apart]
 
@@ -160,9 +161,14 @@ def _check_reproductions(folder: Path, results: dict[str, Any]) -> None:
 def _check_comparable(
     first: Path, results: dict[str, Any], second: Path, others: dict[str, Any]
 ) -> None:
-    given = differences(run_config(first, results), run_config(second, others))
+    # Where their files lie does not matter, the hashes of these do.
+    given = differences(
+        without_locations(run_config(first, results)), without_locations(run_config(second, others))
+    )
     found = [line for line in given if not line.startswith(_MAY_DIFFER)]
-    chosen = differences(best_config(first, results), best_config(second, others))
+    chosen = differences(
+        without_locations(best_config(first, results)), without_locations(best_config(second, others))
+    )
     found += [
         f"{line}, as a search chose"
         for line in chosen

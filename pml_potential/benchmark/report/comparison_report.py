@@ -14,7 +14,7 @@ from pml_potential.benchmark.report.markdown import score_table
 from pml_potential.benchmark.report.page import PageFigure, render_page
 from pml_potential.benchmark.report.pairwise_tests import Difference
 from pml_potential.benchmark.report.results import embedding_kinds
-from pml_potential.benchmark.report.text_table import TextTable
+from pml_potential.benchmark.report.text_table import TextTable, in_markdown
 
 _METHOD = (
     "The first less the second, in separated test MAP@R: means over reproductions, with 95% intervals "
@@ -55,10 +55,10 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
 def comparison_in_markdown(comparison: Comparison) -> str:
     """The verdict, the leaderboard and the differences in Markdown, without a line end."""
     parts = [
-        comparison.verdict,
-        *comparison.cautions,
+        in_markdown(comparison.verdict),
+        *map(in_markdown, comparison.cautions),
         _leaderboard(comparison).to_markdown(),
-        _caption(comparison),
+        in_markdown(_caption(comparison)),
         _difference_table(comparison).to_markdown(),
         _METHOD,
     ]
@@ -111,7 +111,7 @@ def _scores(comparison: Comparison) -> list[dict[str, Any]]:
         {
             "name": run.name,
             "loss": run.results["config"]["loss"]["name"],
-            "folder": str(run.folder),
+            "folder": _no_formula(run.folder),
             "model": state,
             "embeddings": kind,
             "metric": metric,
@@ -125,6 +125,11 @@ def _scores(comparison: Comparison) -> list[dict[str, Any]]:
         for kind, scores in kinds.items()
         for metric, score in scores.items()
     ]
+
+
+def _no_formula(folder: Path) -> str:
+    """A path that no spreadsheet calculates."""
+    return f"./{folder}" if str(folder).startswith(("=", "+", "-", "@")) else str(folder)
 
 
 def _differences(comparison: Comparison) -> list[dict[str, Any]]:

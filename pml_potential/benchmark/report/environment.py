@@ -44,6 +44,19 @@ def describe_environment(processes: int = 1) -> dict[str, Any]:
     }
 
 
+def check_environment(found: Any) -> dict[str, Any]:
+    """Give back what ``describe_environment`` said once, in this version or in an earlier one.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    kinds = {"python": str, "platform": str, "packages": dict, "commit": str | None}
+    for key, kind in kinds.items():
+        if not isinstance(found, dict) or not isinstance(found.get(key, 0), kind):
+            raise ValueError(f"{key} is missing or of another kind")
+    return dict(found)
+
+
 def commit_of_checkout(package: Path) -> str | None:
     """Commit of the checkout that a package runs from, with ``-dirty`` if it was changed.
 

@@ -1,6 +1,7 @@
 """The figures of reports, drawn as they are saved: black on white. A page gives them its own colours."""
 
 from collections.abc import Sequence
+from html import escape
 from itertools import accumulate
 from statistics import mean
 from typing import Any
@@ -183,7 +184,8 @@ def scores_of_runs(comparison: Comparison) -> go.Figure:
     figure.update_yaxes(
         title="run",
         tickvals=list(range(len(runs))),
-        ticktext=[run.name for run in runs],
+        # Plotly takes a part of HTML for its own.
+        ticktext=[escape(run.name, quote=False) for run in runs],
         range=[-0.5, len(runs) - 0.5],
         automargin=True,
         showgrid=False,

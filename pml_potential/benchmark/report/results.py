@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from pml_potential.benchmark.config.reasons import reason_of
 from pml_potential.benchmark.config.run_folder import RunFolder
 from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.evaluation import METRICS
@@ -161,7 +162,7 @@ def read_results(folder: Path) -> dict[str, Any]:
         _Results.model_validate(results)
     except ValidationError as error:
         raise ConfigError(
-            f"{path} is damaged: {_first_problem(error)}; the command that made the run writes it anew, "
+            f"{path} is damaged: {reason_of(error)}; the command that made the run writes it anew, "
             "without training again"
         ) from error
     return dict(results)
@@ -202,12 +203,5 @@ def _config(folder: Path, values: dict[str, Any]) -> Config:
     except ValidationError as error:
         raise ConfigError(
             f"{RunFolder(folder).results} holds no configuration of this version of pml-potential: "
-            f"{_first_problem(error)}"
+            f"{reason_of(error)}"
         ) from error
-
-
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    place = ".".join(str(key) for key in problem["loc"])
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"{place}: {message}" if place else message

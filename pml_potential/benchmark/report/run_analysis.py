@@ -24,6 +24,7 @@ from pml_potential.analysis import (
 from pml_potential.benchmark.config.run_folder import RunFolder, fold_folder
 from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.data.folds import FoldData, load_fold_data
+from pml_potential.benchmark.data.identity import check_bound, identity_of
 from pml_potential.benchmark.data.labelled_tensors import LabelledTensors
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC, embed
 from pml_potential.benchmark.files import write_json
@@ -84,7 +85,8 @@ def analyze_run(folder: Path) -> dict[str, Any]:
         ``environment``.
 
     Raises:
-        ConfigError: The run has not ended, or no reproduction came to a result.
+        ConfigError: The run has not ended, no reproduction came to a result, or the images or weights
+            are not those of the run.
         DamagedFileError: A model is damaged.
     """
     run = RunFolder(folder)
@@ -93,6 +95,7 @@ def analyze_run(folder: Path) -> dict[str, Any]:
     if not results["test"]:
         raise ConfigError(f"{folder}: no reproduction came to a result, so that there is no model")
     data = load_fold_data(config, run.feature_cache)
+    check_bound(run, identity_of(config, data))
     measured: dict[int, list[dict[str, float]]] = {}
     for fold in _trained_folds(run, results, config, data):
         if not measured:

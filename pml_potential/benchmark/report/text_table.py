@@ -42,7 +42,7 @@ class TextTable:
             |---|---|
             | A\|B | 0.5 |
         """
-        lines = [[_in_markdown(cell) for cell in row] for row in (self.columns, *self.rows)]
+        lines = [[in_markdown(cell) for cell in row] for row in (self.columns, *self.rows)]
         header, *rows = ["| " + " | ".join(cells) + " |" for cells in lines]
         return "\n".join([header, "|" + "---|" * len(self.columns), *rows])
 
@@ -54,14 +54,14 @@ class TextTable:
             >>> r"a\_b & 0.5 $\pm$ 0.1 \\" in table.to_latex("Scores.")
             True
         """
-        lines = [[cell.translate(_LATEX) for cell in row] for row in (self.columns, *self.rows)]
-        header, *rows = [" & ".join(cells) + r" \\" for cells in lines]
+        lines = [[_in_latex(cell) for cell in row] for row in (self.columns, *self.rows)]
+        header, *rows = [_unmistakable(" & ".join(cells)) + r" \\" for cells in lines]
         alignment = "l" * self.text_columns + "r" * (len(self.columns) - self.text_columns)
         return "\n".join(
             [
                 r"\begin{table}[tbp]",
                 r"\centering",
-                rf"\caption{{{caption.translate(_LATEX)}}}",
+                rf"\caption{{{_in_latex(caption)}}}",
                 rf"\begin{{tabular}}{{{alignment}}}",
                 r"\toprule",
                 header,
@@ -74,7 +74,28 @@ class TextTable:
         )
 
 
-def _in_markdown(text: str) -> str:
-    escaped = re.sub(r"[\\|]", r"\\\g<0>", text)
+def in_markdown(text: str) -> str:
+    r"""Text in a line of Markdown that is shown as it is.
+
+    Examples:
+        >>> print(in_markdown("A_b (runs/*[x](y)), p < 0.001"))
+        A_b (runs/\*[x]\(y)), p < 0.001
+    """
+    # Inside of words an underscore is itself.
+    signs = r"[\\|*`~]|(?<!\w)_|_(?!\w)|(?<=\])\("
+    escaped = re.sub(signs, r"\\\g<0>", re.sub(r"&(?=#?\w+;)", "&amp;", _in_a_line(text)))
     # What could begin an element of HTML; "< 0.001" does not.
     return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", escaped)
+
+
+def _in_latex(text: str) -> str:
+    return _in_a_line(text).translate(_LATEX)
+
+
+def _in_a_line(text: str) -> str:
+    return " ".join(text.encode(errors="backslashreplace").decode().split())
+
+
+def _unmistakable(row: str) -> str:
+    r"""A row of LaTeX that the ``\\`` before it does not take for an argument of its own."""
+    return f"{{}}{row}" if row.startswith(("[", "*")) else row

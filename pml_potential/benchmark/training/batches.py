@@ -1,7 +1,7 @@
 """How an epoch's batches are drawn: of which images, each with a seed for its transform."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -19,28 +19,47 @@ Draw = tuple[int, int]
 
 
 def check_batches(config: Config, data: FoldData) -> None:
-    """Raise unless every training fold has enough classes, or images, for a batch.
+    """Raise unless every training fold can fill every batch that the search can ask for.
 
     Raises:
-        ConfigError: One has not.
+        ConfigError: One cannot, or a batch cannot hold a whole number of classes.
     """
-    images, batch_size, m = data.images, config.protocol.batch_size, config.sampler.m
-    folds = [images.labels[fold.train] for fold in data.splits.folds]
-    if m is None:
-        smallest = min(map(len, folds))
-        if smallest < batch_size:
+    name, batch_size, folds = data.images.name, config.protocol.batch_size, range(len(data.splits.folds))
+    try:
+        labels = [data.training_labels(config, number) for number in folds]
+    except ValueError as error:
+        raise ConfigError(f"dataset.label_noise is {config.dataset.label_noise}: {error}") from error
+    smallest, fewest = min(map(len, labels)), min(len(np.unique(each)) for each in labels)
+    for m in images_of_a_class(config):
+        if m is None and smallest < batch_size:
             raise ConfigError(
-                f"protocol.batch_size is {batch_size}, but a training fold of {images.name} has only "
+                f"protocol.batch_size is {batch_size}, but a training fold of {name} has only "
                 f"{smallest} images; lower it"
             )
-        return
-    wanted = batch_size // m
-    fewest = min(len(np.unique(labels)) for labels in folds)
-    if fewest < wanted:
+        if m is not None and fewest < (wanted := batch_size // m):
+            raise ConfigError(
+                f"protocol.batch_size {batch_size} with sampler.m {m} takes {wanted} classes, but a "
+                f"training fold of {name} has only {fewest}; lower the one or raise the other"
+            )
+
+
+def images_of_a_class(config: Config) -> Sequence[int | None]:
+    """Every ``sampler.m`` that a run can come to.
+
+    Raises:
+        ConfigError: With one of them, no whole number of classes fits a batch.
+    """
+    searched, size = config.search.get("sampler.m"), config.protocol.batch_size
+    if searched is None:
+        return [config.sampler.m]
+    reached = range(int(searched.low), int(searched.high) + 1)
+    if odd := [m for m in reached if size % m]:
         raise ConfigError(
-            f"protocol.batch_size {batch_size} with sampler.m {m} takes {wanted} classes, but a "
-            f"training fold of {images.name} has only {fewest}; lower the one or raise the other"
+            f"search.sampler.m goes from {searched.low} to {searched.high}, and protocol.batch_size "
+            f"{size} is no multiple of {', '.join(map(str, odd[:3]))}; narrow the range, or make a run "
+            "for each sampler.m"
         )
+    return reached
 
 
 class BatchDraws(Sampler[Draw]):

@@ -8,6 +8,7 @@ from typing import Any
 
 from pml_potential.benchmark.config.schema import Config
 from pml_potential.benchmark.data.labelled_tensors import LabelledTensors
+from pml_potential.benchmark.data.locations import without_locations
 from pml_potential.benchmark.files import DamagedFileError, read_state, set_aside, write_state
 
 _NAME = "checkpoints"
@@ -22,11 +23,14 @@ def work_hash(config: Config, seed: int, *given: LabelledTensors | int | bool | 
     Args:
         config: what is trained, and how.
         seed: of the fold.
-        given: its data sets, of which the labels count, and further arguments.
+        given: its data sets, of which the source and the labels count, and further arguments.
     """
-    found = hashlib.sha256(f"{config.model_dump_json()} {seed}".encode())
+    found = hashlib.sha256(f"{without_locations(config).model_dump_json()} {seed}".encode())
     for each in given:
-        found.update(each.labels.tobytes() if isinstance(each, LabelledTensors) else repr(each).encode())
+        if isinstance(each, LabelledTensors):
+            found.update(each.source.encode() + each.labels.tobytes())
+        else:
+            found.update(repr(each).encode())
     return found.hexdigest()
 
 

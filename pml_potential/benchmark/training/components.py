@@ -5,13 +5,9 @@ from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import Any
 
-from torch import nn
-
 from pml_potential.benchmark.config.nearest import did_you_mean
 from pml_potential.benchmark.config.schema import Component, ConfigError, Loss
-
-_SET_BY_SUBCLASSES = {"potential", "name", "vectors_per_class"}
-"""Arguments of this package's base classes that no user gives."""
+from pml_potential.losses.arguments import accepted_arguments
 
 
 def find_class(
@@ -63,20 +59,6 @@ def check_arguments(given: Iterable[str], accepted: Sequence[str], keys: tuple[s
                 f"allowed here: {', '.join(accepted)}",
                 (*keys, argument),
             )
-
-
-def accepted_arguments(component_class: type) -> list[str]:
-    """Names of all keyword arguments that a module and the classes it passes them on to accept."""
-    names: dict[str, None] = {}
-    for ancestor in inspect.getmro(component_class):
-        if not issubclass(ancestor, nn.Module) and not ancestor.__name__.endswith("Mixin"):
-            continue
-        if ancestor is nn.Module or "__init__" not in vars(ancestor):
-            continue
-        for name, parameter in inspect.signature(vars(ancestor)["__init__"]).parameters.items():
-            if name != "self" and parameter.kind is not inspect.Parameter.VAR_KEYWORD:
-                names[name] = None
-    return [name for name in names if name not in _SET_BY_SUBCLASSES]
 
 
 def _is_choice(value: Any, base: type) -> bool:

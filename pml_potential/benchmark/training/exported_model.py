@@ -1,19 +1,24 @@
 """A trained model as a folder that can be taken elsewhere, and back as a module."""
 
 import hashlib
+import reprlib
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import torch
 import yaml
-from PIL.Image import Image
 from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from pml_potential.benchmark.config.optional_library import import_library
+from pml_potential.benchmark.config.reasons import reason_of
 from pml_potential.benchmark.config.schema import Config, ConfigError, Crop, Model, Section
+from pml_potential.benchmark.config.yaml_text import read_yaml
+from pml_potential.benchmark.data.image_reading import Source, name_of, read_image
+from pml_potential.benchmark.data.image_warnings import warnings_name_images
 from pml_potential.benchmark.data.transforms import ImageTransform, evaluation_transform
 from pml_potential.benchmark.files import write_bytes, write_text
 from pml_potential.benchmark.models.building import build_models
@@ -46,28 +51,39 @@ class EmbeddingModel(nn.Module):
         embedder: from features to (n, embedding_size).
         transform: from a picture to the trunk's numbers.
         embedding_size: width of the embedding.
+        channels: of the pictures that it was trained on, 1 for grey or 3 for colours.
     """
 
     def __init__(
-        self, trunk: nn.Module, embedder: nn.Module, transform: ImageTransform, embedding_size: int
+        self,
+        trunk: nn.Module,
+        embedder: nn.Module,
+        transform: ImageTransform,
+        embedding_size: int,
+        channels: int,
     ) -> None:
         super().__init__()
         self.trunk = trunk
         self.embedder = embedder
         self.transform = transform
         self.embedding_size = embedding_size
+        self.channels = channels
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Embed transformed pictures (n, channels, h, w): (n, embedding_size), l2-normalised."""
         return normalize(self.embedder(self.trunk(pictures)))
 
     @torch.no_grad()
-    def embed(self, images: Sequence[Image], batch_size: int = 64) -> Tensor:
-        """Embed pictures of Pillow, in float32.
+    def embed(self, images: Sequence[Source], batch_size: int = 64) -> Tensor:
+        """Embed pictures, read as the benchmark reads them, in float32.
+
+        A warning says which pictures were changed: turned upright, laid over white, cut to 8 bits and
+        the like. Give paths rather than pictures that were converted already: ``convert("RGB")`` of
+        Pillow drops transparency, and all but the darkest levels of 16 bits.
 
         Args:
-            images: grey (mode L) or coloured (mode RGB) pictures. A model that sees whole images wants
-                them in one size.
+            images: paths, open files or pictures of Pillow. A model that sees whole images wants them in
+                one size.
             batch_size: how many go through the network at a time.
 
         Returns:
@@ -75,16 +91,30 @@ class EmbeddingModel(nn.Module):
 
         Raises:
             RuntimeError: The model is in training mode, where BatchNorm would mix the pictures.
-            ValueError: A picture has another mode, or sizes differ where they must not.
+            TypeError: ``images`` is a single picture, or holds what is none.
+            UnreadableImageError: A file is missing, damaged or no image; the message names it.
+            ValueError: Sizes differ where they must not.
         """
         if self.training:
             raise RuntimeError("the model is in training mode; call its eval() before embed()")
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
+        if not isinstance(images, Sequence) or isinstance(images, str | bytes):
+            raise TypeError(
+                f"images is {reprlib.repr(images)}; give a list of pictures, or [picture] for one"
+            )
         device = next(self.parameters()).device
         parts = [torch.empty(0, self.embedding_size, device=device)]
+        changed: dict[str, list[str]] = {}
         for start in range(0, len(images), batch_size):
-            pictures = [self.transform(image) for image in images[start : start + batch_size]]
+            pictures = []
+            for place in range(start, min(start + batch_size, len(images))):
+                name = name_of(images[place], otherwise=f"images[{place}]")
+                with warnings_name_images():
+                    found = read_image(images[place], self.channels, name)
+                pictures.append(self.transform(found.image))
+                for change in found.changes:
+                    changed.setdefault(change, []).append(name)
             shapes = sorted({tuple(picture.shape[1:]) for picture in pictures})
             if len(shapes) > 1:
                 raise ValueError(
@@ -92,7 +122,14 @@ class EmbeddingModel(nn.Module):
                     "images of one size at a time"
                 )
             parts.append(self(torch.stack(pictures).to(device)))
+        for change, names in changed.items():
+            warnings.warn(f"{_some(names)}: {change}, as in the benchmark", stacklevel=3)
         return torch.cat(parts)
+
+
+def _some(names: Sequence[str]) -> str:
+    """A name, and how many more there are."""
+    return f"{names[0]} and {len(names) - 1} more" if len(names) > 1 else names[0]
 
 
 def export_model(folder: Path, config: Config, trunk: nn.Module, embedder: nn.Module) -> None:
@@ -161,29 +198,25 @@ def load_model(folder: str | Path) -> EmbeddingModel:
         load_weights(model, paths[name])
     transform = evaluation_transform(description.model.input, description.crop, description.channels)
     size = description.model.embedding_size
-    return EmbeddingModel(models["trunk"], models["embedder"], transform, size).eval()
+    model = EmbeddingModel(models["trunk"], models["embedder"], transform, size, description.channels)
+    return model.eval()
 
 
 def _read_description(path: Path) -> _Description:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
     except OSError as error:
         raise ConfigError(
             f"{path} cannot be read: {error.strerror}; give a folder that export_model wrote"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is no YAML: {error}") from error
+    values = read_yaml(content, str(path))
     found = values.get("format") if isinstance(values, dict) else None
     if found != _FORMAT:
         raise ConfigError(f"{path} has format {found!r}, not {_FORMAT!r}; it is not of this package")
     try:
         return _Description.model_validate(values)
     except ValidationError as error:
-        problems = [
-            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
-            for problem in error.errors()
-        ]
-        raise ConfigError(f"{path}: {'; '.join(problems)}") from error
+        raise ConfigError(f"{path}: {reason_of(error)}") from error
 
 
 def _channels(model: Model, trunk: nn.Module) -> int:

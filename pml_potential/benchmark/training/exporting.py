@@ -6,6 +6,7 @@ from pml_potential.benchmark.config.run_folder import RunFolder, fold_folder
 from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.data.datasets.catalogue import load_images
 from pml_potential.benchmark.data.folds import frozen_trunk, uses_features
+from pml_potential.benchmark.data.identity import check_weights
 from pml_potential.benchmark.training.exported_model import export_model
 from pml_potential.benchmark.training.fold import finished_fold
 from pml_potential.benchmark.training.fold_models import best_models
@@ -22,7 +23,7 @@ def export_from_run(run: RunFolder, config: Config, reproduction: int, fold: int
         target: folder of the model.
 
     Raises:
-        ConfigError: There is no such model.
+        ConfigError: There is no such model, or the weights of its frozen trunk have changed.
         DamagedFileError: Its file is damaged.
     """
     folder = fold_folder(run.reproduction(reproduction), fold)
@@ -33,5 +34,8 @@ def export_from_run(run: RunFolder, config: Config, reproduction: int, fold: int
         )
     images = load_images(config.dataset)
     models = best_models(config, images.channels, folder)
-    trunk = frozen_trunk(config, images) if uses_features(config) else models["trunk"]
+    trunk = models["trunk"]
+    if uses_features(config):
+        trunk = frozen_trunk(config, images)
+        check_weights(run, trunk)
     export_model(target, config, trunk, models["embedder"])

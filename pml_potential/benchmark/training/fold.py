@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
+from pydantic import TypeAdapter
 
 from pml_potential.benchmark.config.run_folder import fold_folder
 from pml_potential.benchmark.config.schema import Config
 from pml_potential.benchmark.data.labelled_tensors import LabelledTensors
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC, without_progress_bars
-from pml_potential.benchmark.files import DamagedFileError, read_json, set_aside, write_json
+from pml_potential.benchmark.files import DamagedFileError, NamedLock, read_json, set_aside, write_json
 from pml_potential.benchmark.training.checkpoints import Checkpoints, remove_checkpoints, work_hash
 from pml_potential.benchmark.training.fold_models import save_best, untrained_models
 from pml_potential.benchmark.training.fold_trainer import DivergedError, FoldTrainer
@@ -41,13 +42,16 @@ class FoldResult:
     seconds: float
 
 
+_RESULT = TypeAdapter(FoldResult)
+
+
 def finished_fold(folder: Path) -> FoldResult | None:
     """Read the result of a fold that was trained to its end; None without one, or if it is damaged."""
     try:
-        result = FoldResult(**read_json(folder / "result.json"))
+        result = _RESULT.validate_python(read_json(folder / "result.json"))
         best = next(entry for entry in result.history if entry["epoch"] == result.best_epoch)
         is_whole = best[PRIMARY_METRIC] == result.score
-    except (FileNotFoundError, ValueError, TypeError, KeyError, StopIteration):
+    except (FileNotFoundError, KeyError, StopIteration, ValueError):
         return None
     return result if is_whole else None
 
@@ -179,7 +183,7 @@ def _set_damaged_result_aside(folder: Path) -> None:
 def _alone_in(folder: Path) -> Iterator[None]:
     """Hold a lock on a folder that may not be there yet, or not any more."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    lock = NamedLock(folder.with_name(f".{folder.name}.lock"))
     try:
         lock.acquire(blocking=False)
     except Timeout:

@@ -9,6 +9,7 @@ from pml_potential.benchmark.config.schema import Config
 from pml_potential.benchmark.config.seeds import seed_everything
 from pml_potential.benchmark.data.folds import uses_features
 from pml_potential.benchmark.data.labelled_tensors import LabelledTensors
+from pml_potential.benchmark.data.long_step import long_step
 from pml_potential.benchmark.files import read_state, write_state
 from pml_potential.benchmark.models.building import build_models
 from pml_potential.benchmark.models.device import training_device
@@ -29,7 +30,8 @@ def fold_models(
         pretrained: whether to load pretrained weights.
     """
     if width is None:
-        return build_models(config.model, channels, pretrained)
+        with long_step(f"building {config.model.trunk}"):
+            return build_models(config.model, channels, pretrained)
     return {"trunk": nn.Identity(), "embedder": nn.Linear(width, config.model.embedding_size)}
 
 

@@ -16,6 +16,7 @@ from pml_potential.analysis import proxies_of, proxy_alignment
 from pml_potential.benchmark.config.schema import Config
 from pml_potential.benchmark.config.seeds import derive_seed, seed_everything
 from pml_potential.benchmark.data.labelled_tensors import LabelledTensors
+from pml_potential.benchmark.data.long_step import long_step
 from pml_potential.benchmark.evaluation import METRICS, PRIMARY_METRIC, build_tester, embed
 from pml_potential.benchmark.training.batches import BatchDraws, DrawnImages
 from pml_potential.benchmark.training.fold_models import LOSS
@@ -256,7 +257,8 @@ class FoldTrainer:
 
     def _start_proxies(self) -> None:
         labels = torch.from_numpy(self._train.labels).to(self._device)
-        self._loss.initialize_proxies(embed(self._models, self._train, self._device), labels)
+        with long_step(f"starting the proxies in the embeddings of {len(labels):,} images"):
+            self._loss.initialize_proxies(embed(self._models, self._train, self._device), labels)
         # Its moments belong to the proxies as they were.
         self._optimizers[_LOSS_OPTIMIZER].state.pop(self._loss.proxies, None)
 

@@ -9,6 +9,7 @@ from pytorch_metric_learning.miners import BaseMiner
 from torch import nn
 
 import pml_potential
+from pml_potential.benchmark.config.reasons import reason_of
 from pml_potential.benchmark.config.schema import ConfigError, Loss
 from pml_potential.benchmark.training.components import build_component, find_class
 
@@ -67,7 +68,7 @@ def build_loss(loss: Loss, num_classes: int, embedding_size: int) -> BaseMetricL
     except ConfigError:
         raise
     except (AssertionError, TypeError, ValueError) as error:
-        raise ConfigError(f"loss.params: {loss.name}: {error}") from error
+        raise ConfigError(f"loss.params: {loss.name}: {reason_of(error)}") from error
     has_parameters = any(True for _ in built.parameters())
     if has_parameters and loss.optimizer is None:
         raise ConfigError(
@@ -96,4 +97,4 @@ def build_miner(loss: Loss) -> BaseMiner | None:
         miner: BaseMiner = build_component(named, loss.miner)
         return miner
     except (AssertionError, TypeError, ValueError) as error:
-        raise ConfigError(f"loss.miner: {loss.miner.name}: {error}") from error
+        raise ConfigError(f"loss.miner: {loss.miner.name}: {reason_of(error)}") from error

@@ -5,9 +5,10 @@ import inspect
 from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.data.datasets.catalogue import entry_of
 from pml_potential.benchmark.models.trunks import check_trunk_name
-from pml_potential.benchmark.training.components import accepted_arguments, check_arguments
+from pml_potential.benchmark.training.components import check_arguments
 from pml_potential.benchmark.training.losses import COMPONENTS, component_class, loss_class
 from pml_potential.benchmark.training.optimizers import optimizer_class
+from pml_potential.losses.arguments import accepted_arguments
 
 
 def check_names(config: Config) -> None:

@@ -8,6 +8,7 @@ from torch import nn
 from torch.optim import lr_scheduler
 from torch.optim.lr_scheduler import LRScheduler
 
+from pml_potential.benchmark.config.reasons import reason_of
 from pml_potential.benchmark.config.schema import Component, ConfigError, Optimizer
 from pml_potential.benchmark.training.components import find_class
 
@@ -32,7 +33,7 @@ def build_optimizer(optimizer: Optimizer, parameters: Iterable[nn.Parameter]) ->
         built: torch.optim.Optimizer = named(parameters, **optimizer.arguments)
         return built
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"optimizer {optimizer.name}: {error}") from error
+        raise ConfigError(f"optimizer {optimizer.name}: {reason_of(error)}") from error
 
 
 def build_schedule(schedule: Component, optimizer: torch.optim.Optimizer) -> LRScheduler:
@@ -46,4 +47,4 @@ def build_schedule(schedule: Component, optimizer: torch.optim.Optimizer) -> LRS
         built: LRScheduler = named(optimizer, **schedule.params)
         return built
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"training.schedule: {schedule.name}: {error}") from error
+        raise ConfigError(f"training.schedule: {schedule.name}: {reason_of(error)}") from error

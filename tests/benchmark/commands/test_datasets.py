@@ -3,17 +3,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from pml_potential.benchmark.commands import datasets as commands
-from pml_potential.benchmark.commands.datasets import datasets_app
+from pml_potential.benchmark.commands.app import app
 from pml_potential.benchmark.data.datasets.catalogue import CATALOGUE
 from tests.benchmark.data.datasets.local_server import serving
 from tests.benchmark.data.datasets.miniatures import pack, write_class_folders, write_sop
 
 
 def command(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(datasets_app, [str(argument) for argument in arguments])
+    return CliRunner().invoke(app, ["datasets", *(str(argument) for argument in arguments)])
 
 
 def test_list_names_all_with_counts_and_where_to_ask() -> None:
@@ -85,7 +86,7 @@ def test_wrong_words_exit_with_2(
 
 
 def test_check_exits_with_0_when_all_is_well_and_with_1_when_not(tmp_path: Path) -> None:
-    write_class_folders(tmp_path, classes=2, images=2)
+    write_class_folders(tmp_path, classes=4, images=2)
     good = command("check", "folder", "--root", tmp_path)
     assert good.exit_code == 0
     assert "Nothing is wrong." in good.stdout
@@ -95,15 +96,25 @@ def test_check_exits_with_0_when_all_is_well_and_with_1_when_not(tmp_path: Path)
     assert "kind_1/0.png: the file is empty" in bad.stdout.replace("\\", "/")
 
 
+def test_warnings_of_check_are_notes_that_name_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_class_folders(tmp_path, classes=2, images=2, side=24)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
+    result = command("check", "folder", "--root", tmp_path)
+    assert f"note: {tmp_path / 'kind_0' / '0.png'}: Image size (576 pixels) exceeds" in result.output
+    assert "DecompressionBombWarning" not in result.output
+
+
 def test_check_takes_a_table_with_columns_of_any_name(tmp_path: Path) -> None:
-    write_class_folders(tmp_path, classes=2, images=2)
+    write_class_folders(tmp_path, classes=4, images=2)
     rows = [f"{path.relative_to(tmp_path)},{path.parent.name}" for path in tmp_path.rglob("*.png")]
     table = tmp_path / "table.csv"
     table.write_text("\n".join(["image,species", *rows]))
     columns = ["--column", "path=image", "--column", "label=species"]
     result = command("check", "table", "--file", table, *columns)
     assert result.exit_code == 0
-    assert "table: 4 images of 2 classes" in result.stdout
+    assert "table: 8 images of 4 classes" in result.stdout
 
 
 def test_a_missing_folder_is_a_finding(tmp_path: Path) -> None:

@@ -1,10 +1,18 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 
-from pml_potential.benchmark.commands.options import composed, default_folder, presets_of
+from pml_potential.benchmark.commands.options import (
+    composed,
+    default_folder,
+    images_called,
+    placed,
+    presets_of,
+)
 from pml_potential.benchmark.config.schema import ConfigError
+from tests.benchmark.data.forbidden import ForbiddenFolder
 
 QUICK = {"protocol": "quick", "dataset": "glyphs", "model": "small_cnn", "loss": "cpml"}
 
@@ -68,15 +76,61 @@ def test_two_protocols_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("presets", "folder"),
+    ("presets", "others", "folder"),
     [
-        (QUICK, "quick-glyphs-small_cnn-cpml"),
-        (QUICK | {"loss": "my/losses/mine.yaml"}, "quick-glyphs-small_cnn-mine"),
-        ({"recipe": "mfc-cub200-resnet50"}, "mfc-cub200-resnet50"),
+        (QUICK, {}, "quick-glyphs-small_cnn-cpml"),
+        (QUICK | {"loss": "my/losses/mine.yaml"}, {}, "quick-glyphs-small_cnn-mine"),
+        (QUICK | {"dataset": "my/own.yaml"}, {}, "quick-own-small_cnn-cpml"),
+        (QUICK | {"dataset": "folder"}, {"root": Path("imgs.v2")}, "quick-imgs.v2-small_cnn-cpml"),
+        (QUICK | {"dataset": "table"}, {"table": Path("birds.csv")}, "quick-birds-small_cnn-cpml"),
+        ({"recipe": "mfc-cub200-resnet50"}, {}, "mfc-cub200-resnet50"),
+        ({"recipe": "mfc-cub200-resnet50"}, {"root": Path("birds")}, "mfc-cub200-resnet50"),
+        (QUICK, {"prefix": "noise-"}, "noise-quick-glyphs-small_cnn-cpml"),
     ],
 )
-def test_a_run_has_a_folder_by_the_names_of_its_presets(presets: dict[str, str], folder: str) -> None:
-    assert default_folder(presets) == Path("runs") / folder
+def test_a_run_has_a_folder_by_the_names_of_its_presets(
+    presets: dict[str, str], others: dict[str, Any], folder: str
+) -> None:
+    assert default_folder(presets, **others) == Path("runs") / folder
+
+
+@pytest.mark.parametrize(
+    ("dataset", "root", "table", "name"),
+    [
+        ("folder", "data/imgs.v2", None, "imgs.v2"),
+        ("folder", "/", None, "folder"),
+        ("folder", "data/imgs/../birds", None, "birds"),
+        ("folder", "a" * 300, None, "a" * 300),
+        ("folder", None, None, "folder"),
+        ("table", None, "data/birds.csv", "birds"),
+        ("cub200", "/disk/birds", None, "cub200"),
+    ],
+)
+def test_images_of_ones_own_are_called_by_where_they_are(
+    dataset: str, root: str | None, table: str | None, name: str
+) -> None:
+    paths = [None if path is None else Path(path) for path in (root, table)]
+    assert images_called(dataset, *paths) == name
+
+
+def test_a_folder_behind_a_link_without_rights_has_a_name(forbidden_folder: ForbiddenFolder) -> None:
+    (forbidden_folder.path / "closed").mkdir()
+    link = forbidden_folder.path / "link"
+    link.symlink_to("closed/imgs")
+    with forbidden_folder.forbidden(forbidden_folder.path / "closed"):
+        assert images_called("folder", link, None) == "link"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["imgs #2", "a: b", "2024-01-05", "no", "null", "[x]", 'it\'s "so"', "Möwe 😀", "x" * 300, "a\tb"],
+)
+def test_a_folder_is_taken_as_it_was_typed(name: str) -> None:
+    presets = QUICK | {"dataset": "folder"}
+    config = composed(presets, placed(["seed=3"], Path(name), None))
+    assert (config.dataset.name, config.dataset.root, config.seed) == ("folder", name, 3)
+    presets = QUICK | {"dataset": "table"}
+    assert composed(presets, placed(None, None, Path(name))).dataset.file == name
 
 
 def test_values_that_were_set_lie_over_the_presets() -> None:

@@ -13,6 +13,7 @@ from pml_potential.benchmark.files import read_json
 from pml_potential.benchmark.report.formatting import interval
 from pml_potential.benchmark.training.profiling import STAGES
 from tests.benchmark.commands.run_settings import ONE_TRIAL, SETTINGS, SMALL_RECIPE
+from tests.benchmark.data.datasets.miniatures import write_class_folders
 
 
 def command(*words: str | Path) -> Result:
@@ -64,6 +65,37 @@ def test_a_recipe_that_does_not_exist_is_refused() -> None:
     result = command("run", "recipes/pfml-cub-resnet50")
     assert result.exit_code == 2
     assert "no recipe 'pfml-cub-resnet50', did you mean 'pfml-cub200-resnet50'" in result.stderr
+
+
+def test_own_images_are_given_as_people_type_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_class_folders(tmp_path / "imgs #2", classes=8, images=4, side=32)
+    result = command("train", "--dataset", "folder", "--root", "imgs #2", *SETTINGS)
+    assert_shows_the_scores(result, Path("runs/quick-imgs #2-small_cnn-potential_field-train"))
+
+
+@pytest.mark.parametrize("name", ["run", "train", "profile"])
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["--dataset", "folder"],
+            "the folder .*data/folder of your images does not exist; .* --root",
+        ),
+        (["--dataset", "table"], "dataset.file is missing; .*: --file TABLE"),
+        (["--dataset", "folder", "--root", "gone"], "the folder .*gone of .* does not exist"),
+        (["--root", "imgs"], "dataset.root is 'imgs', but 'glyphs' takes none: .* write name: folder"),
+    ],
+)
+def test_what_lacks_to_own_images_is_said(
+    name: str, words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = command(name, *words)
+    assert result.exit_code == 2
+    assert re.match(f"error: {message}", result.stderr)
 
 
 @pytest.mark.parametrize("name", ["run", "worker"])
@@ -128,7 +160,8 @@ def test_train_searches_nothing_and_has_a_folder_of_its_own(
     }
     assert len(results["reproductions"]) == 2
     assert "<h2>Search</h2>" not in (folder / "report" / "index.html").read_text(encoding="utf-8")
-    assert sorted(path.name for path in Path("runs").iterdir()) == ["features", folder.name]
+    # Without the hidden lock of the features.
+    assert sorted(path.name for path in Path("runs").glob("[!.]*")) == ["features", folder.name]
 
 
 def test_profile_says_where_the_time_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

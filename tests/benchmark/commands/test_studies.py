@@ -62,7 +62,10 @@ def test_a_recipe_is_studied_along_any_value(tmp_path: Path, monkeypatch: pytest
     ("words", "message"),
     [
         (["ablation", "sampler.m"], "--values is missing: there is no published grid for 'sampler.m'"),
-        (["ablation", "sampler.m", "--values", "[1"], "'[1' is no list of values"),
+        (
+            ["ablation", "sampler.m", "--values", "[1"],
+            "'[1', a list of values such as '1, 2, 5', is no YAML",
+        ),
         (["ablation", "sampler.m", "--values", ""], "the values of sampler.m are none"),
         (["ablation", "sampler.m", "--values", "2, 2"], "the values of sampler.m are 2, 2"),
         (["ablation", "sampler.n", "--values", "2"], "sampler.n"),

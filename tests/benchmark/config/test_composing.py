@@ -49,6 +49,65 @@ def test_set_changes_one_value_and_nothing_else(assignment: str, path: str, valu
     assert composed(assignment).model_dump() == expected
 
 
+@pytest.mark.parametrize(
+    ("typed", "root"),
+    [
+        ("imgs #2", "imgs #2"),
+        ("2024-01-05", "2024-01-05"),
+        ("no", "no"),
+        ("1", "1"),
+        ("1e5", "1e5"),
+        ("a: b", "a: b"),
+        ("[old]", "[old]"),
+        ("{x}", "{x}"),
+        ("*", "*"),
+        ("a=b", "a=b"),
+        ("'tis", "'tis"),
+        ("C:\\imgs", "C:\\imgs"),
+        (" imgs ", "imgs"),
+        ("'imgs #2'", "imgs #2"),
+        ('"a\\tb"', "a\tb"),
+        ("null", None),
+        ("~", None),
+        ("", None),
+    ],
+)
+def test_where_text_is_due_what_was_typed_is_the_text(typed: str, root: str | None) -> None:
+    assert composed(f"dataset.root={typed}").dataset.root == root
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ("2024-01-05", "'2024-01-05' is a date in YAML"),
+        ("2024-01-05 10:00:00", "'2024-01-05 10:00:00' is a time in YAML"),
+        ("no", "'False' is true or false in YAML"),
+        ("5", "'5' is a number in YAML"),
+        ("[a]", "\"['a']\" is a list in YAML"),
+        ("{a: b}", "\"{'a': 'b'}\" is keys and values in YAML"),
+    ],
+)
+def test_what_yaml_takes_for_something_else_gets_the_hint_to_quote(
+    value: str, kind: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"dataset: {{name: folder, root: {value}}}")
+    with pytest.raises(ConfigError) as refused:
+        compose(PRESETS | {"dataset": str(file)})
+    assert str(refused.value) == (f"{file}: dataset.root: {kind}, where text is due; put it into quotes")
+
+
+@pytest.mark.parametrize("root", ["caf\udce9", "a\0b"])
+@pytest.mark.parametrize("key", ["dataset.root", "dataset.columns.label", "protocol.name"])
+def test_a_name_that_is_no_text_is_refused_in_words(key: str, root: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        composed(f"{key}={root}")
+    assert str(refused.value) == (
+        f"--set {key}={root}: {key}: it must be text in UTF-8, without NUL; rename the file or folder, "
+        f"got {root!r}"
+    )
+
+
 def test_set_of_a_section_merges() -> None:
     study = composed("protocol.study={trials: 3}").protocol.study
     assert study is not None

@@ -14,9 +14,10 @@ import pytest
 import torch
 
 from pml_potential.benchmark.config.composing import compose, differences, read_saved, to_yaml
-from pml_potential.benchmark.config.presets import presets_folder, read_yaml
+from pml_potential.benchmark.config.presets import presets_folder
 from pml_potential.benchmark.config.recipes import find_recipe, recipe_names
 from pml_potential.benchmark.config.schema import Config, ConfigError
+from pml_potential.benchmark.config.yaml_text import read_yaml_file
 from pml_potential.benchmark.data.folds import divide
 from pml_potential.benchmark.data.images import ImageArrays
 from pml_potential.benchmark.experiments.runnable import check_runnable
@@ -414,7 +415,7 @@ def test_no_weight_decay_that_adam_adds_to_the_gradient_acts_against_a_mean() ->
 
 @pytest.mark.parametrize("path", sorted((presets_folder() / "recipes").glob("*.yaml")), ids=str)
 def test_every_part_of_a_file_belongs_to_a_row(path: Path) -> None:
-    content = read_yaml(path)
+    content = read_yaml_file(path)
     rows = [set(name.split("-")) for name in FACTS]
     words = {word for table in content["rows"] for choice in table for word in choice}
     for part in content["parts"]:

@@ -25,7 +25,7 @@ from tests.benchmark.config.configurations import composed, refusal
         ("seed=", ["seed", "integer", "None"]),
         ("protocol=3", ["protocol", "dictionary", "3"]),
         ("seed.x=1", ["seed", "integer"]),
-        ("loss.name=3", ["loss.name", "string", "3"]),
+        ("loss={name: 3}", ["loss.name", "'3' is a number in YAML", "put it into quotes"]),
         ("search.loss.params.alpha=3", ["search.loss.params.alpha", "3"]),
         ("search.loss.params.alpha.log=1", ["search.loss.params.alpha.log", "boolean", "1"]),
     ],

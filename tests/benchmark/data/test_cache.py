@@ -1,13 +1,20 @@
 """A cached file is read for damage once, and found again only if nothing that it depends on changed."""
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pml_potential.benchmark.data import cache
-from pml_potential.benchmark.data.cache import cache_path, checked_files, is_cached, trust
+from pml_potential.benchmark.data.cache import (
+    alone_with,
+    cache_path,
+    checked_files,
+    is_cached,
+    trust,
+)
 from pml_potential.benchmark.files import is_whole, sealed_file
 
 
@@ -72,3 +79,21 @@ def test_a_damaged_file_is_set_aside(file: Path, read: list[Path], place: int) -
 def test_a_path_depends_on_everything_it_was_made_from(tmp_path: Path) -> None:
     made_from: list[tuple[Any, ...]] = [("a", 1), ("a", 2), ("b", 1), ("a1",), ("a", "1")]
     assert len({cache_path(tmp_path, each, ".npy") for each in made_from}) == len(made_from)
+
+
+def test_one_at_a_time_makes_a_cached_file(tmp_path: Path) -> None:
+    path, order = tmp_path / "features" / "abc.npy", []
+
+    def second() -> None:
+        with alone_with(path):
+            order.append("second")
+
+    thread = threading.Thread(target=second)
+    with alone_with(path):
+        thread.start()
+        thread.join(timeout=0.2)
+        assert thread.is_alive()
+        order.append("first")
+    thread.join(timeout=10)
+    assert order == ["first", "second"]
+    assert not path.parent.exists()

@@ -1,5 +1,6 @@
 """Features of a frozen trunk are computed once, and again for everything that changes them."""
 
+import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,9 +9,12 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console
 from torch import nn
 
 from pml_potential.benchmark.config.schema import Crop, Input
+from pml_potential.benchmark.data import long_step
 from pml_potential.benchmark.data.datasets import load_glyphs
 from pml_potential.benchmark.data.datasets.folder import load_folder
 from pml_potential.benchmark.data.features import trunk_features
@@ -152,3 +156,38 @@ def test_the_same_images_in_another_order_have_features_of_their_own(tmp_path: P
     )
     assert (first[0] == second[3]).all()
     assert (first[0] != second[0]).any()
+
+
+@pytest.mark.parametrize("stop", [0, 64, 99])
+def test_features_go_on_where_they_were_stopped_to_the_same_bits(
+    images: ImageArrays, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    whole = np.array(features(images, tmp_path / "whole"))
+    read: list[int] = []
+    image = ImageArrays.image
+
+    def stopping(self: ImageArrays, index: int) -> Image.Image:
+        if stop == index and not read.count(index):
+            read.append(index)
+            raise KeyboardInterrupt
+        read.append(index)
+        return image(self, index)
+
+    monkeypatch.setattr(ImageArrays, "image", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        features(images, tmp_path / "cache")
+    read[:] = [stop]
+    np.testing.assert_array_equal(features(images, tmp_path / "cache"), whole)
+    assert min(read[1:]) == stop // 64 * 64
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+def test_features_are_shown_while_they_are_computed(
+    images: ImageArrays, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(long_step, "_SECONDS_UNTIL_TOLD", 0.001)
+    text = io.StringIO()
+    with long_step.steps_shown_on(Console(file=text, width=200)):
+        features(images, tmp_path)
+    assert f"features of {images.name}: " in text.getvalue()
+    assert "of 100 images" in text.getvalue()

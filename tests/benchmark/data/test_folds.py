@@ -16,7 +16,7 @@ from pml_potential.benchmark.data.folds import FoldData, divide, frozen_trunk, u
 from pml_potential.benchmark.data.images import ImageArrays
 from pml_potential.benchmark.report.published_figures import published_figures
 from pml_potential.benchmark.training.names import check_names
-from tests.benchmark.data.datasets.miniatures import write_class_folders
+from tests.benchmark.data.datasets.miniatures import write_class_folders, write_picture
 from tests.benchmark.tiny import tiny_config
 
 NOISY = "dataset.label_noise=0.2"
@@ -42,6 +42,10 @@ def test_a_fifth_of_the_training_labels_is_wrong_and_of_training_classes(data: F
         before, after = (train_labels(config, fold, data) for config in (CLEAN, NOISY_RUN))
         assert np.mean(before != after) == pytest.approx(0.2, abs=0.5 / len(before))
         assert set(after) <= set(before)
+
+
+def test_what_is_read_names_its_data_set_for_checkpoints(data: FoldData) -> None:
+    assert {tensors.source for tensors in data.fold(CLEAN, 0)} == {GLYPHS.sha256}
 
 
 def test_what_is_read_has_the_wrong_label(data: FoldData) -> None:
@@ -167,3 +171,16 @@ def test_images_are_read_as_the_configuration_of_the_trial_says(
             assert found[3][0].equal(expected[3][0])
     different = [divided.test(with_values(config, {"model.input.white": white})) for white in (0.5, 2.0)]
     assert not different[0][3][0].equal(different[1][3][0])
+
+
+def test_images_of_two_sizes_need_a_model_with_an_input(tmp_path: Path) -> None:
+    root = write_class_folders(tmp_path / "imgs", classes=8, images=2, side=24)
+    write_picture(root / "kind_5" / "1.png", 5, 1, side=16)
+    images = load_folder(root)
+    for frozen in ("true", "false"):
+        config = tiny_config(f"model.freeze_trunk={frozen}")
+        with pytest.raises(ConfigError, match=r"0\.png has 24 x 24 .*5/1\.png 16 x 16.*model.input"):
+            divide(config, images, tmp_path / "features").prepare(config)
+    config = tiny_config("model.input={mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5]}", CROP)
+    train, _ = divide(config, images, tmp_path / "features").fold(config, 0)
+    assert {tuple(train[index][0].shape) for index in range(len(train))} == {(3, 16, 16)}

@@ -12,6 +12,7 @@ from pml_potential.benchmark.data.image_files import ImageFiles
 from pml_potential.benchmark.data.image_reading import UnreadableImageError
 from pml_potential.benchmark.data.images import ImageArrays, Images
 from tests.benchmark.data.datasets.miniatures import write_picture
+from tests.benchmark.data.odd_pictures import deep_grey
 
 
 def make(folder: Path, **changes: Any) -> ImageFiles:
@@ -79,13 +80,24 @@ def test_the_hash_is_the_same_on_every_machine(tmp_path: Path) -> None:
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"x" * int(path.stem))
-    expected = hashlib.sha256(
-        b"('cat', 'dog')"
-        b"('a/1.png', 1, 0, 'train', '')"
-        b"('a/3.png', 3, 0, 'train', '')"
-        b"('b/2.png', 2, 1, 'test', '')"
+    one, two, three = (hashlib.sha256(b"x" * size).hexdigest() for size in (1, 2, 3))
+    expected = (
+        "('cat', 'dog')"
+        f"('a/1.png', '{one}', 0, 'train')"
+        f"('a/3.png', '{three}', 0, 'train')"
+        f"('b/2.png', '{two}', 1, 'test')"
     )
-    assert make(tmp_path).sha256 == expected.hexdigest()
+    assert make(tmp_path).sha256 == hashlib.sha256(expected.encode()).hexdigest()
+
+
+def test_the_hash_follows_pixels_that_change_within_the_same_size(root: Path) -> None:
+    first = make(root)
+    keys = first.sha256, first.cache_key
+    path = root / "b/2.png"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(bytes(content))
+    assert {make(root).sha256, make(root).cache_key}.isdisjoint(keys)
 
 
 def test_the_hash_sees_everything_that_matters(root: Path) -> None:
@@ -148,6 +160,21 @@ def test_an_unreadable_image_survives_the_way_between_processes(root: Path) -> N
 def test_bad_values_are_quoted(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make(tmp_path, **changes)
+
+
+def test_lost_grey_levels_are_told_once_for_a_data_set(tmp_path: Path) -> None:
+    images = make(tmp_path)
+    for path in images.paths:
+        path.parent.mkdir(exist_ok=True)
+        deep_grey(path, white=4095)
+    with pytest.warns(UserWarning, match="so dark that") as given:
+        seen = [images.image(index) for index in range(3)]
+    (warning,) = given
+    assert str(warning.message).startswith(
+        f"the image {images.paths[0]} is of 16 bits, but so dark that"
+    )
+    assert "`pml-potential datasets check` lists all" in str(warning.message)
+    assert seen[0].getextrema() == ((0, 15), (0, 15), (0, 15))
 
 
 class ComparedName(str):

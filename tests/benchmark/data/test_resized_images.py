@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from pml_potential.benchmark.config.schema import Crop, Input
 from pml_potential.benchmark.data.datasets.folder import load_folder
@@ -120,3 +121,40 @@ def test_the_same_pictures_in_another_order_have_a_file_of_their_own(
     last = len(images.paths) - 1
     assert first.image(0).tobytes() == second.image(last).tobytes()
     assert first.image(0).tobytes() != second.image(0).tobytes()
+
+
+def test_resizing_goes_on_where_it_was_stopped(
+    images: ImageFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = resized_images(images, CROP.resize, tmp_path / "whole")
+    image, read = ImageFiles.image, []
+
+    def stopping(self: ImageFiles, index: int) -> Image.Image:
+        read.append(index)
+        if index == 4 and read.count(4) == 1:
+            raise KeyboardInterrupt
+        return image(self, index)
+
+    monkeypatch.setattr(ImageFiles, "image", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        resized_images(images, CROP.resize, tmp_path / "cache")
+    read[:] = [4]
+    again = resized_images(images, CROP.resize, tmp_path / "cache")
+    assert min(read[1:]) == 4
+    for index in range(len(images.labels)):
+        assert again.image(index).tobytes() == whole.image(index).tobytes()
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+def test_an_elongated_picture_takes_little_room(images: ImageFiles, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 4000, 3), dtype=np.uint8)
+    for picture, path in zip((pixels, pixels.transpose(1, 0, 2)), images.paths, strict=False):
+        Image.fromarray(picture).save(path)
+    decoded = resized_images(images, 256, tmp_path / "cache")
+    assert [decoded.image(index).size for index in (0, 1)] == [(25_600, 256), (256, 25_600)]
+    assert sum(path.stat().st_size for path in (tmp_path / "cache").iterdir()) < 50e6
+    crop = Crop(resize=256, size=227)
+    seen = evaluation_transform(INPUT, crop, 3)(images.image(0))
+    assert seen.equal(evaluation_transform(INPUT, crop, 3)(decoded.image(0)))
+    middle = Image.fromarray(pixels[:, 1950:2050])
+    assert seen.equal(evaluation_transform(INPUT, crop, 3)(middle))

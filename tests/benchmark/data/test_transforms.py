@@ -90,7 +90,7 @@ def test_whole_images_are_to_the_bit_those_of_the_data_set(build: Any, mode: str
 def test_a_grey_picture_joins_a_coloured_data_set_but_not_the_other_way() -> None:
     crop = Crop(size=2)
     assert evaluation_transform(None, crop, channels=3)(noise(4, 4, "L")).shape == (3, 4, 4)
-    with pytest.raises(ValueError, match=r"mode 'RGB'.*image\.convert\('L'\)"):
+    with pytest.raises(ValueError, match=r"mode 'RGB'.*read_image\(picture, channels=1\)"):
         evaluation_transform(None, crop, channels=1)(noise(4, 4))
 
 
@@ -98,7 +98,7 @@ def test_a_grey_picture_joins_a_coloured_data_set_but_not_the_other_way() -> Non
 @pytest.mark.parametrize("mode", ["RGBA", "P", "CMYK", "I;16"])
 def test_pictures_of_other_modes_are_refused(model_input: Input | None, mode: str) -> None:
     transform = evaluation_transform(model_input, SMALL, channels=3)
-    with pytest.raises(ValueError, match=f"mode {mode!r}; convert it to L or RGB"):
+    with pytest.raises(ValueError, match=f"mode {mode!r}; read it with read_image"):
         transform(Image.new(mode, (4, 4)))
 
 

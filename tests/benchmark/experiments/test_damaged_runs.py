@@ -85,6 +85,37 @@ def test_a_damaged_file_changes_no_number(
     assert numbers(results) == numbers(read_json(experiment.folder / "report" / "results.json"))
 
 
+EDITS = (
+    ("trials/0003/trial.json", "[]"),
+    ("trials/0003/trial.json", '{"score": 0.5}'),
+    ("trials/0003/trial.json", '{"params": {"seed": 1}, "score": 0.5}'),
+    ("trials/0003/trial.json", '{"params": {}, "score": "high"}'),
+    ("trials/0003/trial.json", '{"params": {}, "score": NaN}'),
+    ("trials/0003/trial.json", '{"params": {}, "failure": 5}'),
+    ("trials/0003/fold_1/result.json", '{"score": "a", "best_epoch": 1, "history": "a", "seconds": []}'),
+    ("reproductions/0001/result.json", "[5]"),
+    ("reproductions/0001/result.json", '{"trained": {"separated": {}}}'),
+    ("reproductions/0001/result.json", '{"failure": null}'),
+    ("environment.json", "[]"),
+    ("environment.json", '{"python": 3}'),
+)
+
+
+@pytest.mark.parametrize(("name", "text"), EDITS)
+def test_an_edited_file_changes_no_number(
+    experiment: Experiment, copy: Path, name: str, text: str
+) -> None:
+    # Without the database the trials are read from their files; the last one is proposed as it was.
+    (copy / "study.db").unlink()
+    (copy / name).write_text(text)
+    with pytest.warns(UserWarning, match=f"{name} is damaged"):
+        run_experiment(experiment.config, copy, Console(file=io.StringIO()))
+    results = read_json(copy / "report" / "results.json")
+    assert numbers(results) == numbers(read_json(experiment.folder / "report" / "results.json"))
+    (aside,) = copy.rglob("*.damaged_1")
+    assert aside.read_text() == text
+
+
 @pytest.mark.parametrize("damage", [cut, scramble])
 def test_a_damaged_database_is_set_aside_with_a_word(
     experiment: Experiment, copy: Path, damage: Callable[[Path], None]

@@ -4,6 +4,8 @@ import io
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -189,3 +191,39 @@ def test_a_run_with_folds_side_by_side_gives_the_same_numbers_and_folders(tmp_pa
     assert pruned
     assert {(trial["failure"], len(trial["folds"])) for trial in pruned} == {("fold 1: pruned", 1)}
     assert f"trials/{pruned[0]['number']:04d}/fold_1" not in folds[0]
+
+
+WITHOUT_GUARD = """
+import io, sys
+from pathlib import Path
+from rich.console import Console
+from pml_potential.benchmark.experiments.experiment import Sharing, run_experiment
+from tests.benchmark.tiny import tiny_config
+
+processes = int(sys.argv[2])
+folder = Path(sys.argv[1])
+run_experiment(tiny_config(), folder, Console(file=io.StringIO()), Sharing(fold_processes=processes))
+print("ended")
+"""
+
+
+def test_a_script_without_a_main_guard_is_told_so_and_its_run_goes_on(tmp_path: Path) -> None:
+    script, folder = tmp_path / "script.py", tmp_path / "run"
+    script.write_text(WITHOUT_GUARD)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+    def run(processes: int) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, script, folder, str(processes)],
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=600,
+        )
+
+    refused = run(2)
+    assert refused.returncode == 1
+    assert "ConfigError: the processes that train folds ended before they began" in refused.stderr
+    assert refused.stderr.count("Traceback (most recent call last):\n  File") == 2, refused.stderr
+    assert not any("failure" in path.read_text() for path in folder.rglob("trial.json"))
+    assert run(1).stdout == "ended\n"

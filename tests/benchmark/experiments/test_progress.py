@@ -7,6 +7,7 @@ import time
 import pytest
 from rich.console import Console
 
+from pml_potential.benchmark.data import long_step
 from pml_potential.benchmark.experiments.progress import RunProgress
 from tests.benchmark.conftest import Experiment
 
@@ -100,3 +101,18 @@ def test_the_live_line_goes_when_a_run_is_interrupted() -> None:
     with pytest.raises(KeyboardInterrupt), RunProgress(console, total_folds=1):
         raise KeyboardInterrupt
     assert written(console).endswith("\x1b[?25h")
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_long_step_inside_a_run_is_told_in_lines(
+    monkeypatch: pytest.MonkeyPatch, is_terminal: bool
+) -> None:
+    monkeypatch.setattr(long_step, "_SECONDS_UNTIL_TOLD", 0.001)
+    console = Console(file=io.StringIO(), width=80, force_terminal=is_terminal)
+    with RunProgress(console, 2) as progress:
+        progress.start_fold("trial 1/1", 0, 2)
+        with long_step.long_step("starting the proxies"):
+            give_up = time.monotonic() + 20
+            while "starting the proxies: under way for 0:00:00" not in written(console):
+                assert time.monotonic() < give_up
+                time.sleep(0.005)

@@ -25,6 +25,11 @@ def test_both_ends_of_the_search_are_built(assignment: str, message: str) -> Non
         check_runnable(tiny_config(assignment))
 
 
+def test_a_value_between_the_ends_is_looked_at() -> None:
+    with pytest.raises(ConfigError, match=r"search.sampler.m goes from 1 to 4, and .* no multiple of 3"):
+        check_runnable(tiny_config("search.sampler.m={low: 1, high: 4}"))
+
+
 def test_names_are_checked_first() -> None:
     unknown = with_values(tiny_config(), {"loss.params.alhpa": 1.0})
     with pytest.raises(ConfigError, match="did you mean 'alpha'"):

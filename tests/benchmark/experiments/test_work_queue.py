@@ -29,7 +29,7 @@ from pml_potential.benchmark.experiments.work_queue import (
     release,
     work_off,
 )
-from pml_potential.benchmark.files import set_aside
+from pml_potential.benchmark.files import NamedLock, set_aside
 
 ME = f"{socket.gethostname()}:1"
 ELSEWHERE = "another-machine:1"
@@ -88,7 +88,7 @@ def queue_of(
 
 
 def work_all(queue: Pieces, folder: Path) -> None:
-    work_off(queue, FileLock(folder / ".claim"))
+    work_off(queue, NamedLock(folder / ".claim"))
 
 
 def begun(queue: Pieces, number: int, worker: str | None) -> optuna.Trial:

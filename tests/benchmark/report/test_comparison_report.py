@@ -1,6 +1,8 @@
 """A comparison in words, tables and files, of runs whose differences are known."""
 
 import csv
+import html
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 
 from pml_potential.benchmark.config.schema import ConfigError
 from pml_potential.benchmark.files import write_json
+from pml_potential.benchmark.report import figures
 from pml_potential.benchmark.report.comparison import Comparison, compare_runs
 from pml_potential.benchmark.report.comparison_report import comparison_in_markdown, write_comparison
 from tests.benchmark.conftest import Experiment
@@ -51,6 +54,34 @@ def test_markdown_has_the_verdict_first_and_both_tables_with_what_they_are(
     assert header == "| first | second | difference | p | p (Holm) | Hedges' g |"
     assert row.startswith("| ContrastiveLoss | ArcFaceLoss | +0.1050 [+0.0")
     assert method.startswith("The first less the second, in separated test MAP@R")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["=1+1", "a_b & 100% #1", "</script><b>x", "*b*|c", "$x^2$", "[/x]", "two\nlines", "caf\udce9"],
+)
+def test_the_name_of_a_folder_is_text_in_every_file(
+    name: str, experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder, scores in (("plain", [0.5, 0.52]), (name, [0.4, 0.41])):
+        write_run(experiment.results, Path(folder), scores)
+    write_comparison(compare_runs([Path("plain"), Path(name)]), tmp_path / "out")
+    shown = name.encode(errors="backslashreplace").decode()
+    row = rows_of(tmp_path / "out" / "leaderboard.csv")[-1]
+    assert row["name"] == f"ContrastiveLoss ({shown})"
+    assert row["folder"] in {shown, f"./{shown}"}
+    assert not row["folder"].startswith("=")
+    latex = (tmp_path / "out" / "comparison.tex").read_text()
+    ends = [line for line in latex.splitlines() if line.startswith("ContrastiveLoss")]
+    assert all(line.endswith(r" \\") for line in ends)
+    caption = next(line for line in latex.splitlines() if line.startswith(r"\caption{Test classes"))
+    assert not re.search(r"(?<!\\)[&%#_^]", caption)
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert page.count("</script>") == page.count("<script") == 3
+    assert "<b>x" not in page
+    figure = figures.scores_of_runs(compare_runs([Path("plain"), Path(name)]))
+    assert figure.layout.yaxis.ticktext[0] == f"ContrastiveLoss ({html.escape(name, quote=False)})"
 
 
 def test_cautions_follow_the_verdict(experiment: Experiment, tmp_path: Path) -> None:

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from pml_potential.benchmark.config.schema import ConfigError
+from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.config.seeds import seed_everything
-from pml_potential.benchmark.data.folds import divide
+from pml_potential.benchmark.data.folds import FoldData, divide
+from pml_potential.benchmark.data.images import ImageArrays
 from pml_potential.benchmark.data.labelled_tensors import LabelledTensors
 from pml_potential.benchmark.training.batches import BatchDraws, DrawnImages, check_batches
 from tests.benchmark.tiny import tiny_config
-from tests.benchmark.training.few_glyphs import few_glyphs
 
 LABELS = np.repeat(np.arange(6), 5)
 
@@ -27,6 +27,73 @@ class NoisyImages(LabelledTensors):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         return index + torch.rand(3), int(self.labels[index])
+
+
+@pytest.mark.parametrize(
+    ("assignments", "message"),
+    [
+        (
+            ["search.sampler.m={low: 1, high: 2}"],
+            "8 with sampler.m 1 takes 8 classes.* only 5",
+        ),
+        (["sampler.m=1"], "sampler.m 1 takes 8 classes"),
+        (
+            ["search.sampler.m={low: 2, high: 4}"],
+            "from 2 to 4, and protocol.batch_size 8 is no .* 3",
+        ),
+        (["search.sampler.m={low: 4, high: 16}"], "is no multiple of 5, 6, 7; narrow the range"),
+    ],
+)
+def test_every_batch_that_a_search_can_ask_for_is_checked(
+    assignments: list[str], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_batches(*ten_classes(tmp_path, *assignments))
+
+
+def test_a_search_over_batches_that_all_fit_passes(tmp_path: Path) -> None:
+    check_batches(*ten_classes(tmp_path, "search.sampler.m={low: 1, high: 2}", "protocol.batch_size=4"))
+
+
+def test_random_batches_need_images_and_no_classes(tmp_path: Path) -> None:
+    check_batches(*ten_classes(tmp_path, "sampler.m=null", "protocol.batch_size=10"))
+    with pytest.raises(ConfigError) as refused:
+        check_batches(*ten_classes(tmp_path, "sampler.m=null", "protocol.batch_size=11"))
+    expected = "protocol.batch_size is 11, but a training fold of few has only 10 images; lower it"
+    assert str(refused.value) == expected
+
+
+def test_a_search_over_batches_counts_before_random_ones(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"sampler.m 1 takes 8 classes"):
+        check_batches(*ten_classes(tmp_path, "sampler.m=null", "search.sampler.m={low: 1, high: 2}"))
+
+
+def test_classes_that_noise_has_emptied_do_not_count(tmp_path: Path) -> None:
+    settings = ("dataset.label_noise=1.0", "protocol.batch_size=10", "sampler.m=2")
+    for seed in range(100):
+        config, data = ten_classes(tmp_path, *settings, f"seed={seed}")
+        if len(np.unique(data.training_labels(config, 0))) < 5:
+            break
+    with pytest.raises(ConfigError, match=r"takes 5 classes.* only [1-4];"):
+        check_batches(config, data)
+
+
+def test_noise_takes_two_classes(tmp_path: Path) -> None:
+    images = ImageArrays(
+        "few", np.zeros((6, 2, 2), np.uint8), np.repeat(np.arange(3), 2), ("a", "b", "c"),
+        np.repeat(["train", "test"], [2, 4]),
+    )  # fmt: skip
+    config = tiny_config("dataset.label_noise=0.5", "protocol.folds=1", "protocol.study=null")
+    with pytest.raises(ConfigError, match=r"dataset.label_noise is 0.5: labels hold the class"):
+        check_batches(config, divide(config, images, tmp_path))
+
+
+def ten_classes(folder: Path, *assignments: str) -> tuple[Config, FoldData]:
+    """Ten training classes, of which each of two folds has five."""
+    config = tiny_config(*assignments)
+    labels = np.repeat(np.arange(20), 2)
+    images = ImageArrays("few", np.zeros((40, 2, 2), np.uint8), labels, tuple(map(str, range(20))))
+    return config, divide(config, images, folder)
 
 
 def drawn(sampler: BatchDraws, seed: int) -> list[Any]:
@@ -71,31 +138,6 @@ def test_processes_take_equal_shares_of_each_batch(m: int | None) -> None:
     assert [len(sampler) for sampler in samplers] == [len(share) for share in shares] == [12, 12]
     batches = [half[start : start + 4] for start in range(0, 12, 4) for half in shares]
     assert [draw for batch in batches for draw in batch] == whole
-
-
-@pytest.mark.parametrize(
-    ("assignments", "message"),
-    [
-        (
-            ("protocol.batch_size=320", "sampler.m=1"),
-            "protocol.batch_size 320 with sampler.m 1 takes 320 classes, but a training fold of few has "
-            "only 10; lower the one or raise the other",
-        ),
-        (
-            ("protocol.batch_size=42", "sampler.m=null"),
-            "protocol.batch_size is 42, but a training fold of few has only 40 images; lower it",
-        ),
-    ],
-)
-def test_a_batch_that_a_fold_cannot_fill_is_refused(
-    assignments: tuple[str, ...], message: str, tmp_path: Path
-) -> None:
-    config = tiny_config(*assignments)
-    data = divide(config, few_glyphs(images=4), tmp_path)
-    with pytest.raises(ConfigError) as refused:
-        check_batches(config, data)
-    assert str(refused.value) == message
-    check_batches(tiny_config("protocol.batch_size=40", "sampler.m=null"), data)
 
 
 def test_an_image_that_is_drawn_twice_meets_two_chances() -> None:

@@ -15,9 +15,10 @@ from tests.benchmark.tiny import tiny_config
 GLYPHS = load_glyphs()
 
 
-def images(labels: str = "own", count: int = 64) -> ArrayTensors:
+def images(labels: str = "own", count: int = 64, source: str = "") -> ArrayTensors:
     """The first images, of classes of 32, with some of their labels changed."""
     tensors = ArrayTensors(GLYPHS, np.arange(count))
+    tensors.source = source
     if labels == "one other":
         tensors.labels[5] = 1 - tensors.labels[5]
     return tensors
@@ -37,6 +38,8 @@ def hashed(**changes: Any) -> str:
 
 def test_the_same_work_has_the_same_hash() -> None:
     assert hashed() == hashed()
+    moved = [tiny_config("dataset.name=folder", f"dataset.root={root}") for root in ("a", "b")]
+    assert hashed(config=moved[0]) == hashed(config=moved[1])
 
 
 @pytest.mark.parametrize(
@@ -47,6 +50,8 @@ def test_the_same_work_has_the_same_hash() -> None:
         {"seed": 4},
         {"train": images("one other")},
         {"train": images(count=96)},
+        {"train": images(source="other pixels")},
+        {"validation": images(source="other pixels")},
         {"validation": images("one other")},
         {"keep_models": False},
         {"queries": 8},

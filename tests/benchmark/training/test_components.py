@@ -10,10 +10,8 @@ from pytorch_metric_learning.losses import BaseMetricLossFunction
 from torch import nn
 
 import pml_potential
-from pml_potential import PotentialFieldLoss
 from pml_potential.benchmark.config.schema import Component, ConfigError
 from pml_potential.benchmark.training.components import (
-    accepted_arguments,
     build_component,
     check_arguments,
     find_class,
@@ -62,16 +60,6 @@ def test_an_unknown_class_is_an_error_with_the_nearest_name(name: str, nearest: 
 def test_a_name_that_is_near_to_none_has_no_suggestion() -> None:
     with pytest.raises(ConfigError, match=r"neither here nor there 'zzzzzz'$"):
         find_class("zzzzzz", (pml_potential, losses), nn.Module, KEYS, "neither here nor there")
-
-
-def test_arguments_are_those_of_a_class_and_of_its_ancestors() -> None:
-    assert accepted_arguments(Further) == ["depth", "width", "scale"]
-    accepted = accepted_arguments(PotentialFieldLoss)
-    assert {"num_classes", "embedding_size", "proxies_per_class", "alpha", "delta", "reducer"} <= {
-        *accepted
-    }
-    # Arguments of base classes that PotentialFieldLoss fills itself.
-    assert not {"self", "kwargs", "potential", "name", "vectors_per_class"} & {*accepted}
 
 
 @pytest.mark.parametrize("named", ["PotentialFieldLoss", "CPMLLoss", "MeanFieldContrastiveLoss"])

@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,22 @@ from torch import Tensor, nn
 import pml_potential.benchmark
 from pml_potential.benchmark.config.composing import compose
 from pml_potential.benchmark.config.schema import Config, ConfigError
+from pml_potential.benchmark.data.image_files import ImageFiles
+from pml_potential.benchmark.data.image_reading import (
+    OVER_WHITE,
+    UPPER_BITS,
+    UPRIGHT,
+    UnreadableImageError,
+)
 from pml_potential.benchmark.data.transforms import evaluation_transform
 from pml_potential.benchmark.models import build_models
 from pml_potential.benchmark.training.exported_model import EmbeddingModel, export_model, load_model
+from tests.benchmark.data.odd_pictures import (
+    deep_grey,
+    photograph,
+    rotated_photograph,
+    transparent_picture,
+)
 from tests.benchmark.tiny import PRESETS
 
 CROPPED = (
@@ -113,10 +127,70 @@ def test_pictures_that_do_not_go_together_are_refused(exported: Path) -> None:
     model = load_model(exported)
     with pytest.raises(ValueError, match=r"\[\(32, 32\), \(48, 48\)\].*whole images"):
         model.embed([*pictures(1, "L"), *pictures(1, "L", side=32)])
-    with pytest.raises(ValueError, match="mode 'RGB'"):
-        model.embed(pictures(1, "RGB"))
     with pytest.raises(ValueError, match="batch_size is 0"):
         model.embed(pictures(1, "L"), batch_size=0)
+
+
+@pytest.fixture
+def for_photographs(tmp_path: Path) -> EmbeddingModel:
+    config = compose(PRESETS, CROPPED)
+    models = trained(config, channels=3)
+    export_model(tmp_path / "model", config, models["trunk"], models["embedder"])
+    return load_model(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("write", "change"),
+    [(rotated_photograph, UPRIGHT), (transparent_picture, OVER_WHITE), (deep_grey, UPPER_BITS)],
+)
+def test_paths_files_and_pictures_are_embedded_as_the_benchmark_saw_them(
+    write: Callable[[Path], Path], change: str, for_photographs: EmbeddingModel, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "a.png")
+    seen = ImageFiles("own", (path,), tmp_path, np.zeros(1, np.int64), ("cat",)).image(0)
+    expected = for_photographs.embed([seen])
+    with path.open("rb") as file, Image.open(path) as picture:
+        for source in (path, str(path), file, picture):
+            with pytest.warns(UserWarning, match="as in the benchmark") as given:
+                assert for_photographs.embed([source]).equal(expected)
+            assert [str(each.message) for each in given] == [f"{path}: {change}, as in the benchmark"]
+            assert given[0].filename == __file__
+
+
+def test_what_was_changed_is_said_once_for_all(for_photographs: EmbeddingModel, tmp_path: Path) -> None:
+    turned = [rotated_photograph(tmp_path / f"{number}.png") for number in range(3)]
+    plain = photograph(tmp_path / "plain.png")
+    with pytest.warns(UserWarning, match="as in the benchmark") as given:
+        for_photographs.embed([plain, *turned], batch_size=2)
+    assert [str(each.message) for each in given] == [
+        f"{turned[0]} and 2 more: {UPRIGHT}, as in the benchmark"
+    ]
+
+
+def test_an_elongated_picture_is_embedded_by_its_middle(for_photographs: EmbeddingModel) -> None:
+    line = Image.fromarray(np.random.default_rng(0).integers(0, 256, (1, 40_000, 3), dtype=np.uint8))
+    with pytest.warns(UserWarning, match=r"^images\[0\]: more than 100 times as long as wide"):
+        found = for_photographs.embed([line])
+    assert found.allclose(for_photographs.embed([line.crop((19_950, 0, 20_050, 1))]))
+
+
+def test_a_model_of_grey_pictures_takes_colours_with_a_word(exported: Path) -> None:
+    model = load_model(exported)
+    (coloured,) = pictures(1, "RGB")
+    with pytest.warns(UserWarning, match=r"^images\[0\]: of colours, turned grey, as in the benchmark"):
+        found = model.embed([coloured])
+    assert found.equal(model.embed([coloured.convert("L")]))
+
+
+def test_a_file_that_cannot_be_embedded_is_named(exported: Path) -> None:
+    model = load_model(exported)
+    with pytest.raises(UnreadableImageError, match=r"cannot read the image gone\.png: there is no such"):
+        model.embed(["gone.png"])
+    with pytest.raises(TypeError, match=r"images\[1\] is a ndarray; give a path, an open file or a pic"):
+        model.embed([*pictures(1, "L"), np.zeros((48, 48))])  # type: ignore[list-item]
+    single: Any = "a.png"
+    with pytest.raises(TypeError, match=r"images is 'a\.png'; give a list of pictures, or \[picture\]"):
+        model.embed(single)
 
 
 def test_a_model_in_training_mode_does_not_embed(exported: Path) -> None:

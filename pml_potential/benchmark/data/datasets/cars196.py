@@ -11,6 +11,7 @@ from pml_potential.benchmark.data.datasets.entry import DatasetEntry, root_of
 from pml_potential.benchmark.data.datasets.layout import (
     LayoutError,
     download_advice,
+    is_there,
     reading,
     require_files,
 )
@@ -38,7 +39,7 @@ def load_cars196(root: Path) -> ImageFiles:
     Raises:
         LayoutError: If a list is missing or damaged.
     """
-    original = (root / ORIGINAL_LIST).exists() or (root / "car_ims").exists()
+    original = is_there(root / ORIGINAL_LIST) or is_there(root / "car_ims")
     require_files(
         root, ORIGINAL_FILES if original else COPY_FILES, TITLE, download_advice("cars196", root)
     )

@@ -16,7 +16,11 @@ from pml_potential.benchmark.data.datasets import (
     sop,
     table,
 )
+from pml_potential.benchmark.data.datasets.doubles import refuse_doubles
 from pml_potential.benchmark.data.datasets.entry import DatasetEntry
+from pml_potential.benchmark.data.datasets.layout import LayoutError
+from pml_potential.benchmark.data.image_files import ImageFiles
+from pml_potential.benchmark.data.image_reading import HEIC_SUFFIXES, READING_HEIC, reads_heic
 from pml_potential.benchmark.data.images import Images
 
 CATALOGUE: Mapping[str, DatasetEntry] = {
@@ -54,7 +58,7 @@ def entry_of(name: str) -> DatasetEntry:
 def load_images(dataset: Dataset) -> Images:
     """Loads the data set that a configuration names.
 
-    Files are listed, but neither opened nor looked for one by one.
+    Files are listed, but not opened.
 
     Args:
         dataset: That section of the configuration.
@@ -64,7 +68,7 @@ def load_images(dataset: Dataset) -> Images:
 
     Raises:
         ConfigError: If there is no such data set, a key does not go with it, or its files are not there
-            (a `LayoutError`).
+            or are HEIC where pillow-heif is not installed (a `LayoutError`).
 
     Examples:
         >>> len(load_images(Dataset(name="digits")).labels)
@@ -72,7 +76,11 @@ def load_images(dataset: Dataset) -> Images:
     """
     entry = entry_of(dataset.name)
     _refuse_unused(entry, dataset)
-    return entry.load(dataset)
+    images = entry.load(dataset)
+    refuse_doubles(images)
+    if isinstance(images, ImageFiles):
+        _refuse_heic(images)
+    return images
 
 
 def _refuse_unused(entry: DatasetEntry, dataset: Dataset) -> None:
@@ -81,7 +89,8 @@ def _refuse_unused(entry: DatasetEntry, dataset: Dataset) -> None:
         has_file = "file" in entry.takes
         why = "its paths are relative to its own folder" if has_file else "it has no files"
         raise ConfigError(
-            f"dataset.root is {dataset.root!r}, but {entry.name!r} takes none: {why}; remove it",
+            f"dataset.root is {dataset.root!r}, but {entry.name!r} takes none: {why}; remove it, "
+            "or write name: folder",
             ("dataset", "root"),
         )
     if dataset.file is not None and "file" not in entry.takes:
@@ -94,4 +103,13 @@ def _refuse_unused(entry: DatasetEntry, dataset: Dataset) -> None:
         raise ConfigError(
             f"dataset.columns are given, but {entry.name!r} has none; remove them, or write name: table",
             ("dataset", "columns"),
+        )
+
+
+def _refuse_heic(images: ImageFiles) -> None:
+    """Refuses what cannot be read here before hours go by, and before others are read without it."""
+    heic = [path for path in images.paths if path.suffix.lower() in HEIC_SUFFIXES]
+    if heic and not reads_heic():
+        raise LayoutError(
+            f"{len(heic)} of {len(images.paths)} images are HEIC, {heic[0]} for one; {READING_HEIC}"
         )

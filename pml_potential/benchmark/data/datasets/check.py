@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.progress import Progress
 
 from pml_potential.benchmark.config.schema import Dataset
 from pml_potential.benchmark.data.datasets.catalogue import entry_of, load_images
 from pml_potential.benchmark.data.datasets.entry import DatasetEntry, root_of
 from pml_potential.benchmark.data.datasets.layout import LayoutError
+from pml_potential.benchmark.data.datasets.possible_runs import (
+    PossibleRuns,
+    describe_classes,
+    describe_duplicates,
+    describe_sizes,
+    possible_runs,
+)
 from pml_potential.benchmark.data.image_files import ImageFiles
-from pml_potential.benchmark.data.image_reading import UnreadableImageError, is_image_name
+from pml_potential.benchmark.data.image_reading import (
+    FEW_LEVELS,
+    UnreadableImageError,
+    is_image_name,
+)
 from pml_potential.benchmark.data.images import Images
+from pml_potential.benchmark.data.long_step import long_step, steps_shown_on
 
 SHOWN = 20
 """How many files of a kind a report names in its text."""
@@ -38,7 +49,10 @@ class Report:
         counts: Each difference from the published counts, in words.
         missing: Files that are listed but not there.
         unreadable: Files that are no image or damaged, each with the reason, in words.
+        changed: For each change that reading made to images, as `read_image` words it, their files.
         strangers: Files that do not belong to the data set. They do no harm, since nothing reads them.
+        runs: What the protocols can do with it, if it could be loaded.
+        facts: What else decides which runs are possible, in words.
     """
 
     name: str
@@ -50,18 +64,25 @@ class Report:
     counts: tuple[str, ...] = ()
     missing: tuple[Path, ...] = ()
     unreadable: tuple[str, ...] = ()
+    changed: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     strangers: tuple[Path, ...] = ()
+    runs: PossibleRuns | None = None
+    facts: tuple[str, ...] = ()
 
     @property
     def good(self) -> bool:
-        """Whether nothing is wrong."""
-        return self.layout is None and not (self.counts or self.missing or self.unreadable)
+        """Whether nothing is wrong, and some run is possible."""
+        return self.layout is None and not (self._has_faults or (self.runs and not self.runs.any))
+
+    @property
+    def _has_faults(self) -> bool:
+        return bool(self.counts or self.missing or self.unreadable or FEW_LEVELS in self.changed)
 
     def lines(self) -> list[str]:
         """Puts the findings into words.
 
         Returns:
-            Lines of text: what there is, what is wrong, and what to do.
+            Lines of text: what there is, what is wrong, what to do, and which runs are possible.
 
         Examples:
             >>> Report("digits", images=1797, classes=10).lines()
@@ -76,13 +97,22 @@ class Report:
         lines += self.counts
         lines += _listing("missing", [str(path) for path in self.missing])
         lines += _listing("unreadable", self.unreadable)
+        for change, paths in self.changed.items():
+            if change == FEW_LEVELS:
+                lines += _listing(change, [str(path) for path in paths])
+            else:
+                lines.append(f"{len(paths)} {change}, {paths[0]} for one")
         lines += _listing("not part of the data set, so never read", [str(x) for x in self.strangers])
         lines.append(self._advice())
+        if self.runs is not None:
+            lines += ["What a run could do with these images:", *self.facts, *self.runs.lines()]
         return lines
 
     def _advice(self) -> str:
         if self.good:
             return "Nothing is wrong."
+        if not self._has_faults:
+            return "The files are good, but no run on them could be judged."
         if entry_of(self.name).source == "your own":
             return "Bring the files back or mend them, or take them off the folder or table."
         return (
@@ -109,28 +139,41 @@ def check(dataset: Dataset, console: Console | None = None) -> Report:
         >>> check(Dataset(name="digits")).good
         True
     """
+    if console is None:
+        return _check(dataset)
+    with steps_shown_on(console):
+        return _check(dataset)
+
+
+def _check(dataset: Dataset) -> Report:
     try:
         images = load_images(dataset)
     except LayoutError as error:
         return Report(dataset.name, layout=str(error))
     division = _count_division(images)
-    missing: tuple[Path, ...] = ()
-    unreadable: tuple[str, ...] = ()
+    facts = describe_classes(images.labels, images.division)
+    files = _Files()
     strangers: tuple[Path, ...] = ()
     if isinstance(images, ImageFiles):
-        missing, unreadable = _read_all(images, console)
+        files = _read_all(images)
         if "root" in entry_of(dataset.name).takes:
             strangers = tuple(_strangers(images, root_of(dataset), anything=dataset.name == "folder"))
+        if not files.missing and not files.unreadable:
+            names = [images.relative_path(place) for place in range(len(images.paths))]
+            facts += [describe_duplicates(names, images.file_hashes), describe_sizes(images.sizes)]
     return Report(
         name=dataset.name,
         images=len(images.labels),
         classes=len(images.class_names),
         division=division,
-        sha256=None if missing else images.sha256,
+        sha256=_hash(images),
         counts=tuple(_differences(images, division, entry_of(dataset.name))),
-        missing=missing,
-        unreadable=unreadable,
+        missing=tuple(files.missing),
+        unreadable=tuple(files.unreadable),
+        changed={change: tuple(paths) for change, paths in files.changed.items()},
         strangers=strangers,
+        runs=possible_runs(images, entry_of(dataset.name).mlrc_halves),
+        facts=tuple(facts),
     )
 
 
@@ -158,33 +201,52 @@ def _differences(
             yield f"{split}: {_counted(*there)}, but {_counted(*counts)} were published"
 
 
-def _read_all(images: ImageFiles, console: Console | None) -> tuple[tuple[Path, ...], tuple[str, ...]]:
-    missing: list[Path] = []
-    unreadable: list[str] = []
-
-    def reason(index: int) -> str | None:
-        try:
-            images.image(index)
-        except UnreadableImageError as error:
-            return str(error)
+def _hash(images: Images) -> str | None:
+    try:
+        return images.sha256
+    except UnreadableImageError:
         return None
 
-    progress = Progress(console=console, disable=console is None, transient=True)
-    # Pillow decodes without the interpreter's lock, so threads do use all processors.
-    with progress, ThreadPoolExecutor(os.cpu_count()) as pool:
-        reasons = pool.map(reason, range(len(images.paths)))
+
+@dataclass
+class _Files:
+    """What reading every file has found."""
+
+    missing: list[Path] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    changed: dict[str, list[Path]] = field(default_factory=dict)
+
+
+def _read_all(images: ImageFiles) -> _Files:
+    files = _Files()
+
+    def read(index: int) -> tuple[str, ...] | UnreadableImageError:
         try:
-            watched = progress.track(reasons, len(images.paths), description="reading")
-            for path, why in zip(images.paths, watched, strict=True):
-                if why is not None and path.exists():
-                    unreadable.append(why)
-                elif why is not None:
-                    missing.append(path)
+            return images.read(index).changes
+        except UnreadableImageError as error:
+            return error
+
+    # Pillow decodes without the interpreter's lock, so threads do use all processors.
+    with (
+        long_step("opening every image", len(images.paths), "images") as advance,
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
+        found = pool.map(read, range(len(images.paths)))
+        try:
+            for path, changes in zip(images.paths, found, strict=True):
+                advance(1)
+                if not isinstance(changes, UnreadableImageError):
+                    for change in changes:
+                        files.changed.setdefault(change, []).append(path)
+                elif isinstance(changes.__cause__, FileNotFoundError):
+                    files.missing.append(path)
+                else:
+                    files.unreadable.append(str(changes))
         except KeyboardInterrupt:
             # Or the pool would first read all that is left.
             pool.shutdown(cancel_futures=True)
             raise
-    return tuple(missing), tuple(unreadable)
+    return files
 
 
 def _strangers(images: ImageFiles, root: Path, anything: bool) -> Iterator[Path]:

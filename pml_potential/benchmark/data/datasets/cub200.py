@@ -11,6 +11,7 @@ from pml_potential.benchmark.data.datasets.entry import DatasetEntry, root_of
 from pml_potential.benchmark.data.datasets.layout import (
     LayoutError,
     download_advice,
+    is_there,
     reading,
     require_files,
 )
@@ -35,7 +36,7 @@ def load_cub200(root: Path) -> ImageFiles:
     Raises:
         LayoutError: If a list is missing or damaged.
     """
-    if root.name == FOLDER and (root / "images.txt").exists():
+    if root.name == FOLDER and is_there(root / "images.txt"):
         root = root.parent
     require_files(root, FILES, TITLE, download_advice("cub200", root))
     with reading(root, TITLE):

@@ -8,18 +8,21 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from pml_potential.benchmark.config.reasons import reason_of
 from pml_potential.benchmark.config.schema import ConfigError, Dataset
 from pml_potential.benchmark.data.datasets.catalogue import entry_of
 from pml_potential.benchmark.data.datasets.entry import default_root
 from pml_potential.benchmark.data.datasets.layout import LayoutError
 from pml_potential.benchmark.data.datasets.unpacking import ArchiveError, DiskFullError, unpack
 from pml_potential.benchmark.data.image_files import ImageFiles
+from pml_potential.benchmark.files import NamedLock
 
 TIMEOUT = 60.0
 """Seconds of silence after which a connection counts as dead."""
@@ -78,19 +81,19 @@ def download(
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise DownloadError(
             f"{target} exists, but is no complete {entry.title}; "
-            f"`pml-potential datasets check {name} --root {target}` says what is wrong; move it away to "
-            "download it anew"
+            f"`pml-potential datasets check {name} --root {quote(str(target))}` says what is wrong; "
+            "move it away to download it anew"
         )
     if url is None:
         checksum = checksum or entry.checksum
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(target.parent / f".{target.name}.lock", blocking=False):
+        with NamedLock(target.parent / f".{target.name}.lock", blocking=False):
             _fetch_into(name, target, address, checksum, say)
     except Timeout as error:
         raise DownloadError(f"another process is downloading to {target} now; wait for it") from error
     except OSError as error:
-        raise DownloadError(f"{target} cannot be written: {error}") from error
+        raise DownloadError(f"{target} cannot be written: {reason_of(error)}") from error
     say(f"{entry.title} is in {target}.")
     return True
 
@@ -143,7 +146,7 @@ def _fetch(url: str, archive: Path, checksum: str | None, say: _Speaker) -> None
             )
     except requests.RequestException as error:
         raise DownloadError(
-            f"{url} cannot be fetched: {error}; try again, or give another address by --url"
+            f"{url} cannot be fetched: {reason_of(error)}; try again, or give another address by --url"
         ) from error
     except ValueError as error:
         # pooch's words for a wrong checksum, or for one of an unknown kind.

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
-import numpy as np
-
+from pml_potential.benchmark.data.datasets.division import division_of, part_called
 from pml_potential.benchmark.data.datasets.entry import DatasetEntry, root_of
 from pml_potential.benchmark.data.datasets.layout import LayoutError, reading, require_files
 from pml_potential.benchmark.data.image_files import ImageFiles
-from pml_potential.benchmark.data.image_reading import is_image_name
+from pml_potential.benchmark.data.image_reading import UNREAD_SUFFIXES, is_image_name
 from pml_potential.benchmark.data.labelling import DIVISION, number_classes
 
 TITLE = "a folder of images for each class"
-ADVICE = "give the folder that holds a folder of images for each class as dataset.root"
+ADVICE = "give the folder that holds a folder of images for each class by --root, or as dataset.root"
+
+_LEFT_BEHIND = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
+"""Folders that systems and archives leave beside those of people."""
 
 
 def load_folder(root: Path) -> ImageFiles:
     """Loads images that lie in one folder a class, named after the class.
 
-    If all folders below the root are called "train", "test", "query" or "gallery" and hold folders
-    themselves, these are the division, and the classes are one level deeper: ``ROOT/train/cat/1.jpg``.
-    Query and gallery must come together. A class that lies in several of them is one class.
+    If folders below the root are called "train", "test", "query" or "gallery", in capitals or not, and
+    hold folders themselves, these are the division, and the classes are one level deeper:
+    ``ROOT/train/cat/1.jpg``. "val", "valid" and "validation" are part of "train". With "train" alone
+    there is no division. Query and gallery must come together. A class that lies in several of them
+    is one class.
 
-    Hidden files, and files whose suffix is no image's, are passed over.
+    Hidden files, files whose suffix is no image's, and folders that systems leave behind, such as
+    ``__MACOSX``, are passed over; pictures of a kind that is not read are too, with a warning.
 
     Args:
         root: The folder.
@@ -32,22 +38,30 @@ def load_folder(root: Path) -> ImageFiles:
         The images in the order of division, class and file name.
 
     Raises:
-        LayoutError: If there is no class, a class has no image, or an image lies deeper or less deep
-            than the others.
+        LayoutError: If there is no class, a class has no image, an image lies deeper or less deep than
+            the others, or a folder may not be read.
 
     Examples:
         >>> load_folder(Path("nowhere"))
         Traceback (most recent call last):
         ...
-        pml_potential.benchmark.data.datasets.layout.LayoutError: the folder nowhere of a folder of
-        images for each class does not exist; give the folder that holds ...
+        pml_potential.benchmark.data.datasets.layout.LayoutError: the folder nowhere of your images does
+        not exist; give the folder that holds ...
     """
-    require_files(root, [], TITLE, ADVICE)
+    require_files(root, [], "your images", ADVICE)
     with reading(root, TITLE):
-        divided = _division(root)
+        parts = _parts(root)
+        unread: list[Path] = []
         rows: list[tuple[Path, str, str]] = []
-        for split in divided or [""]:
-            rows += [(path, class_name, split) for path, class_name in _classes(root / split)]
+        for part in parts or [root]:
+            found = _classes(part, unread)
+            rows += [(path, class_name, part.name) for path, class_name in found]
+        if unread:
+            warnings.warn(
+                f"{len(unread)} pictures below {root} are of a kind that is not read, "
+                f"{unread[0]} for one; convert them to JPEG or PNG",
+                stacklevel=2,
+            )
         labels, class_names = number_classes([class_name for _, class_name, _ in rows])
         return ImageFiles(
             name="folder",
@@ -55,25 +69,38 @@ def load_folder(root: Path) -> ImageFiles:
             root=root,
             labels=labels,
             class_names=class_names,
-            division=np.array([split for _, _, split in rows]) if divided else None,
+            division=division_of([name for _, _, name in rows], root) if parts else None,
         )
 
 
-def _division(root: Path) -> list[str]:
-    """Gives what the folders below the root are for, or nothing if they are the classes."""
+def _parts(root: Path) -> list[Path]:
+    """Gives the folders that divide the data, or none if the folders below the root are the classes."""
     folders = _folders(root)
-    names = [folder.name for folder in folders]
-    if not folders or not set(names) <= set(DIVISION) or not all(_folders(folder) for folder in folders):
+    parts = {folder: part for folder in folders if (part := part_called(folder.name))}
+    are_all = len(parts) == len(folders) > 1
+    if not are_all and not any(_folders(folder) for folder in parts):
         return []
-    if ("query" in names) != ("gallery" in names):
-        raise LayoutError(
-            f"{root} holds the parts {', '.join(names)}; query and gallery must come together"
-        )
+    names = ", ".join(folder.name for folder in parts)
+    for folder in folders:
+        if folder not in parts:
+            raise LayoutError(
+                f"{root} holds the parts {names}, and beside them {folder.name!r}, which is none; "
+                "move it away, or into a part if it is a class"
+            )
     _refuse_loose_images(root)
-    return [split for split in DIVISION if split in names]
+    for folder in parts:
+        _refuse_loose_images(folder)
+        if not _folders(folder):
+            raise LayoutError(
+                f"the part {folder} holds no folder of a class; put one for each class into it, or "
+                "remove it"
+            )
+    if ("query" in parts.values()) != ("gallery" in parts.values()):
+        raise LayoutError(f"{root} holds the parts {names}; query and gallery must come together")
+    return sorted(parts, key=lambda folder: DIVISION.index(parts[folder]))
 
 
-def _classes(folder: Path) -> list[tuple[Path, str]]:
+def _classes(folder: Path, unread: list[Path]) -> list[tuple[Path, str]]:
     """Lists the images of all classes of a folder, each with the name of its class."""
     _refuse_loose_images(folder)
     class_folders = _folders(folder)
@@ -82,14 +109,27 @@ def _classes(folder: Path) -> list[tuple[Path, str]]:
     rows = []
     for class_folder in class_folders:
         deeper = _folders(class_folder)
+        if deeper and len(class_folders) == 1:
+            raise LayoutError(
+                f"{folder} holds a single folder, {class_folder.name!r}, and this holds folders; if "
+                f"they are the classes, give {class_folder} as dataset.root"
+            )
         if deeper:
             raise LayoutError(
                 f"{class_folder} is the folder of a class, but holds the folder {deeper[0].name!r}; "
                 "images must lie in the folder of their class itself"
             )
-        images = [path for path in _visible(class_folder) if is_image_name(path)]
+        files = _visible(class_folder)
+        images = [path for path in files if is_image_name(path)]
+        others = [path for path in files if path.suffix.lower() in UNREAD_SUFFIXES]
+        if not images and others:
+            raise LayoutError(
+                f"the class {class_folder} holds only pictures of kinds that are not read, such as "
+                f"{others[0].name}; convert them to JPEG or PNG"
+            )
         if not images:
             raise LayoutError(f"the class {class_folder} holds no image; remove the folder or fill it")
+        unread += others
         rows += [(image, class_folder.name) for image in images]
     return rows
 
@@ -106,7 +146,11 @@ def _folders(folder: Path) -> list[Path]:
 
 def _visible(folder: Path) -> list[Path]:
     # Sorted by name as text: the order of Path objects differs between systems.
-    found = (path for path in folder.iterdir() if not path.name.startswith("."))
+    found = (
+        path
+        for path in folder.iterdir()
+        if not path.name.startswith(".") and path.name not in _LEFT_BEHIND
+    )
     return sorted(found, key=lambda path: path.name)
 
 
@@ -116,5 +160,5 @@ ENTRY = DatasetEntry(
     source="your own",
     load=lambda dataset: load_folder(root_of(dataset)),
     takes=("root",),
-    advice="it is a folder of your own: give it as dataset.root",
+    advice="it is a folder of your own: --dataset folder --root FOLDER",
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pml_potential.benchmark.data.datasets.entry import DatasetEntry, root_of
-from pml_potential.benchmark.data.datasets.layout import LayoutError, reading, require_files
+from pml_potential.benchmark.data.datasets.layout import LayoutError, is_there, reading, require_files
 from pml_potential.benchmark.data.image_files import ImageFiles
 from pml_potential.benchmark.data.labelling import number_classes
 
@@ -35,10 +35,10 @@ def load_in_shop(root: Path) -> ImageFiles:
     Raises:
         LayoutError: If the list is missing or damaged, or there is no folder of images.
     """
-    list_path = root / "Eval" / LIST if (root / "Eval" / LIST).exists() else root / LIST
+    list_path = root / "Eval" / LIST if is_there(root / "Eval" / LIST) else root / LIST
     require_files(root, [list_path.relative_to(root).as_posix()], TITLE, ADVICE)
     # Asked for first because "img" and "Img" are one folder to some file systems.
-    base = root / "Img" if (root / "Img" / "img").is_dir() else root
+    base = root / "Img" if is_there(root / "Img" / "img") else root
     require_files(base, ["img"], TITLE, ADVICE)
     with reading(root, TITLE):
         rows = _read_list(list_path)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
+from typing import NoReturn
 
 from pml_potential.benchmark.config.schema import ConfigError
 
@@ -26,7 +28,7 @@ def require_files(root: Path, files: Sequence[str], title: str, advice: str) -> 
         advice: How to get the data set.
 
     Raises:
-        LayoutError: If the folder or a file is missing; the message names it.
+        LayoutError: If the folder or a file is missing, or may not be looked at; the message names it.
 
     Examples:
         >>> require_files(Path("nowhere"), ["images.txt"], "Some Birds", "ask the author")
@@ -35,13 +37,59 @@ def require_files(root: Path, files: Sequence[str], title: str, advice: str) -> 
         pml_potential.benchmark.data.datasets.layout.LayoutError: the folder nowhere of Some Birds does
         not exist; ask the author
     """
-    if not root.is_dir():
+    if not is_there(root) or not root.is_dir():
         raise LayoutError(f"the folder {root} of {title} does not exist; {advice}")
-    missing = [file for file in files if not (root / file).exists()]
+    missing = [file for file in files if not is_there(root / file)]
     if missing:
         raise LayoutError(
             f"{root} does not hold {title}: {', '.join(missing)} is missing below it; {advice}"
         )
+
+
+def is_there(path: Path) -> bool:
+    """Tells whether a file or folder exists.
+
+    Args:
+        path: Of the file or folder.
+
+    Returns:
+        Whether it does.
+
+    Raises:
+        LayoutError: If nobody can tell: a folder above it may not be entered, or the name is too long.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        refuse_unreadable(path, error)
+    return True
+
+
+def refuse_unreadable(path: Path, error: OSError) -> NoReturn:
+    """Says in words why the system does not give a file or folder.
+
+    Args:
+        path: Of the file or folder, where the error names none.
+        error: Of the system.
+
+    Raises:
+        LayoutError: Always.
+
+    Examples:
+        >>> refuse_unreadable(Path("birds"), PermissionError(13, "Permission denied"))
+        Traceback (most recent call last):
+        ...
+        pml_potential.benchmark.data.datasets.layout.LayoutError: you have no right to read birds;
+        change its permissions, or ask its owner
+    """
+    found = error.filename or path
+    if isinstance(error, PermissionError):
+        raise LayoutError(
+            f"you have no right to read {found}; change its permissions, or ask its owner"
+        ) from error
+    raise LayoutError(f"{found} cannot be read: {error.strerror}") from error
 
 
 @contextmanager
@@ -56,13 +104,15 @@ def reading(root: Path, title: str) -> Iterator[None]:
         Nothing.
 
     Raises:
-        LayoutError: If a file cannot be opened, or holds something unexpected.
+        LayoutError: If a file cannot be opened, or holds something unexpected. Missing rights are named.
     """
     try:
         yield
     except LayoutError:
         raise
     except (OSError, ValueError, LookupError, TypeError, AttributeError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            refuse_unreadable(root, error)
         raise LayoutError(
             f"the lists of {title} in {root} are not as published ({type(error).__name__}: {error}); "
             "get them again"
@@ -80,6 +130,6 @@ def download_advice(name: str, root: Path) -> str:
         A clause for the end of an error message.
     """
     return (
-        f"`pml-potential datasets download {name} --root {root}` fetches it, or give the folder where "
-        "you have it, in the original layout, as dataset.root"
+        f"`pml-potential datasets download {name} --root {quote(str(root))}` fetches it, or give "
+        "the folder where you have it, in the original layout, as dataset.root"
     )

@@ -8,7 +8,12 @@ import numpy as np
 from pytorch_metric_learning.datasets import StanfordOnlineProducts
 
 from pml_potential.benchmark.data.datasets.entry import DatasetEntry, root_of
-from pml_potential.benchmark.data.datasets.layout import download_advice, reading, require_files
+from pml_potential.benchmark.data.datasets.layout import (
+    download_advice,
+    is_there,
+    reading,
+    require_files,
+)
 from pml_potential.benchmark.data.image_files import ImageFiles
 from pml_potential.benchmark.data.labelling import number_classes
 
@@ -30,7 +35,7 @@ def load_sop(root: Path) -> ImageFiles:
     Raises:
         LayoutError: If a list is missing or damaged.
     """
-    if root.name == FOLDER and (root / "Ebay_train.txt").exists():
+    if root.name == FOLDER and is_there(root / "Ebay_train.txt"):
         root = root.parent
     require_files(root, FILES, TITLE, download_advice("sop", root))
     with reading(root, TITLE):

@@ -8,27 +8,29 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pml_potential.benchmark.config.schema import Columns, ConfigError, Dataset
+from pml_potential.benchmark.data.datasets.division import division_of, part_called
 from pml_potential.benchmark.data.datasets.entry import DatasetEntry
-from pml_potential.benchmark.data.datasets.layout import LayoutError
+from pml_potential.benchmark.data.datasets.layout import LayoutError, is_there, refuse_unreadable
 from pml_potential.benchmark.data.image_files import ImageFiles
 from pml_potential.benchmark.data.labelling import DIVISION, number_classes
 
-CSV_SUFFIXES = (".csv",)
+CSV_SUFFIXES = (".csv", ".tsv")
 PARQUET_SUFFIXES = (".parquet", ".pq")
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
 
 
 def load_table(file: Path, columns: Columns | None = None) -> ImageFiles:
     """Loads the images that a CSV or Parquet file lists.
 
-    A CSV file is in UTF-8, has commas between its cells, and the names of the columns in its first
-    line. Labels that are all plain integers are sorted by number, all others as text. Paths are
-    relative to the folder of the table, or absolute.
+    A CSV file is in UTF-8 and has the names of the columns in its first line. Between its cells are
+    commas, semicolons or tabs: what divides the first line into the columns that are wanted, or what
+    a line ``sep=;`` before it says. Labels that are all plain integers are sorted by number, all
+    others as text. Paths are relative to the folder of the table, or absolute. Splits may be in
+    capitals; "val", "valid" and "validation" are part of "train".
 
     Args:
-        file: The table, ending in ``.csv``, ``.parquet`` or ``.pq``.
+        file: The table, ending in ``.csv``, ``.tsv``, ``.parquet`` or ``.pq``.
         columns: Which column is what; by default "path" and "label", with no split.
 
     Returns:
@@ -44,7 +46,7 @@ def load_table(file: Path, columns: Columns | None = None) -> ImageFiles:
         Traceback (most recent call last):
         ...
         pml_potential.benchmark.config.schema.ConfigError: dataset.file is 'images.xlsx'; it must be
-        a CSV or Parquet file that ends in .csv, .parquet, .pq
+        a CSV or Parquet file that ends in .csv, .tsv, .parquet, .pq
     """
     columns = columns or Columns()
     wanted = {role: name for role, name in columns.model_dump().items() if name is not None}
@@ -61,7 +63,7 @@ def load_table(file: Path, columns: Columns | None = None) -> ImageFiles:
         root=file.parent,
         labels=labels,
         class_names=class_names,
-        division=np.array([row.split for row in rows]) if columns.split is not None else None,
+        division=division_of([row.split for row in rows], file) if columns.split is not None else None,
     )
 
 
@@ -79,7 +81,7 @@ class _Row:
             raise self.error("path", f"is {path!r}, of type {type(path).__name__}; it must be text")
         # So that "a.png" and "./a.png" are seen to be one image.
         self.path = os.path.normpath(self._text("path", cells))
-        if self.split and self.split not in DIVISION:
+        if self.split and part_called(self.split) is None:
             raise self.error("split", f"is {self.split!r}; it must be one of {', '.join(DIVISION)}")
 
     def error(self, role: str, what: str) -> LayoutError:
@@ -119,7 +121,7 @@ def _read(file: Path, wanted: dict[str, str]) -> list[tuple[str, dict[str, Any]]
             f"{', '.join(CSV_SUFFIXES + PARQUET_SUFFIXES)}",
             ("dataset", "file"),
         )
-    if not file.is_file():
+    if not is_there(file) or not file.is_file():
         raise ConfigError(f"dataset.file is {str(file)!r}; there is no such file", ("dataset", "file"))
     return _read_csv(file, wanted) if suffix in CSV_SUFFIXES else _read_parquet(file, wanted)
 
@@ -130,24 +132,45 @@ def _read_csv(file: Path, wanted: dict[str, str]) -> list[tuple[str, dict[str, A
     rows: list[tuple[str, dict[str, Any]]] = []
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.reader(lines, strict=True)
+            first = lines.readline()
+            is_named = first.lower().startswith("sep=")
+            separator = first[4:5] if is_named else _separator(first, wanted)
+            if separator in {"", "\r", "\n", '"'}:
+                raise LayoutError(
+                    f"{file}, line 1: {first.strip()!r} names no separator; write sep=; or sep=,"
+                )
+            if not is_named:
+                lines.seek(0)
+            reader = csv.reader(lines, delimiter=separator, strict=True)
             header = [name.strip() for name in next(reader, [])]
             _check_columns(file, header, wanted)
             for cells in reader:
                 if not cells:
                     continue
+                line = reader.line_num + is_named
                 if len(cells) != len(header):
                     raise LayoutError(
-                        f"{file}, line {reader.line_num} has {len(cells)} cells, but the first line "
-                        f"{len(header)}; put text that holds a comma in double quotes"
+                        f"{file}, line {line} has {len(cells)} cells, but the first line {len(header)}; "
+                        f"put text that holds a {SEPARATORS.get(separator, separator)} in double quotes"
                     )
-                place = f"line {reader.line_num}"
-                rows.append((place, dict(zip(header, cells, strict=True))))
+                rows.append((f"line {line}", dict(zip(header, cells, strict=True))))
+    except OSError as error:
+        refuse_unreadable(file, error)
     except UnicodeDecodeError as error:
         raise LayoutError(f"{file} is not in UTF-8 ({error}); save it so") from error
     except csv.Error as error:
         raise LayoutError(f"{file} is not a well-formed CSV file ({error})") from error
     return rows
+
+
+def _separator(header: str, wanted: dict[str, str]) -> str:
+    """Gives what divides the first line into the columns that are wanted, or else into most columns."""
+
+    def found(separator: str) -> tuple[bool, int]:
+        names = [name.strip() for name in next(csv.reader([header], delimiter=separator), [])]
+        return set(wanted.values()) <= set(names), len(names)
+
+    return max(SEPARATORS, key=found)
 
 
 def _read_parquet(file: Path, wanted: dict[str, str]) -> list[tuple[str, dict[str, Any]]]:
@@ -167,6 +190,8 @@ def _read_parquet(file: Path, wanted: dict[str, str]) -> list[tuple[str, dict[st
             columns = [table.read([name]).column(name).to_pylist() for name in names]
     except ConfigError:
         raise
+    except PermissionError as error:
+        refuse_unreadable(file, error)
     except (OSError, ValueError, NotImplementedError) as error:
         raise LayoutError(f"{file} is not a readable Parquet file ({error})") from error
     return [
@@ -189,7 +214,7 @@ def _check_columns(file: Path, header: list[str], wanted: dict[str, str]) -> Non
 def _load(dataset: Dataset) -> ImageFiles:
     if dataset.file is None:
         raise ConfigError(
-            "dataset.file is missing; the data set 'table' needs a CSV or Parquet file",
+            "dataset.file is missing; the data set 'table' needs a CSV or Parquet file: --file TABLE",
             ("dataset", "name"),
         )
     return load_table(Path(dataset.file), dataset.columns)
@@ -201,5 +226,5 @@ ENTRY = DatasetEntry(
     source="your own",
     load=_load,
     takes=("file", "columns"),
-    advice="it is a table of your own: give it as dataset.file",
+    advice="it is a table of your own: --dataset table --file TABLE",
 )

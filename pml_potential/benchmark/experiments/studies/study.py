@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from pml_potential.analysis.figure import new_figure
+from pml_potential.analysis.figure import new_figure, plain
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC
 from pml_potential.benchmark.files import write_json, write_text
 from pml_potential.benchmark.report.environment import describe_environment
@@ -110,7 +110,7 @@ class Study:
                     [x for x, _ in found],
                     [score["mean"] for _, score in found],
                     [score["half_width"] or 0.0 for _, score in found],
-                    label=name,
+                    label=plain(name),
                     color=_COLOURS[index % len(_COLOURS)],
                     linestyle=_LINES[index // len(_COLOURS) % len(_LINES)],
                     marker=_MARKERS[index % len(_MARKERS)],
@@ -121,7 +121,7 @@ class Study:
             axes.set(title=title, xlabel=self.path)
             axes.grid(alpha=0.3)
             if not all(_is_number(value) for value in _raw_values(self.series)):
-                axes.set_xticks(list(places.values()), list(places))
+                axes.set_xticks(list(places.values()), [plain(place) for place in places])
         panels[0].set_ylabel("MAP@R, mean and 95% interval")
         if len(self.series) > 1:
             drawn.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", fontsize=8)

@@ -11,14 +11,19 @@ from pml_potential.benchmark.config.schema import ConfigError, Dataset
 from pml_potential.benchmark.data.datasets import catalogue
 from pml_potential.benchmark.data.datasets import check as checking
 from pml_potential.benchmark.data.datasets.check import check
+from pml_potential.benchmark.data.image_reading import FEW_LEVELS, OVER_WHITE, UPRIGHT, reads_heic
 from tests.benchmark.data.datasets.miniatures import write_class_folders, write_cub200, write_in_shop
+from tests.benchmark.data.forbidden import ForbiddenFolder
+from tests.benchmark.data.odd_pictures import HEIC, deep_grey, rotated_photograph, transparent_picture
+
+ADVICE = "; change its permissions, or ask its owner"
 
 
 @pytest.mark.parametrize("name", ["glyphs", "digits"])
 def test_the_packaged_data_sets_are_good(name: str) -> None:
     report = check(Dataset.model_validate({"name": name}))
     assert report.good
-    assert report.lines()[-1] == "Nothing is wrong."
+    assert "Nothing is wrong." in report.lines()
     assert report.lines()[0] in {
         "glyphs: 6400 images of 200 classes",
         "digits: 1797 images of 10 classes",
@@ -53,11 +58,11 @@ def test_images_that_cannot_be_read_are_listed_with_the_reason(tmp_path: Path) -
     assert "truncated" in report.unreadable[1]
     assert "kind_1/notes.jpg: it is none of JPEG" in report.unreadable[2]
     assert "3 unreadable:" in report.lines()
-    assert report.lines()[-1].startswith("Bring the files back")
+    assert any(line.startswith("Bring the files back") for line in report.lines())
 
 
 def test_files_that_do_not_belong_are_listed_and_do_no_harm(tmp_path: Path) -> None:
-    write_class_folders(tmp_path, classes=2, images=2)
+    write_class_folders(tmp_path, classes=4, images=2)
     for name in ("readme.md", "kind_0/Thumbs.db", "kind_0/.hidden", ".git/config"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")
@@ -100,7 +105,7 @@ def test_counts_are_compared_with_the_published_ones(
         "query: 3 images of 3 classes, but 14218 images of 3985 classes were published",
         "gallery: 6 images of 3 classes, but 12612 images of 3985 classes were published",
     )
-    assert report.lines()[-1].startswith("Scores on these files cannot be compared")
+    assert any(line.startswith("Scores on these files cannot be compared") for line in report.lines())
     small = replace(
         catalogue.CATALOGUE["in_shop"],
         images=18,
@@ -137,3 +142,87 @@ def test_long_lists_are_cut_in_words_but_not_in_the_report(
         f"  {tmp_path / '1.png'}",
         "  and 3 more",
     ]
+
+
+def test_what_reading_changes_is_counted(tmp_path: Path) -> None:
+    write_class_folders(tmp_path, classes=4, images=3)
+    rotated_photograph(tmp_path / "kind_0" / "0.png")
+    rotated_photograph(tmp_path / "kind_0" / "1.png")
+    transparent_picture(tmp_path / "kind_1" / "0.png")
+    report = check(Dataset(name="folder", root=str(tmp_path)))
+    assert report.good
+    lines = report.lines()
+    place = lines.index("Nothing is wrong.")
+    assert lines[place - 2 : place] == [
+        f"2 {UPRIGHT}, {tmp_path / 'kind_0' / '0.png'} for one",
+        f"1 {OVER_WHITE}, {tmp_path / 'kind_1' / '0.png'} for one",
+    ]
+
+
+@pytest.mark.parametrize("white", [255, 1023, 4095])
+def test_lost_grey_levels_are_wrong_and_listed(tmp_path: Path, white: int) -> None:
+    write_class_folders(tmp_path, classes=2, images=3)
+    deep_grey(tmp_path / "kind_0" / "0.png", white)
+    report = check(Dataset(name="folder", root=str(tmp_path)))
+    assert not report.good
+    lines = report.lines()
+    place = lines.index(f"1 {FEW_LEVELS}:")
+    assert lines[place + 1] == f"  {tmp_path / 'kind_0' / '0.png'}"
+    assert "Nothing is wrong." not in lines
+
+
+def test_files_and_folders_without_rights_are_listed_as_such(forbidden_folder: ForbiddenFolder) -> None:
+    root = write_class_folders(forbidden_folder.path, classes=2, images=2)
+    table = root / "table.csv"
+    names = [f"kind_{label}/{number}.png" for label in (0, 1) for number in (0, 1)]
+    table.write_text("path,label\n" + "".join(f"{name},{name[:6]}\n" for name in names))
+    folder, listed = Dataset(name="folder", root=str(root)), Dataset(name="table", file=str(table))
+    with forbidden_folder.forbidden(root / "kind_0" / "0.png"):
+        report = check(folder)
+        assert report.unreadable == (
+            f"cannot read the image {root / 'kind_0' / '0.png'}: you have no right to read it",
+        )
+    with forbidden_folder.forbidden(root / "kind_1"):
+        report = check(listed)
+        assert [reason.rpartition(": ")[2] for reason in report.unreadable] == [
+            "you have no right to read it"
+        ] * 2
+        assert report.sha256 is None
+        report = check(folder)
+        assert report.layout == f"you have no right to read {root / 'kind_1'}{ADVICE}"
+    with forbidden_folder.forbidden(root):
+        assert check(folder).layout == f"you have no right to read {root}{ADVICE}"
+        assert check(listed).layout == f"you have no right to read {table}{ADVICE}"
+
+
+def test_names_that_are_too_long_or_impossible_are_findings(tmp_path: Path) -> None:
+    long = tmp_path / ("a" * 300)
+    report = check(Dataset(name="folder", root=str(long)))
+    assert report.layout == f"{long} cannot be read: File name too long"
+    table = tmp_path / "table.csv"
+    table.write_text(f"path,label\n{'a' * 300}.png,owl\nb\0.png,owl\n")
+    report = check(Dataset(name="table", file=str(table)))
+    assert not report.good
+    assert report.sha256 is None
+    assert "File name too long" in report.unreadable[0]
+    assert "null" in report.unreadable[1]
+    report = check(Dataset(name="table", file=f"{long}.csv"))
+    assert report.layout == f"{long}.csv cannot be read: File name too long"
+
+
+@pytest.mark.skipif(reads_heic(), reason="pillow-heif is installed")
+def test_heic_files_are_named_with_what_reads_them(tmp_path: Path) -> None:
+    write_class_folders(tmp_path, classes=2, images=2)
+    phone = tmp_path / "kind_0" / "IMG_1.HEIC"
+    phone.write_bytes(HEIC)
+    report = check(Dataset(name="folder", root=str(tmp_path)))
+    assert report.layout is not None
+    assert report.layout.startswith(
+        f"1 of 5 images are HEIC, {phone} for one; `pip install pillow-heif`"
+    )
+    for path in (tmp_path / "kind_0").glob("*.png"):
+        path.unlink()
+    assert "1 of 3 images are HEIC" in str(check(Dataset(name="folder", root=str(tmp_path))).layout)
+    table = tmp_path / "table.csv"
+    table.write_text("path,label\nkind_0/IMG_1.HEIC,owl\n")
+    assert "1 of 1 images are HEIC" in str(check(Dataset(name="table", file=str(table))).layout)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,120 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_text("x")
     with pytest.raises(LayoutError, match=r"a\.zip .* does not exist"):
         load_folder(tmp_path / "a.zip")
+
+
+def divided(root: Path, *names: str) -> Path:
+    """A root with parts of these names, each with two classes of its own."""
+    for number, name in enumerate(names):
+        for label in (2 * number, 2 * number + 1):
+            write_picture(root / name / f"kind_{label}" / "1.png", label, 1)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("names", "parts"),
+    [
+        (("Train", "Test"), ["train", "train", "test", "test"]),
+        (("TRAIN", "TEST"), ["train", "train", "test", "test"]),
+        (("training", "Testing"), ["train", "train", "test", "test"]),
+        (("Train", "Query", "Gallery"), ["train", "train", "query", "query", "gallery", "gallery"]),
+    ],
+)
+def test_parts_are_known_whatever_their_case(
+    tmp_path: Path, names: tuple[str, ...], parts: list[str]
+) -> None:
+    images = load_folder(divided(tmp_path, *names))
+    assert images.division is not None
+    assert images.division.tolist() == parts
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "Validation"])
+def test_validation_images_are_for_training_with_a_word(tmp_path: Path, name: str) -> None:
+    divided(tmp_path, "train", name, "test")
+    with pytest.warns(UserWarning, match=rf"{tmp_path}: '{name}' is read as part of 'train'"):
+        images = load_folder(tmp_path)
+    assert images.division is not None
+    assert images.division.tolist() == ["train"] * 4 + ["test"] * 2
+    assert sorted(path.parts[-3] for path in images.paths[:4]) == sorted(["train", name] * 2)
+
+
+@pytest.mark.parametrize("names", [("train", "val"), ("train",)])
+def test_without_a_test_the_classes_are_divided_with_a_word(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    divided(tmp_path, *names)
+    with pytest.warns(
+        UserWarning, match=r"has no part called test: the first half of its classes is for"
+    ):
+        images = load_folder(tmp_path)
+    assert images.division is None
+    assert len(images.paths) == 2 * len(names)
+
+
+def test_what_systems_leave_behind_is_passed_over(tmp_path: Path) -> None:
+    divided(tmp_path, "train", "test")
+    for folder in ("__MACOSX/train/kind_0", "train/__MACOSX", "train/kind_0/@eaDir", "$RECYCLE.BIN"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "._1.png").write_bytes(b"x")
+    assert load_folder(tmp_path).labels.tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda root: (root / "test").mkdir(),
+            r"the part .*test holds no folder of a class; put one for each class into it, or remove it",
+        ),
+        (
+            lambda root: divided(root, "extra"),
+            r"holds the parts train, and beside them 'extra', which is none; move it away, or ",
+        ),
+        (
+            lambda root: write_picture(root / "ship" / "1.png", 1, 1),
+            r"holds the parts train, and beside them 'ship', which is none",
+        ),
+        (
+            lambda root: write_picture(root / "test" / "1.png", 1, 1),
+            r"test.1\.png lies in no folder of a class",
+        ),
+    ],
+)
+def test_what_is_odd_about_a_division_is_named(
+    tmp_path: Path, make: Callable[[Path], object], message: str
+) -> None:
+    divided(tmp_path, "train")
+    make(tmp_path)
+    with pytest.raises(LayoutError, match=message):
+        load_folder(tmp_path)
+
+
+def test_parts_without_classes_are_no_classes(tmp_path: Path) -> None:
+    for name in ("train", "test"):
+        write_picture(tmp_path / name / "1.png", 1, 1)
+    with pytest.raises(LayoutError, match=r"test.1\.png lies in no folder of a class"):
+        load_folder(tmp_path)
+
+
+def test_a_folder_too_high_is_named_with_the_right_one(tmp_path: Path) -> None:
+    write_class_folders(tmp_path / "imgs")
+    with pytest.raises(
+        LayoutError, match=rf"holds a single folder, 'imgs', .* give {tmp_path / 'imgs'} as dataset"
+    ):
+        load_folder(tmp_path)
+
+
+def test_pictures_of_a_kind_that_is_not_read_are_named(tmp_path: Path) -> None:
+    write_class_folders(tmp_path, classes=2, images=2)
+    raw = tmp_path / "kind_0" / "a.DNG"
+    raw.write_bytes(b"x")
+    with pytest.warns(
+        UserWarning, match=rf"1 pictures below {tmp_path} are of a kind .*, {raw} for one"
+    ):
+        assert len(load_folder(tmp_path).paths) == 4
+    for path in (tmp_path / "kind_0").glob("*.png"):
+        path.unlink()
+    with pytest.raises(
+        LayoutError, match=r"kind_0 holds only pictures of kinds that are not read, such as a\.DNG; con"
+    ):
+        load_folder(tmp_path)

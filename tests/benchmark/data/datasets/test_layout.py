@@ -24,6 +24,7 @@ from tests.benchmark.data.datasets.miniatures import (
     write_in_shop,
     write_sop,
 )
+from tests.benchmark.data.forbidden import ForbiddenFolder
 
 Loader = Callable[[Path], ImageFiles]
 LOADERS: list[Loader] = [load_cub200, load_cars196, load_sop, load_in_shop]
@@ -134,3 +135,34 @@ def test_what_says_enough_or_is_no_damage_passes(error: BaseException) -> None:
 def test_the_advice_is_a_command_for_the_folder() -> None:
     advice = download_advice("sop", Path("my") / "products")
     assert "`pml-potential datasets download sop --root my/products`" in advice.replace("\\", "/")
+
+
+@pytest.mark.parametrize("load", LOADERS)
+def test_a_folder_without_rights_is_named_so(forbidden_folder: ForbiddenFolder, load: Loader) -> None:
+    root = forbidden_folder.path / "CUB_200_2011"
+    root.mkdir()
+    with (
+        forbidden_folder.forbidden(root),
+        pytest.raises(
+            LayoutError, match=rf"^you have no right to read {root}/.*; change its permissions"
+        ),
+    ):
+        load(root)
+
+
+@pytest.mark.parametrize("load", LOADERS)
+def test_a_name_that_is_too_long_is_named(tmp_path: Path, load: Loader) -> None:
+    with pytest.raises(LayoutError, match=r"a{300}.* cannot be read: File name too long$"):
+        load(tmp_path / ("a" * 300))
+
+
+def test_a_list_without_rights_is_named_so(forbidden_folder: ForbiddenFolder) -> None:
+    path = write_sop(forbidden_folder.path) / "Stanford_Online_Products" / "Ebay_train.txt"
+    for folder in (path.parent, *path.parent.iterdir()):
+        if folder.is_dir():
+            folder.chmod(0o755)
+    with (
+        forbidden_folder.forbidden(path),
+        pytest.raises(LayoutError, match=f"^you have no right to read {path}; change its permissions"),
+    ):
+        load_sop(forbidden_folder.path)

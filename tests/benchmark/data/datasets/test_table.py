@@ -12,6 +12,7 @@ import pytest
 from pml_potential.benchmark.config.schema import Columns, ConfigError
 from pml_potential.benchmark.data.datasets.layout import LayoutError
 from pml_potential.benchmark.data.datasets.table import load_table
+from tests.benchmark.data.forbidden import ForbiddenFolder
 from tests.pairwise import pairwise
 
 ALL = Columns(path="image", label="species", split="use")
@@ -144,7 +145,7 @@ def test_cells_of_the_wrong_type_are_quoted(
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("1.png,owl,train,x\n2.png,owl,valid,x\n", "line 3, column 'use' is 'valid'; it must be one of"),
+        ("1.png,owl,train,x\n2.png,owl,hold,x\n", "line 3, column 'use' is 'hold'; it must be one of"),
         (
             "1.png,owl,train,x\n./1.png,tit,train,x\n",
             r"line 3, column 'image' is '1\.png', as in line 2",
@@ -179,17 +180,92 @@ def test_ambiguous_and_absent_headers_are_errors(tmp_path: Path) -> None:
     path.write_text("path,label,label\n1.png,a,b\n")
     with pytest.raises(ConfigError, match="more than one column 'label'"):
         load_table(path)
-    path.write_text("path;label\n1.png;a\n")
-    with pytest.raises(ConfigError, match="no column 'path'; it has path;label"):
+    path.write_text("image;label\n1.png;a\n")
+    with pytest.raises(ConfigError, match="no column 'path'; it has image, label"):
         load_table(path)
     path.write_text("")
     with pytest.raises(ConfigError, match="no column 'path'; it has none"):
         load_table(path)
 
 
+@pytest.mark.parametrize("name", ["table.csv", "table.tsv"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "path;label\nb 1,5.png;owl\n",
+        "path\tlabel\nb 1,5.png\towl\n",
+        'path,label\n"b 1,5.png",owl\n',
+        "sep=;\r\npath;label\r\nb 1,5.png;owl\r\n",
+        'sep=,\npath,label\n"b 1,5.png",owl\n',
+        "SEP=|\npath|label\nb 1,5.png|owl\n",
+        '"note, with comma";path;label\nx;b 1,5.png;owl\n',
+    ],
+)
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_tables_with_other_separators_are_read(tmp_path: Path, name: str, text: str, mark: str) -> None:
+    path = tmp_path / name
+    path.write_bytes((mark + text).encode())
+    images = load_table(path)
+    assert images.relative_path(0) == "b 1,5.png"
+    assert images.class_names == ("owl",)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "sep=;\npath;label\n1.png\n",
+            "line 3 has 1 cells, but the first line 2; put text that holds a semi",
+        ),
+        (
+            "path\tlabel\n1.png\n",
+            "line 2 has 1 cells, but the first line 2; put text that holds a tab in",
+        ),
+        ("sep=;\npath;label\n1.png; \n", "line 3, column 'label' is empty"),
+        ("sep=\npath,label\n1.png,a\n", "line 1: 'sep=' names no separator; write sep=; or sep=,"),
+    ],
+)
+def test_faults_behind_other_separators_are_at_their_line(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(text)
+    with pytest.raises(LayoutError, match=message):
+        load_table(path)
+
+
+def test_parts_are_known_by_the_names_that_people_give(tmp_path: Path) -> None:
+    columns: dict[str, list[Any]] = {
+        "image": ["1.png", "2.png", "3.png"],
+        "species": ["owl", "tit", "auk"],
+        "use": ["Train", "valid", "TEST"],
+    }
+    with pytest.warns(UserWarning, match=r"table\.csv: 'valid' is read as part of 'train'"):
+        images = load_table(write(tmp_path, "csv", columns), ALL)
+    assert images.division is not None
+    assert images.division.tolist() == ["train", "train", "test"]
+    columns["use"][2] = "train"
+    with pytest.warns(UserWarning, match=r"table\.csv has no part called test: the first half of its"):
+        assert load_table(write(tmp_path, "csv", columns), ALL).division is None
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_table_without_rights_is_named_so(forbidden_folder: ForbiddenFolder, kind: str) -> None:
+    path = write(forbidden_folder.path, kind, {"path": ["1.png"], "label": ["owl"]})
+    with (
+        forbidden_folder.forbidden(path),
+        pytest.raises(LayoutError, match=f"^you have no right to read {path}; change its permissions"),
+    ):
+        load_table(path)
+
+
 def test_files_of_another_kind_are_refused(tmp_path: Path) -> None:
     for name, content, message in (
-        ("table.xlsx", b"x", r"must be a CSV or Parquet file that ends in \.csv, \.parquet, \.pq"),
+        (
+            "table.xlsx",
+            b"x",
+            r"must be a CSV or Parquet file that ends in \.csv, \.tsv, \.parquet, \.pq",
+        ),
         ("table.parquet", b"x" * 100, "is not a readable Parquet file"),
         ("table.csv", "path,label\n1.png,ü\n".encode("latin-1"), "is not in UTF-8"),
     ):

@@ -1,0 +1,42 @@
+"""What a person sees: text as it is, whatever a terminal can show."""
+
+import codecs
+import io
+import sys
+
+from rich.console import Console
+
+_ENCODING_ERRORS = "pml_potential.readable"
+_IN_ASCII = {"±": "+/-", "−": "-", "–": "-", "·": "|", "×": "x", "≤": "<=", "≥": ">=", "…": "..."}
+
+
+def new_console() -> Console:
+    """A console that prints text as it is: no markup, no emoji codes, no colours for numbers.
+
+    Text is often a path or a name of somebody's own, in which brackets and colons mean themselves.
+    """
+    return Console(markup=False, emoji=False, highlight=False)
+
+
+def print_whatever_comes() -> None:
+    """Let output never fail over a character that its encoding lacks, such as "±" in ASCII.
+
+    What has no spelling in ASCII, and bytes of a file name that are no text, are shown as escapes.
+    """
+    codecs.register_error(_ENCODING_ERRORS, _spelled)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_ENCODING_ERRORS)
+
+
+def _spelled(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(map(_one, error.object[error.start : error.end])), error.end
+
+
+def _one(character: str) -> str:
+    # Python reads a byte that is no UTF-8, of a file's name, as one of these.
+    if "\udc80" <= character <= "\udcff":
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return _IN_ASCII.get(character) or character.encode("ascii", "backslashreplace").decode()

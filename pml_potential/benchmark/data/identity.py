@@ -1,0 +1,113 @@
+"""What a run is bound to besides its configuration: its images, their division and its first weights."""
+
+import hashlib
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from torch import nn
+
+from pml_potential.benchmark.config.run_folder import RunFolder
+from pml_potential.benchmark.config.schema import Config, ConfigError
+from pml_potential.benchmark.data.folds import FoldData, frozen_trunk
+from pml_potential.benchmark.data.images import Images
+from pml_potential.benchmark.data.splits import Splits
+from pml_potential.benchmark.files import read_json, write_json
+from pml_potential.benchmark.models.weights import weights_hash
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What decides the scores of a configuration.
+
+    Attributes:
+        data: hash of the data set, over what its files hold.
+        images: how many it has.
+        classes: how many classes.
+        division: hash of which images are for what.
+        weights: hash of the pretrained trunk; None for one that starts from chance.
+    """
+
+    data: str
+    images: int
+    classes: int
+    division: str
+    weights: str | None
+
+
+def identity_of(config: Config, data: FoldData) -> Identity:
+    """What a configuration meets now."""
+    return Identity(
+        data=data.images.sha256,
+        images=len(data.images.labels),
+        classes=len(data.images.class_names),
+        division=_hash_of_division(data.splits),
+        weights=hash_of_weights(config, data.images),
+    )
+
+
+def hash_of_weights(config: Config, images: Images) -> str | None:
+    """Hash of the trunk as its pretrained weights leave it; None without any."""
+    if config.model.weights is None:
+        return None
+    return weights_hash(frozen_trunk(config, images))
+
+
+def bind(run: RunFolder, identity: Identity) -> None:
+    """Record what a run has begun with, unless it is recorded already."""
+    if not run.identity.exists():
+        write_json(run.identity, asdict(identity))
+
+
+def check_bound(run: RunFolder, identity: Identity) -> None:
+    """Raise unless a run, if it has begun, began with the same.
+
+    Raises:
+        ConfigError: It began with other images, another division or other weights, or nobody can tell.
+    """
+    if (begun := _read(run)) is None:
+        return
+    there, here = asdict(begun), asdict(identity)
+    apart = [f"{name} {there[name]} and {here[name]}" for name in there if there[name] != here[name]]
+    if apart:
+        raise ConfigError(
+            f"{run.path} was begun with other data than there are now: {'; '.join(apart)} (then and "
+            "now). Bring the old ones back, or give another --folder for a run with the new ones"
+        )
+
+
+def check_weights(run: RunFolder, trunk: nn.Module) -> None:
+    """Raise unless a trunk with pretrained weights is the one that a run began with.
+
+    Raises:
+        ConfigError: It is another one.
+    """
+    begun = _read(run)
+    if begun is None or begun.weights is None:
+        return
+    if (found := weights_hash(trunk)) != begun.weights:
+        raise ConfigError(
+            f"{run.path} was begun with other weights than model.weights has now: {begun.weights} and "
+            f"{found} (then and now). Bring the old ones back"
+        )
+
+
+def _read(run: RunFolder) -> Identity | None:
+    try:
+        return Identity(**read_json(run.identity))
+    except FileNotFoundError:
+        return None
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{run.identity} is damaged ({error}); it tells the images that the run began with. Delete "
+            "it if they are still the same"
+        ) from error
+
+
+def _hash_of_division(splits: Splits) -> str:
+    digest = hashlib.sha256()
+    parts = [splits.test, *(part for fold in splits.folds for part in (fold.train, fold.validation))]
+    for part in parts:
+        digest.update(f"{len(part)} ".encode() + part.astype(np.dtype("<i8")).tobytes())
+    queries = [splits.queries, *(fold.queries for fold in splits.folds)]
+    digest.update(repr(queries).encode())
+    return digest.hexdigest()

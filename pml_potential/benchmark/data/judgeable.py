@@ -1,0 +1,46 @@
+"""Whether the embeddings of a division could be judged at all, asked before any training."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pml_potential.benchmark.data.splits import Splits
+
+Labels = NDArray[np.int64]
+
+
+def why_not_judgeable(splits: Splits, labels: Labels) -> str | None:
+    """Say why a validation or test set gives no score, or one that means nothing; None: all give one.
+
+    Args:
+        splits: what is for what.
+        labels: class of each image of the data set, (n,).
+
+    Examples:
+        >>> from pml_potential.benchmark.data.splits import class_disjoint_splits
+        >>> labels = np.arange(8)
+        >>> why_not_judgeable(class_disjoint_splits(labels, 2), labels)
+        'the test has 4 classes of one image each, so that none has another of its class to find'
+    """
+    parts = [("the test", splits.test, splits.queries)]
+    # One fold alone is validated on the test.
+    if len(splits.folds) > 1:
+        parts += [
+            (f"the validation of fold {number}", fold.validation, fold.queries)
+            for number, fold in enumerate(splits.folds, start=1)
+        ]
+    for name, images, queries in parts:
+        if (reason := _reason(labels[images], queries)) is not None:
+            return f"{name} has {reason}"
+    return None
+
+
+def _reason(labels: Labels, queries: int | None) -> str | None:
+    searched = np.unique(labels if queries is None else labels[queries:], return_counts=True)
+    classes, counts = searched
+    if queries is not None and not np.isin(labels[:queries], classes).any():
+        return "queries and a gallery without a common class, so that no query has anything to find"
+    if queries is None and counts.max() == 1:
+        return f"{len(classes)} classes of one image each, so that none has another of its class to find"
+    if len(classes) == 1:
+        return "one class to find only, so that every score would be 1"
+    return None
