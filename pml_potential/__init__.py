@@ -8,6 +8,7 @@ from pml_potential.losses import (
     MeanFieldClassWiseMultiSimilarityLoss,
     MeanFieldContrastiveLoss,
     PotentialFieldLoss,
+    initialize_head,
 )
 
 __version__ = "0.1.0"
@@ -21,4 +22,5 @@ __all__ = [
     "MeanFieldContrastiveLoss",
     "PotentialFieldLoss",
     "__version__",
+    "initialize_head",
 ]

@@ -16,6 +16,7 @@ from pytorch_metric_learning.testers import GlobalEmbeddingSpaceTester
 from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 from pytorch_metric_learning.utils.inference import CustomKNN, FaissKNN
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from pml_potential.benchmark.config.schema import Config
 from pml_potential.benchmark.data.labelled_tensors import LabelledTensors
@@ -185,11 +186,23 @@ def embed(models: dict[str, nn.Module], dataset: LabelledTensors, device: torch.
     Returns:
         (len(dataset), embedding_size), l2-normalised, in the order of the data set.
     """
+    return normalize(_output(models["trunk"], models["embedder"], dataset, device))
+
+
+def trunk_output(trunk: nn.Module, dataset: LabelledTensors, device: torch.device) -> Tensor:
+    """What an embedder is given for a data set, (len(dataset), features), in its order."""
+    return _output(trunk, nn.Identity(), dataset, device)
+
+
+def _output(
+    trunk: nn.Module, embedder: nn.Module, dataset: LabelledTensors, device: torch.device
+) -> Tensor:
     with without_progress_bars():
         tester = build_tester(device)
+        tester.normalize_embeddings = False
         tester.dataloader_num_workers = dataset.workers
-        embeddings, _ = tester.get_all_embeddings(dataset, models["trunk"], models["embedder"])
-    result: Tensor = embeddings
+        output, _ = tester.get_all_embeddings(dataset, trunk, embedder)
+    result: Tensor = output
     return result
 
 

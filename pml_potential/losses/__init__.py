@@ -4,6 +4,7 @@ from pml_potential.losses.class_wise_multi_similarity_loss import ClassWiseMulti
 from pml_potential.losses.cpml_loss import CPMLLoss
 from pml_potential.losses.cross_batch_memory import CrossBatchMemory
 from pml_potential.losses.distributed_loss_wrapper import DistributedLossWrapper
+from pml_potential.losses.head_start import initialize_head
 from pml_potential.losses.mean_field_class_wise_multi_similarity_loss import (
     MeanFieldClassWiseMultiSimilarityLoss,
 )
@@ -20,4 +21,5 @@ __all__ = [
     "MeanFieldContrastiveLoss",
     "NonFiniteError",
     "PotentialFieldLoss",
+    "initialize_head",
 ]

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -57,8 +57,9 @@ def compose(
             it is what was typed, and needs no quotes. ``search.PATH=null`` takes a
             hyperparameter out of the search.
         check: raises ``ConfigError`` for what the schema cannot know, such as the arguments of a class;
-            it is called with the configuration, and again with the lower end of each search range in
-            its place. ``check_names`` of ``training.names`` is what the commands give.
+            it is called with the configuration, and again with both ends of each search range in its
+            place, or with each of its choices. ``check_names`` of ``training.names`` is what the
+            commands give.
 
     Returns:
         The configuration.
@@ -107,12 +108,13 @@ def compose(
     except ConfigError as error:
         raise ConfigError(f"{_origin(origins, error.keys)}: {error}", error.keys) from None
     for found, limits in config.search.items():
-        try:
-            check(with_values(config, {found: limits.low}))
-        except ConfigError as error:
-            raise ConfigError(
-                f"{_origin(origins, ('search', found))}: search.{found}: {error}"
-            ) from None
+        for value in limits.extremes:
+            try:
+                check(with_values(config, {found: value}))
+            except ConfigError as error:
+                raise ConfigError(
+                    f"{_origin(origins, ('search', found))}: search.{found}: {error}"
+                ) from None
     return config
 
 
@@ -198,7 +200,8 @@ def _takes_text(keys: Sequence[str]) -> bool:
     section = _section_at(tuple(keys[:-1]))
     field = None if section is None else section.model_fields.get(keys[-1])
     types = [] if field is None else _types_in(field.annotation)
-    return str in types and not any(_is_section(each) for each in types)
+    holds_others = any(_is_section(each) or get_origin(each) in {dict, tuple} for each in types)
+    return str in types and not holds_others
 
 
 def _keys_of(dotted: str, searched: Sequence[str]) -> list[str]:
@@ -221,7 +224,11 @@ def _lay_over(
     for key, value in top.items():
         location = (*prefix, str(key))
         below = base.get(key)
-        if isinstance(below, dict) and isinstance(value, dict):
+        if (
+            isinstance(below, dict)
+            and isinstance(value, dict)
+            and not _is_another_search(location, value, below)
+        ):
             if _names_another(location, value, below):
                 _forget_arguments(below, origins, location)
             _lay_over(below, value, origins, origin, location)
@@ -230,6 +237,14 @@ def _lay_over(
             for path in [path for path in origins if path.startswith(".".join(location) + ".")]:
                 del origins[path]
         origins[".".join(location)] = origin
+
+
+def _is_another_search(
+    location: tuple[str, ...], value: Mapping[str, Any], below: Mapping[str, Any]
+) -> bool:
+    """Whether choices take the place of two ends, or two ends that of choices."""
+    is_search = location[:1] == ("search",) and len(location) == 2
+    return is_search and ("choices" in value) != ("choices" in below)
 
 
 def _names_another(
@@ -268,7 +283,7 @@ def _validated(values: dict[str, Any], origins: Mapping[str, str]) -> Config:
 
 def _explain(problem: dict[str, Any], origins: Mapping[str, str]) -> str:
     location = tuple(str(part) for part in problem["loc"])
-    keys = tuple(part for part in location if part not in {"bool", "int", "float"})
+    keys = tuple(part for part in location if part not in {"bool", "int", "float", "str"})
     where = f"{_origin(origins, keys)}: " if origins else ""
     path = ".".join(keys)
     value = problem["input"]
@@ -287,7 +302,7 @@ def _explain(problem: dict[str, Any], origins: Mapping[str, str]) -> str:
         )
     message = problem["msg"].removeprefix("Value error, ")
     if len(keys) < len(location):
-        message = "it must be a number"
+        message = "it must be a number" + " or text" * ("choices" in keys)
     if isinstance(value, str) and _is_number(value):
         return (
             f"{where}{path}: {value!r} is text in YAML; write it without quotes, small numbers as 1.0e-5"

@@ -34,6 +34,12 @@ Colour = Annotated[tuple[float, float, float], Field(strict=False)]
 
 Number = bool | int | float | None
 
+Choices = Annotated[tuple[Number | str, ...], Field(strict=False)]
+"""Values of one key, of which a search takes one."""
+
+_BOUND = {"model.trunk", "model.weights", "model.pooling"}
+"""What a hash recorded with a run's images stands for: the same in all of its trials."""
+
 
 class Section(BaseModel):
     """A part of the configuration: unknown keys and text in place of numbers are errors."""
@@ -71,8 +77,18 @@ class SearchSettings(Section):
 class Crop(Section):
     """What part of an image the network sees, for networks that take pictures."""
 
-    resize: Positive = Field(default=256, description="Shorter side, in pixels, before a crop.")
-    size: Positive = Field(description="Side of the crop, in pixels.")
+    resize: Positive = Field(
+        default=256,
+        description="Shorter side, in pixels, before a crop; with squash and pad, side of the square.",
+    )
+    size: Positive = Field(description="Side of what the network sees, in pixels.")
+    fit: Literal["crop", "squash", "pad"] = Field(
+        default="crop",
+        description="How a picture that is no square becomes one: crop cuts off what is over, so that a "
+        "wide picture loses its ends; squash changes the ratio of its sides; pad adds borders of the "
+        "network's mean colour. With squash and pad evaluation sees the whole picture, and random crops "
+        "for training are cut out of the square.",
+    )
     scale: Range = Field(
         default=(0.16, 1.0), description="Share of the area that a random crop for training takes."
     )
@@ -82,6 +98,11 @@ class Crop(Section):
     )
     augment: bool = Field(
         default=True, description="Random crops and mirror images in training; false: as in evaluation."
+    )
+    views: Positive = Field(
+        default=5,
+        description="With model.freeze_until: how many random crops of each image are drawn, once and "
+        "for all.",
     )
 
 
@@ -181,6 +202,17 @@ class Input(Section):
     white: PositiveNumber = Field(default=1.0, description="The number of a white pixel, 1 or 255.")
 
 
+class Head(Section):
+    """The linear embedder before its first step."""
+
+    start: Literal["random", "pca"] = Field(
+        default="random",
+        description="Its first weights: random ones, or the principal axes of the trunk's centred "
+        "features of the training images (pca), behind which the untrained score means something. Takes "
+        "a pass over the training images as evaluation sees them, if their features are not cached.",
+    )
+
+
 class Model(Section):
     """The network: a trunk, and a linear embedder on top of it."""
 
@@ -197,10 +229,16 @@ class Model(Section):
         default=None, description="null: whole images as they are, with pixels in [-1, 1]."
     )
     embedding_size: Positive = Field(description="Width of the embedding, d.")
+    head: Head = Head()
     trunk_optimizer: Optimizer
     embedder_optimizer: Optimizer
     freeze_trunk: bool = Field(
         default=False, description="Train the embedder alone, on features that are computed once."
+    )
+    freeze_until: str | None = Field(
+        default=None,
+        description="A block of the trunk, such as blocks.5: what lies before it stays as it is, and "
+        "its output is computed once. null: the whole trunk is trained.",
     )
     freeze_batchnorm: bool = Field(
         default=False, description="Keep the trunk's BatchNorm in evaluation mode."
@@ -213,6 +251,15 @@ class Model(Section):
     )
     channels_last: bool = Field(default=False, description="Memory format of images.")
     compile: bool = Field(default=False, description="torch.compile of the trunk.")
+
+    @model_validator(mode="after")
+    def _check_frozen(self) -> "Model":
+        if self.freeze_trunk and self.freeze_until is not None:
+            raise ValueError(
+                f"freeze_trunk is true and freeze_until is {self.freeze_until!r}; the one freezes all "
+                "of the trunk, the other what lies before a block, so leave one of them out"
+            )
+        return self
 
 
 class Loss(Section):
@@ -277,14 +324,32 @@ class Training(Section):
 
 
 class SearchRange(Section):
-    """Where a hyperparameter is searched: between two integers, or between two numbers."""
+    """Where a hyperparameter is searched: between two integers or two numbers, or among choices."""
 
-    low: int | float = Field(description="Lower end.")
-    high: int | float = Field(description="Upper end.")
+    low: int | float | None = Field(default=None, description="Lower end.")
+    high: int | float | None = Field(default=None, description="Upper end.")
     log: bool = Field(default=False, description="Search the logarithm.")
+    choices: Choices = Field(
+        default=(), description="In place of the two ends: the values to choose from, such as words."
+    )
+
+    @property
+    def extremes(self) -> tuple[Number | str, ...]:
+        """Values that must work if all are to work: both ends, or every choice."""
+        return self.choices or (self.low, self.high)
 
     @model_validator(mode="after")
-    def _check_order(self) -> "SearchRange":
+    def _check_form(self) -> "SearchRange":
+        if self.choices:
+            if self.low is not None or self.high is not None or self.log:
+                raise ValueError("it has choices, and low, high or log, too; leave one of the two out")
+            if len(set(map(repr, self.choices))) < max(len(self.choices), 2):
+                raise ValueError(
+                    f"choices are {list(self.choices)}; give two or more, each of them once"
+                )
+            return self
+        if self.low is None or self.high is None:
+            raise ValueError("it needs low and high, or choices")
         if not self.low < self.high:
             raise ValueError(f"low is {self.low} and high is {self.high}; low must be below high")
         if self.log and self.low <= 0:
@@ -341,6 +406,11 @@ class Config(Section):
                 raise ValueError(
                     f"search.{path}: nothing of {section!r} can be searched, only values of loss, "
                     "model and sampler; the rest is what makes trials comparable"
+                )
+            if path in _BOUND:
+                raise ValueError(
+                    f"search.{path}: a run is bound to one trunk with its weights and pooling; make a "
+                    "run for each and compare them"
                 )
         return self
 

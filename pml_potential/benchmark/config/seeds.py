@@ -1,13 +1,15 @@
 """One seed for each piece of work, so that a piece gives the same result whenever it is done."""
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import numpy as np
 import torch
 
-Stage = Literal["search", "sampler", "reproduction", "epoch", "label_noise"]
-_STAGES: tuple[Stage, ...] = ("search", "sampler", "reproduction", "epoch", "label_noise")
+Stage = Literal["search", "sampler", "reproduction", "epoch", "label_noise", "view"]
+_STAGES: tuple[Stage, ...] = ("search", "sampler", "reproduction", "epoch", "label_noise", "view")
 
 
 def derive_seed(seed: int, stage: Stage, *numbers: int) -> int:
@@ -28,3 +30,15 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
+
+
+@contextmanager
+def drawn_from(seed: int) -> Iterator[None]:
+    """Seed torch's generator of the processor for what is done inside, and leave it as it was."""
+    state = torch.get_rng_state()
+    # Not torch.manual_seed, which would seed the generators of GPUs, too.
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)

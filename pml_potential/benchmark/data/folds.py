@@ -1,8 +1,9 @@
 """The data of an experiment, divided by its protocol, in the form that a configuration's model takes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from pml_potential.benchmark.config.run_folder import hash_memory, image_cache
 from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.config.seeds import derive_seed
 from pml_potential.benchmark.data.datasets.catalogue import entry_of, load_images
-from pml_potential.benchmark.data.features import trunk_features
+from pml_potential.benchmark.data.features import View
 from pml_potential.benchmark.data.image_files import ImageFiles
 from pml_potential.benchmark.data.images import ImageArrays, Images
 from pml_potential.benchmark.data.judgeable import why_not_judgeable
@@ -28,7 +29,9 @@ from pml_potential.benchmark.data.long_step import long_step
 from pml_potential.benchmark.data.resized_images import resized_images
 from pml_potential.benchmark.data.splits import Splits, splits_of
 from pml_potential.benchmark.data.transforms import evaluation_transform, training_transform
+from pml_potential.benchmark.data.trunk_views import trunk_views
 from pml_potential.benchmark.models.building import build_models
+from pml_potential.benchmark.models.cut_trunk import CutTrunk, image_shape
 from pml_potential.benchmark.models.device import training_device
 
 Reader = Callable[[NDArray[np.int64]], LabelledTensors]
@@ -72,6 +75,8 @@ class FoldData:
         for_training, for_evaluation = self._readers_for(config)
         fold = self.splits.folds[number]
         train = for_training(fold.train)
+        if for_evaluation is not for_training:
+            train.as_judged = for_evaluation(fold.train)
         train.labels = self.training_labels(config, number)
         validation = for_evaluation(fold.validation)
         train.source = validation.source = self.images.sha256
@@ -93,7 +98,7 @@ class FoldData:
 
     def _readers_for(self, config: Config) -> tuple[Reader, Reader]:
         network = config.model.model_dump_json(
-            include={"trunk", "weights", "pooling", "input", "freeze_trunk"}
+            include={"trunk", "weights", "pooling", "input", "freeze_trunk", "freeze_until"}
         )
         key = f"{network} {config.protocol.crop.model_dump_json()} {config.seed}"
         if key not in self._readers:
@@ -152,8 +157,8 @@ def uses_features(config: Config) -> bool:
     return model.freeze_trunk and (model.input is None or not config.protocol.crop.augment)
 
 
-def frozen_trunk(config: Config, images: Images) -> nn.Module:
-    """The trunk that computes features; without pretrained weights it is random, always the same."""
+def frozen_trunk(config: Config, images: Images | LabelledTensors) -> nn.Module:
+    """The trunk whose frozen layers compute features; without weights it is random, always the same."""
     with torch.random.fork_rng(devices=[]), long_step(f"building {config.model.trunk}"):
         torch.manual_seed(config.seed)
         return build_models(config.model, images.channels)["trunk"]
@@ -165,23 +170,35 @@ def _readers(config: Config, images: Images, cache: Path) -> tuple[Reader, Reade
     evaluation = evaluation_transform(model.input, crop, images.channels)
     if uses_features(config):
         trunk = frozen_trunk(config, images)
-        features = trunk_features(trunk, images, evaluation, cache, training_device())
-
-        def of_features(indices: NDArray[np.int64]) -> LabelledTensors:
-            return FeatureTensors(features, images.labels, indices, images.channels)
-
+        features = trunk_views(trunk, images, [View(evaluation)], cache, training_device())
+        of_features = _reader_of(features, images)
         return of_features, of_features
-    if model.input is None and isinstance(images, ImageArrays):
+    is_whole = model.input is None
+    if is_whole and model.freeze_until is None and isinstance(images, ImageArrays):
 
         def of_arrays(indices: NDArray[np.int64]) -> LabelledTensors:
             return ArrayTensors(images, indices)
 
         return of_arrays, of_arrays
-    training = training_transform(model.input, crop, images.channels) if crop.augment else evaluation
+    training = evaluation
+    if crop.augment and not is_whole:
+        training = training_transform(model.input, crop, images.channels)
     read = images
-    if model.input is not None and not isinstance(images, ImageArrays):
-        read = resized_images(images, crop.resize, image_cache(cache))
+    if not is_whole and not isinstance(images, ImageArrays):
+        read = resized_images(images, crop, image_cache(cache))
+    if model.freeze_until is not None:
+        # On a processor convolutions take two thirds of the time in this format.
+        trunk = frozen_trunk(config, images).to(memory_format=torch.channels_last)
+        front = CutTrunk(trunk, model.freeze_until, image_shape(model, crop)).front
+        numbers = range(crop.views if training is not evaluation else 0)
+        views = [View(evaluation), *(View(training, number) for number in numbers)]
+        found = trunk_views(front, read, views, cache, training_device(), np.float16)
+        return _reader_of(found[1:] or found, images), _reader_of(found[:1], images)
     return (
         lambda indices: ImageTensors(read, indices, training),
         lambda indices: ImageTensors(read, indices, evaluation),
     )
+
+
+def _reader_of(views: Sequence[NDArray[Any]], images: Images) -> Reader:
+    return lambda indices: FeatureTensors(views, images.labels, indices, images.channels)

@@ -37,7 +37,7 @@ UNREAD_SUFFIXES = (
 """Of pictures that are not read, and that somebody may expect to be."""
 
 MOST_ELONGATED = 100
-"""How many times as long as wide a picture may be; of a longer one, networks see the middle."""
+"""How many times as long as wide a picture may be; of a longer one, a crop shows the middle."""
 
 UPRIGHT = "turned upright, as its EXIF says"
 OVER_WHITE = "transparent, laid over white"
@@ -49,7 +49,8 @@ FEW_LEVELS = (
 )
 GREY = "of colours, turned grey"
 ELONGATED = (
-    f"more than {MOST_ELONGATED} times as long as wide, so that networks with an input see its middle"
+    f"more than {MOST_ELONGATED} times as long as wide, so that networks with an input see its middle, "
+    "unless protocol.crop.fit is squash or pad"
 )
 
 _LYING = (5, 6, 7, 8)

@@ -1,6 +1,8 @@
 """A split of a data set as PML's trainers, testers and samplers read it: tensors with labels."""
 
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,12 +27,14 @@ class LabelledTensors(Dataset[tuple[Tensor, int]]):
         num_classes: number of classes.
         channels: colour channels of the images.
         workers: processes that should load items.
-        width: of the features, where the items are features; None for images.
+        as_judged: the same items as evaluation sees them, without chance; None if these are so.
+        width: of the features, where the items are vectors of them; None for images and maps.
         source: hash of the data set that they are of.
     """
 
     workers = 0
     width: int | None = None
+    as_judged: "LabelledTensors | None" = None
     source = ""
 
     def __init__(self, labels: NDArray[np.int64], channels: int) -> None:
@@ -87,10 +91,11 @@ class ImageTensors(LabelledTensors):
 
 
 class FeatureTensors(LabelledTensors):
-    """Features of images, which a frozen trunk has computed once.
+    """Features of images, which a frozen network has computed once.
 
     Args:
-        features: of the whole data set, (n, width); may be mapped from a file.
+        views: of the whole data set, each (n, width), or (n, ...) where they are maps; they may be
+            mapped from files. Of several, torch's global generator picks one for each item.
         labels: class of each image of the whole data set, (n,).
         indices: which of the images.
         channels: colour channels of the images.
@@ -98,18 +103,20 @@ class FeatureTensors(LabelledTensors):
 
     def __init__(
         self,
-        features: NDArray[np.float32],
+        views: Sequence[NDArray[Any]],
         labels: NDArray[np.int64],
         indices: NDArray[np.int64],
         channels: int,
     ) -> None:
         super().__init__(labels[indices], channels)
-        self.width = features.shape[1]
-        self._features = features
+        self.width = views[0].shape[1] if views[0].ndim == 2 else None
+        self._views = views
         self._indices = indices
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        """Features (width,) and the label."""
+        """Features (width,) or (...), in float32, and the label."""
+        several = len(self._views) > 1
+        view = self._views[int(torch.randint(len(self._views), ())) if several else 0]
         # A copy, since torch warns of arrays that must not be written to.
-        features = torch.from_numpy(self._features[self._indices[index]].copy())
+        features = torch.from_numpy(view[self._indices[index]].astype(np.float32))
         return features, int(self.labels[index])

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pml_potential.benchmark.config.schema import Crop
 from pml_potential.benchmark.data.cache import alone_with, cache_path, is_cached
 from pml_potential.benchmark.data.images import Images
 from pml_potential.benchmark.data.long_step import long_step
@@ -57,14 +58,14 @@ class ResizedImages:
         return vars(self) | {"_mapped": None}
 
 
-def resized_images(images: Images, size: int, cache: Path) -> Images:
+def resized_images(images: Images, crop: Crop, cache: Path) -> Images:
     """Decode and resize every picture, or find the file in which an earlier call has left them.
 
     A file that is damaged, as a checksum tells, is set aside with a warning.
 
     Args:
         images: the data set.
-        size: shorter side of a picture, in pixels.
+        crop: how the pictures are resized.
         cache: folder of the files.
 
     Returns:
@@ -74,9 +75,9 @@ def resized_images(images: Images, size: int, cache: Path) -> Images:
     Raises:
         UnreadableImageError: A picture cannot be decoded; the message names the file.
     """
-    pixels, index = (
-        cache_path(cache, (images.cache_key, size), suffix) for suffix in (".pixels", ".npy")
-    )
+    # Pictures resized for a crop lie where they lay before there was another way.
+    made_from = (images.cache_key, crop.resize, *([] if crop.fit == "crop" else [crop.fit]))
+    pixels, index = (cache_path(cache, made_from, suffix) for suffix in (".pixels", ".npy"))
     if not _are_cached(pixels, index):
         with alone_with(pixels):
             # Another process may have made them in the meantime.
@@ -84,7 +85,7 @@ def resized_images(images: Images, size: int, cache: Path) -> Images:
                 cache.mkdir(parents=True, exist_ok=True)
                 most = min(_MOST_BYTES, int(shutil.disk_usage(cache).free * _LARGEST_SHARE_OF_DISK))
                 try:
-                    places = _write_pixels(images, size, pixels, most)
+                    places = _write_pixels(images, crop, pixels, most)
                 except _TooLargeError:
                     return images
                 with sealed_file(index) as file:
@@ -97,7 +98,7 @@ def _are_cached(pixels: Path, index: Path) -> bool:
     return all([is_cached(pixels), is_cached(index)])
 
 
-def _write_pixels(images: Images, size: int, path: Path, most: int) -> NDArray[np.int64]:
+def _write_pixels(images: Images, crop: Crop, path: Path, most: int) -> NDArray[np.int64]:
     """Write all pictures, from where an earlier process was stopped.
 
     Returns:
@@ -108,7 +109,7 @@ def _write_pixels(images: Images, size: int, path: Path, most: int) -> NDArray[n
         title = f"decoding and resizing {images.name}"
         with long_step(title, len(images.labels), "images") as advance:
             advance(len(file.entries))
-            for picture in _decoded(images, size, len(file.entries)):
+            for picture in _decoded(images, crop, len(file.entries)):
                 written += picture.size
                 if written > most:
                     raise _TooLargeError
@@ -119,11 +120,11 @@ def _write_pixels(images: Images, size: int, path: Path, most: int) -> NDArray[n
     return np.column_stack([np.concatenate([[0], ends[:-1]]), sizes])
 
 
-def _decoded(images: Images, size: int, first: int) -> Iterator[NDArray[np.uint8]]:
+def _decoded(images: Images, crop: Crop, first: int) -> Iterator[NDArray[np.uint8]]:
     """Pixels of each picture from one on, in order, a few ahead of time in threads."""
 
     def one(number: int) -> NDArray[np.uint8]:
-        return np.asarray(resized(images.image(number), size), dtype=np.uint8)
+        return np.asarray(resized(images.image(number), crop), dtype=np.uint8)
 
     numbers = iter(range(first, len(images.labels)))
     threads = os.cpu_count() or 1

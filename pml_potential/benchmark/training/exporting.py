@@ -7,6 +7,7 @@ from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.data.datasets.catalogue import load_images
 from pml_potential.benchmark.data.folds import frozen_trunk, uses_features
 from pml_potential.benchmark.data.identity import check_weights
+from pml_potential.benchmark.models.cut_trunk import CutTrunk
 from pml_potential.benchmark.training.exported_model import export_model
 from pml_potential.benchmark.training.fold import finished_fold
 from pml_potential.benchmark.training.fold_models import best_models
@@ -38,4 +39,6 @@ def export_from_run(run: RunFolder, config: Config, reproduction: int, fold: int
     if uses_features(config):
         trunk = frozen_trunk(config, images)
         check_weights(run, trunk)
+    elif isinstance(trunk, CutTrunk):
+        trunk = trunk.network
     export_model(target, config, trunk, models["embedder"])

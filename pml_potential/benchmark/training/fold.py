@@ -16,7 +16,7 @@ from pml_potential.benchmark.data.labelled_tensors import LabelledTensors
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC, without_progress_bars
 from pml_potential.benchmark.files import DamagedFileError, NamedLock, read_json, set_aside, write_json
 from pml_potential.benchmark.training.checkpoints import Checkpoints, remove_checkpoints, work_hash
-from pml_potential.benchmark.training.fold_models import save_best, untrained_models
+from pml_potential.benchmark.training.fold_models import models_to_load, save_best, untrained_models
 from pml_potential.benchmark.training.fold_trainer import DivergedError, FoldTrainer
 from pml_potential.benchmark.training.record_keeper import record_keeper
 from pml_potential.benchmark.training.record_position import cut_back, save_records
@@ -150,7 +150,7 @@ def _train(
         folder.mkdir(parents=True)
     for unfinished in folder.rglob(".*.tmp"):
         unfinished.unlink()
-    models = untrained_models(config, train, seed)
+    models = untrained_models(config, train, seed) if state is None else models_to_load(config, train)
     with record_keeper(folder) as keeper, without_progress_bars():
         trainer = FoldTrainer(config, models, train, validation, seed, keeper, queries)
         if state is not None:

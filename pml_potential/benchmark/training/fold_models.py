@@ -1,18 +1,22 @@
 """The networks of a fold: as they are before training, and as the best epoch left them on disk."""
 
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import nn
 
 from pml_potential.benchmark.config.schema import Config
 from pml_potential.benchmark.config.seeds import seed_everything
-from pml_potential.benchmark.data.folds import uses_features
+from pml_potential.benchmark.data.folds import frozen_trunk, uses_features
 from pml_potential.benchmark.data.labelled_tensors import LabelledTensors
 from pml_potential.benchmark.data.long_step import long_step
+from pml_potential.benchmark.evaluation import trunk_output
 from pml_potential.benchmark.files import read_state, write_state
 from pml_potential.benchmark.models.building import build_models
+from pml_potential.benchmark.models.cut_trunk import CutTrunk, image_shape
 from pml_potential.benchmark.models.device import training_device
+from pml_potential.losses import initialize_head
 
 LOSS = "metric_loss"
 """Name of the loss among the modules of a fold, as PML's trainers call it."""
@@ -21,7 +25,7 @@ LOSS = "metric_loss"
 def fold_models(
     config: Config, channels: int, width: int | None, pretrained: bool = True
 ) -> dict[str, nn.Module]:
-    """Trunk and embedder; on features of a trunk, the embedder alone.
+    """Trunk and embedder; on features of a trunk the embedder alone, and from a block on a ``CutTrunk``.
 
     Args:
         config: names the networks.
@@ -29,16 +33,46 @@ def fold_models(
         width: of the features, where the embedder is trained on features; else None.
         pretrained: whether to load pretrained weights.
     """
-    if width is None:
+    block = config.model.freeze_until
+    if width is None or block is not None:
         with long_step(f"building {config.model.trunk}"):
-            return build_models(config.model, channels, pretrained)
+            models = build_models(config.model, channels, pretrained)
+        if block is not None:
+            shape = image_shape(config.model, config.protocol.crop)
+            models["trunk"] = CutTrunk(models["trunk"], block, shape)
+        return models
     return {"trunk": nn.Identity(), "embedder": nn.Linear(width, config.model.embedding_size)}
 
 
-def untrained_models(config: Config, images: LabelledTensors, seed: int) -> dict[str, nn.Module]:
-    """The models as ``train_fold`` has them before its first step with the same seed."""
+def untrained_models(config: Config, train: LabelledTensors, seed: int) -> dict[str, nn.Module]:
+    """The models as ``train_fold`` has them before its first step with the same seed.
+
+    Args:
+        config: names the networks, and where the embedder starts.
+        train: the training images.
+        seed: decides whatever weights are random.
+    """
     seed_everything(seed)
-    models = fold_models(config, images.channels, images.width)
+    models = _on_device(fold_models(config, train.channels, train.width))
+    if isinstance(models["trunk"], CutTrunk) and config.model.weights is None:
+        # The seed of the fold must not draw other layers than those that computed the activations.
+        models["trunk"].network.load_state_dict(frozen_trunk(config, train).state_dict())
+    if config.model.head.start == "pca":
+        # Without a trace in the generator: what is random besides is the same behind any head.
+        with torch.random.fork_rng(devices=[]):
+            judged = train if train.as_judged is None else train.as_judged
+            with long_step(f"starting the head in the features of {len(judged):,} images"):
+                features = trunk_output(models["trunk"], judged, training_device())
+                initialize_head(cast("nn.Linear", models["embedder"]), features)
+    return models
+
+
+def models_to_load(config: Config, train: LabelledTensors) -> dict[str, nn.Module]:
+    """The same networks with any weights, for a state that will be loaded."""
+    return _on_device(fold_models(config, train.channels, train.width, pretrained=False))
+
+
+def _on_device(models: dict[str, nn.Module]) -> dict[str, nn.Module]:
     return {name: model.to(training_device()) for name, model in models.items()}
 
 
@@ -56,10 +90,10 @@ def best_models(config: Config, channels: int, folder: Path) -> dict[str, nn.Mod
     """
     states = {name: read_state(_path(folder, name)) for name in ("trunk", "embedder")}
     width = int(states["embedder"]["weight"].shape[1]) if uses_features(config) else None
-    models = fold_models(config, channels, width, pretrained=False)
+    models = _on_device(fold_models(config, channels, width, pretrained=False))
     for name, model in models.items():
         model.load_state_dict(states[name])
-        model.to(training_device()).eval()
+        model.eval()
     return models
 
 

@@ -7,8 +7,7 @@ from typing import Any
 from pml_potential.benchmark.config.schema import Config
 from pml_potential.benchmark.data.folds import FoldData, load_fold_data
 from pml_potential.benchmark.evaluation import without_progress_bars
-from pml_potential.benchmark.models.device import training_device
-from pml_potential.benchmark.training.fold_models import fold_models
+from pml_potential.benchmark.training.fold_models import models_to_load
 from pml_potential.benchmark.training.fold_trainer import DivergedError, FoldTrainer
 from pml_potential.benchmark.training.process_group import tell_followers, told_by_leader
 
@@ -49,6 +48,5 @@ def follow() -> None:
 
 def _trainer(config: Config, data: FoldData, message: dict[str, Any]) -> FoldTrainer:
     train, validation = data.fold(config, message[_FOLD])
-    models = fold_models(config, train.channels, train.width, pretrained=False)
-    models = {name: model.to(training_device()) for name, model in models.items()}
+    models = models_to_load(config, train)
     return FoldTrainer(config, models, train, validation, message["seed"], None, None)

@@ -52,7 +52,7 @@ def profile_training(config: Config, cache: Path) -> Profile:
 
     Args:
         config: what to train, and how.
-        cache: folder for the features of a frozen trunk, which are computed before the clock starts.
+        cache: folder for what frozen layers give, which is computed before the clock starts.
     """
     protocol = config.protocol.model_copy(update={"max_epochs": 1, "validation_interval": 1})
     config = config.model_copy(update={"protocol": protocol})

@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from pml_potential.benchmark.config.schema import Config
+from pml_potential.benchmark.config.schema import Config, SearchRange
 
 _FILE = Path(__file__).parents[2] / "data" / "mlrc_best_hyperparameters.csv"
 _PATHS = {"loss_lr": "loss.optimizer.lr", "epsilon": "loss.miner.params.epsilon"}
@@ -45,11 +45,13 @@ def optima(loss: str, column: str) -> dict[str, float]:
 
 def missed_by_search(config: Config, found: dict[str, float]) -> dict[str, float]:
     """Those of the values that the search of a configuration cannot find."""
-    return {
-        path: value
-        for path, value in found.items()
-        if path not in config.search or not config.search[path].low <= value <= config.search[path].high
-    }
+    return {path: value for path, value in found.items() if not _holds(config.search.get(path), value)}
+
+
+def _holds(search: SearchRange | None, value: float) -> bool:
+    if search is None or search.low is None or search.high is None:
+        return False
+    return search.low <= value <= search.high
 
 
 def _rows() -> list[dict[str, str]]:

@@ -13,7 +13,7 @@ from pml_potential.benchmark.config.composing import (
     to_yaml,
     with_values,
 )
-from pml_potential.benchmark.config.schema import ConfigError
+from pml_potential.benchmark.config.schema import ConfigError, SearchRange
 from pml_potential.benchmark.experiments.search import trials_to_run
 from tests.benchmark.config.configurations import LOSS_FILE, composed, own_file, refusal
 from tests.benchmark.tiny import PRESETS, tiny_config
@@ -131,12 +131,38 @@ def test_later_kinds_lie_over_earlier_ones_and_assignments_over_all(tmp_path: Pa
 def test_a_search_range_is_added_changed_and_taken_out() -> None:
     assert composed("search.loss.params.delta_rep={low: 0.1, high: 0.9}").search[
         "loss.params.delta_rep"
-    ].model_dump() == {"low": 0.1, "high": 0.9, "log": False}
+    ].model_dump() == {"low": 0.1, "high": 0.9, "log": False, "choices": ()}
     before = composed().search["loss.params.alpha"]
     alpha = composed("search.loss.params.alpha.high=4.0").search["loss.params.alpha"]
     assert (alpha.low, alpha.high) == (before.low, 4.0)
     left = composed("search.loss.params.alpha=null").search
     assert left.keys() == composed().search.keys() - {"loss.params.alpha"}
+
+
+def test_choices_take_the_place_of_a_range_and_the_other_way(tmp_path: Path) -> None:
+    path = "loss.params.delta"
+    found = composed(f"search.{path}={{choices: [1.0, 4.0]}}").search[path]
+    assert found == SearchRange(choices=(1.0, 4.0))
+    assert composed(f"search.{path}.choices=[1.0, 4.0]").search[path] == found
+    own = own_file(tmp_path, LOSS_FILE + f"search: {{{path}: {{choices: [1.0, 2.0]}}}}\n")
+    ends = composed(f"search.{path}={{low: 0.5, high: 2.0}}", loss=own).search[path]
+    assert ends == SearchRange(low=0.5, high=2.0)
+    assert composed(f"search.{path}.choices=[2.0, 3.0]", loss=own).search[path].choices == (2.0, 3.0)
+
+
+def test_arguments_are_assigned_together() -> None:
+    assert composed("loss.params={alpha: 2.0, delta: 0.3}").loss.params["alpha"] == 2.0
+
+
+def test_a_choice_that_is_not_allowed_is_refused_with_its_origin() -> None:
+    assignment = "search.model.head.start={choices: [random, pac]}"
+    message = refusal(assignment)
+    assert f"--set {assignment}: search.model.head.start: " in message
+    assert "'random' or 'pca', got 'pac'" in message
+    nested = refusal("search.model.head.start={choices: [random, [pca]]}")
+    assert "search.model.head.start.choices.1: it must be a number or text, got ['pca']" in nested
+    unknown = refusal("search.model.haed.start={choices: [random, pca]}")
+    assert "model.haed" in unknown
 
 
 def test_everything_can_be_taken_out_of_the_search() -> None:

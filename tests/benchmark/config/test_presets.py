@@ -31,6 +31,10 @@ FEATURES = {
     "small_cnn": 96,
     "bn_inception": 1024,
     "efficientnet_lite0": 1280,
+    "efficientnet_lite1": 1280,
+    "efficientnet_lite2": 1280,
+    "efficientnet_lite0_partial": 1280,
+    "efficientnet_lite0_whole": 1280,
     "resnet50": 2048,
     "vit_small": 384,
     "dino_vit_small": 384,
@@ -149,10 +153,12 @@ def test_mlrc_is_the_protocol_of_the_paper() -> None:
         "crop": {
             "resize": 256,
             "size": 227,
+            "fit": "crop",
             "scale": (0.16, 1.0),
             "ratio": (0.75, 4 / 3),
             "flip": 0.5,
             "augment": True,
+            "views": 5,
         },
     }
 

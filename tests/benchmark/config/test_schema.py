@@ -135,6 +135,47 @@ def test_a_range_may_begin_at_zero_unless_it_is_logarithmic() -> None:
         SearchRange(low=1, high=1)
 
 
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({}, "it needs low and high, or choices"),
+        ({"low": 1.0}, "it needs low and high, or choices"),
+        ({"choices": ["avg", "max"], "high": 2}, "has choices, and low, high or log"),
+        ({"choices": ["avg", "max"], "log": True}, "has choices, and low, high or log"),
+        ({"choices": ["avg"]}, r"choices are \['avg'\]; give two or more, each of them once"),
+        ({"choices": []}, "it needs low and high, or choices"),
+        ({"choices": ["avg", "max", "avg"]}, "each of them once"),
+    ],
+)
+def test_a_search_has_two_ends_or_several_choices(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        SearchRange(**values)
+
+
+def test_choices_are_told_apart_by_kind_and_value() -> None:
+    assert SearchRange(choices=(1, True, None, "1")).extremes == (1, True, None, "1")
+    assert SearchRange(low=1, high=3).extremes == (1, 3)
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        "search.model.trunk={choices: [small_cnn, bn_inception]}",
+        "search.model.weights={choices: [download, a.pth]}",
+        "search.model.pooling={choices: [avg, max]}",
+    ],
+)
+def test_what_a_run_is_bound_to_is_not_searched(assignment: str) -> None:
+    with pytest.raises(ConfigError, match="a run is bound to one trunk with its weights and pooling"):
+        composed(assignment)
+
+
+def test_a_head_starts_at_random_unless_told_otherwise() -> None:
+    assert composed().model.head.start == "random"
+    with pytest.raises(ConfigError, match=r"model\.head\.start: .*'random' or 'pca', got 'lda'"):
+        composed("model.head.start=lda")
+
+
 def test_a_table_has_no_coarser_classes() -> None:
     with pytest.raises(ValidationError, match="no protocol uses a second, coarser level of classes"):
         Dataset.model_validate({"name": "table", "columns": {"parent": "genus"}})
@@ -169,3 +210,9 @@ def test_an_error_knows_the_keys_of_the_value() -> None:
     with pytest.raises(ConfigError) as raised:
         composed("dataset.name=cub")
     assert raised.value.keys == ("dataset", "name")
+
+
+def test_a_trunk_is_frozen_whole_or_until_a_block() -> None:
+    message = refusal("model.freeze_trunk=true", "model.freeze_until=blocks.5")
+    assert "freeze_trunk is true and freeze_until is 'blocks.5'" in message
+    assert "leave one of them out" in message

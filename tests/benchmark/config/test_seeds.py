@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from pml_potential.benchmark.config.seeds import Stage, derive_seed, seed_everything
+from pml_potential.benchmark.config.seeds import Stage, derive_seed, drawn_from, seed_everything
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,7 @@ def test_no_two_pieces_of_a_run_share_a_seed() -> None:
         "sampler": pieces,
         "epoch": pieces,
         "label_noise": pieces,
+        "view": folds,
     }
     assert places.keys() == set(get_args(Stage))
     seeds = [
@@ -61,3 +62,17 @@ def test_every_generator_starts_anew() -> None:
     assert all(one != other for one, other in zip(first, again, strict=True))
     seed_everything(4)
     assert all(one != other for one, other in zip(first, draws(), strict=True))
+
+
+def test_what_is_drawn_from_a_seed_disturbs_nothing() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(2)
+    torch.manual_seed(5)
+    for _ in range(2):
+        with drawn_from(7):
+            found = torch.rand(1)
+        with drawn_from(7):
+            assert torch.rand(1).equal(found)
+    with pytest.raises(KeyError), drawn_from(7):
+        raise KeyError(torch.rand(1))
+    assert torch.rand(2).equal(expected)

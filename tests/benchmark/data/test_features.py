@@ -13,13 +13,13 @@ from PIL import Image
 from rich.console import Console
 from torch import nn
 
-from pml_potential.benchmark.config.schema import Crop, Input
+from pml_potential.benchmark.config.schema import ConfigError, Crop, Input
 from pml_potential.benchmark.data import long_step
 from pml_potential.benchmark.data.datasets import load_glyphs
 from pml_potential.benchmark.data.datasets.folder import load_folder
-from pml_potential.benchmark.data.features import trunk_features
+from pml_potential.benchmark.data.features import View, trunk_features
 from pml_potential.benchmark.data.images import ImageArrays
-from pml_potential.benchmark.data.transforms import evaluation_transform
+from pml_potential.benchmark.data.transforms import evaluation_transform, training_transform
 from tests.benchmark.data.datasets.miniatures import write_class_folders
 
 CPU = torch.device("cpu")
@@ -50,7 +50,8 @@ def features(
     model_input: Input = INPUT,
     crop: Crop = CROP,
 ) -> NDArray[np.float32]:
-    return trunk_features(trunk(seed), images, evaluation_transform(model_input, crop, 1), cache, CPU)
+    view = View(evaluation_transform(model_input, crop, 1))
+    return trunk_features(trunk(seed), images, view, cache, CPU)
 
 
 def expected_features(
@@ -103,7 +104,7 @@ def test_other_images_have_features_of_their_own(images: ImageArrays, tmp_path: 
 def test_a_trunk_is_used_as_in_evaluation_and_left_so(images: ImageArrays, tmp_path: Path) -> None:
     network = trunk()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    trunk_features(network, images, evaluation_transform(INPUT, CROP, 1), tmp_path, CPU)
+    trunk_features(network, images, View(evaluation_transform(INPUT, CROP, 1)), tmp_path, CPU)
     assert not any(module.training for module in network.modules())
     assert all(value.equal(before[name]) for name, value in network.state_dict().items())
 
@@ -129,10 +130,10 @@ def test_a_damaged_file_of_features_is_set_aside(
 
 
 def test_features_that_were_interrupted_leave_nothing(images: ImageArrays, tmp_path: Path) -> None:
-    transform = evaluation_transform(INPUT, CROP, 1)
+    view = View(evaluation_transform(INPUT, CROP, 1))
     broken = nn.Sequential(trunk(), nn.Linear(3, 3))
     with pytest.raises(RuntimeError, match="cannot be multiplied"):
-        trunk_features(broken, images, transform, tmp_path, CPU)
+        trunk_features(broken, images, view, tmp_path, CPU)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -140,22 +141,72 @@ def test_no_images_have_no_features(images: ImageArrays, tmp_path: Path) -> None
     class Nothing:
         name, labels = "nothing", images.labels[:0]
 
-    transform = evaluation_transform(INPUT, CROP, 1)
+    view = View(evaluation_transform(INPUT, CROP, 1))
     with pytest.raises(ValueError, match="nothing has no images"):
-        trunk_features(trunk(), Nothing(), transform, tmp_path, CPU)  # type: ignore[arg-type]
+        trunk_features(trunk(), Nothing(), view, tmp_path, CPU)  # type: ignore[arg-type]
 
 
 def test_the_same_images_in_another_order_have_features_of_their_own(tmp_path: Path) -> None:
     """Features are kept by the places of their images."""
     images = load_folder(write_class_folders(tmp_path / "data", classes=2, images=2, side=4))
     turned = replace(images, paths=images.paths[::-1], labels=images.labels[::-1])
-    transform = evaluation_transform(None, Crop(size=4), channels=3)
+    view = View(evaluation_transform(None, Crop(size=4), channels=3))
     first, second = (
-        trunk_features(nn.Flatten(), each, transform, tmp_path / "cache", CPU)
-        for each in (images, turned)
+        trunk_features(nn.Flatten(), each, view, tmp_path / "cache", CPU) for each in (images, turned)
     )
     assert (first[0] == second[3]).all()
     assert (first[0] != second[0]).any()
+
+
+def crops(images: ImageArrays, cache: Path, number: int) -> NDArray[np.float32]:
+    view = View(training_transform(INPUT, CROP, 1), number)
+    return trunk_features(trunk(), images, view, cache, CPU)
+
+
+def test_each_number_of_a_view_draws_anew_and_always_the_same(
+    images: ImageArrays, tmp_path: Path
+) -> None:
+    first, second = (np.array(crops(images, tmp_path / "one", number)) for number in (0, 1))
+    # Whatever was drawn before, by whichever run.
+    torch.manual_seed(9)
+    np.testing.assert_array_equal(crops(images, tmp_path / "other", 1), second)
+    differ = (first != second).any(axis=1)
+    assert differ.mean() > 0.9
+
+
+def test_each_image_of_a_view_is_cropped_anew(tmp_path: Path) -> None:
+    glyphs = load_glyphs()
+    same = ImageArrays("same", glyphs.images[[0] * 9], glyphs.labels[[0] * 9], glyphs.class_names)
+    assert len(np.unique(crops(same, tmp_path, 0), axis=0)) == 9
+
+
+def test_drawing_a_view_leaves_the_generator_of_the_training_as_it_was(
+    images: ImageArrays, tmp_path: Path
+) -> None:
+    torch.manual_seed(5)
+    network = trunk()
+    expected = torch.rand(2)
+    network = trunk()
+    trunk_features(network, images, View(training_transform(INPUT, CROP, 1), 0), tmp_path, CPU)
+    assert torch.rand(2).equal(expected)
+
+
+def test_maps_are_kept_in_half_precision(images: ImageArrays, tmp_path: Path) -> None:
+    maps = nn.Sequential(*list(trunk().children())[:2])
+    view = View(evaluation_transform(INPUT, CROP, 1))
+    found = trunk_features(maps, images, view, tmp_path, CPU, np.float16)
+    assert found.shape == (100, 4, 3, 3)
+    assert found.dtype == np.float16
+    pooled = maps(torch.stack([view.transform(images.image(index)) for index in range(100)]))
+    np.testing.assert_allclose(found, pooled.detach(), rtol=1e-3, atol=1e-3)
+
+
+def test_a_number_that_half_precision_cannot_hold_is_told(images: ImageArrays, tmp_path: Path) -> None:
+    bright = Input(mean=(0.0, 0.0, 0.0), std=(1e-6, 1e-6, 1e-6))
+    view = View(evaluation_transform(bright, CROP, 1))
+    with pytest.raises(ConfigError, match=r"an activation is \d.*e\+0\d, and float16 ends at 65504"):
+        trunk_features(nn.Identity(), images, view, tmp_path, CPU, np.float16)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("stop", [0, 64, 99])

@@ -173,6 +173,57 @@ def test_images_are_read_as_the_configuration_of_the_trial_says(
     assert not different[0][3][0].equal(different[1][3][0])
 
 
+BEHIND = "model.freeze_until='3'"
+"""The second convolution of the small network."""
+
+
+def test_a_partly_frozen_trunk_reads_what_its_block_takes(few: ImageArrays, tmp_path: Path) -> None:
+    config = tiny_config(BEHIND)
+    data = divide(config, few, tmp_path)
+    train, judged = data.fold(config, 0)[0], data.for_evaluation(config, np.arange(3))
+    pixels = torch.from_numpy(few.images[:3]).float().unsqueeze(1) / 127.5 - 1
+    with torch.no_grad():
+        expected = frozen_trunk(config, few).eval()[:3](pixels)  # type: ignore[index]
+    found = torch.stack([judged[index][0] for index in range(3)])
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+    assert (train.width, judged.width, found.dtype) == (None, None, torch.float32)
+    # Whole images know no chance: one view serves both.
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_training_sees_the_random_views_and_evaluation_the_middle(tmp_path: Path) -> None:
+    crop = "protocol.crop={resize: 20, size: 16, views: 3}"
+    config = tiny_config(PICTURES, crop, BEHIND)
+    pictures = load_folder(write_class_folders(tmp_path / "data", classes=8, images=2))
+    data = divide(config, pictures, tmp_path / "features")
+    train, _ = data.fold(config, 0)
+    judged = data.for_evaluation(config, data.splits.folds[0].train)
+    assert len(list((tmp_path / "features").iterdir())) == 4
+    torch.manual_seed(0)
+    drawn = {tuple(train[0][0].flatten().tolist()) for _ in range(40)}
+    assert len(drawn) == 3
+    assert tuple(judged[0][0].flatten().tolist()) not in drawn
+    assert len({tuple(judged[0][0].flatten().tolist()) for _ in range(9)}) == 1
+
+
+def test_runs_with_other_seeds_share_what_pretrained_layers_give(tmp_path: Path) -> None:
+    pictures = load_folder(write_class_folders(tmp_path / "data", classes=8, images=2))
+    weights = tmp_path / "weights.pth"
+    made = tiny_config(PICTURES)
+    torch.save(frozen_trunk(made, pictures).state_dict(), weights)
+    crop = "protocol.crop={resize: 20, size: 16, views: 2}"
+    for assignment, files in (
+        ("seed=0", 3),
+        ("seed=1", 3),
+        ("protocol.crop.views=3", 4),
+        ("model.freeze_until='4'", 7),
+        ("protocol.crop.augment=false", 7),
+    ):
+        config = tiny_config(PICTURES, crop, BEHIND, f"model.weights={weights}", assignment)
+        divide(config, pictures, tmp_path / "features").prepare(config)
+        assert len(list((tmp_path / "features").iterdir())) == files
+
+
 def test_images_of_two_sizes_need_a_model_with_an_input(tmp_path: Path) -> None:
     root = write_class_folders(tmp_path / "imgs", classes=8, images=2, side=24)
     write_picture(root / "kind_5" / "1.png", 5, 1, side=16)

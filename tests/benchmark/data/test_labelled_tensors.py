@@ -33,7 +33,7 @@ def tensors(kind: str, indices: NDArray[np.int64] = INDICES) -> LabelledTensors:
         return ArrayTensors(images(), indices)
     if kind == "images":
         return ImageTensors(images(), indices, evaluation_transform(None, Crop(size=1), 1))
-    return FeatureTensors(FEATURES, LABELS, indices, channels=1)
+    return FeatureTensors([FEATURES], LABELS, indices, channels=1)
 
 
 @pytest.mark.parametrize("kind", ["arrays", "images", "features"])
@@ -82,7 +82,7 @@ def test_a_loader_makes_batches(kind: str) -> None:
 def test_features_that_are_mapped_from_a_file_stay_as_they_are() -> None:
     mapped = FEATURES.copy()
     mapped.flags.writeable = False
-    found = FeatureTensors(mapped, LABELS, INDICES, channels=1)
+    found = FeatureTensors([mapped], LABELS, INDICES, channels=1)
     found[0][0].zero_()
     assert (mapped == FEATURES).all()
 
@@ -97,3 +97,15 @@ def test_many_images_are_read_by_several_processes(
     indices = np.arange(count) % len(LABELS)
     assert tensors("images", indices).workers == workers
     assert tensors("arrays", indices).workers == tensors("features", indices).workers == 0
+
+
+def test_of_several_views_chance_picks_one_for_each_item() -> None:
+    views = [np.full((len(LABELS), 2, 2), view, dtype=np.float16) for view in range(3)]
+    found = FeatureTensors(views, LABELS, INDICES, channels=1)
+    assert found.width is None
+    torch.manual_seed(0)
+    drawn = [found[1][0] for _ in range(60)]
+    assert {tuple(each.flatten().tolist()) for each in drawn} == {(0,) * 4, (1,) * 4, (2,) * 4}
+    assert {each.dtype for each in drawn} == {torch.float32}
+    torch.manual_seed(0)
+    assert all(found[1][0].equal(each) for each in drawn)

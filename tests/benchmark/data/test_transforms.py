@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import pickle
 import sys
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pydantic import ValidationError
 
 from pml_potential.benchmark.config.schema import ConfigError, Crop, Input
 from pml_potential.benchmark.data.images import ImageArrays
@@ -138,6 +139,103 @@ def test_without_augmentation_training_sees_what_evaluation_sees() -> None:
     assert torch.equal(training(noise(40, 40)), evaluation(noise(40, 40)))
 
 
+def wide_picture() -> Image.Image:
+    """Grey, twice as wide as high, with a red left end and a blue right end."""
+    picture = Image.new("RGB", (64, 32), (100, 100, 100))
+    picture.paste((255, 0, 0), (0, 0, 8, 32))
+    picture.paste((0, 0, 255), (56, 0, 64, 32))
+    return picture
+
+
+RED, BLUE = [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]
+
+
+def test_a_centre_crop_cuts_the_ends_off_a_wide_picture() -> None:
+    found = evaluation_transform(PLAIN, Crop(resize=32, size=32), channels=3)(wide_picture())
+    assert (found * 255 == 100).all()
+
+
+@pytest.mark.parametrize("resize", [32, 48, 64])
+def test_squashed_pictures_show_both_ends(resize: int) -> None:
+    crop = Crop(resize=resize, size=32, fit="squash")
+    found = evaluation_transform(PLAIN, crop, channels=3)(wide_picture())
+    assert found.shape == (3, 32, 32)
+    assert all(found[:, row, 0].tolist() == RED for row in range(32))
+    assert all(found[:, row, -1].tolist() == BLUE for row in range(32))
+    # Four of 32 columns at each end, as 8 of 64 were; bilinear edges see a little of both sides.
+    assert (found[:, :, 7:25] * 255 == 100).all()
+
+
+@pytest.mark.parametrize("resize", [32, 48, 64])
+@pytest.mark.parametrize("is_high", [False, True])
+def test_padded_pictures_keep_their_ratio_between_borders_of_the_mean(
+    resize: int, is_high: bool
+) -> None:
+    model_input = Input(mean=(0.2, 0.4, 0.6), std=(1.0, 1.0, 1.0))
+    picture = wide_picture().transpose(Image.Transpose.TRANSPOSE) if is_high else wide_picture()
+    found = evaluation_transform(model_input, Crop(resize=resize, size=32, fit="pad"), 3)(picture)
+    found = found.transpose(1, 2) if is_high else found
+    assert found.shape == (3, 32, 32)
+    # 0.2, 0.4 and 0.6 of 255 are whole numbers, so that borders are exactly the mean.
+    assert (found[:, :8].abs() < 1e-6).all()
+    assert (found[:, 24:].abs() < 1e-6).all()
+    mean = torch.tensor(model_input.mean)
+    torch.testing.assert_close(found[:, 8:24, 0], (torch.tensor(RED) - mean)[:, None].expand(3, 16))
+    torch.testing.assert_close(found[:, 8:24, -1], (torch.tensor(BLUE) - mean)[:, None].expand(3, 16))
+
+
+def test_borders_are_the_mean_in_the_order_of_the_channels() -> None:
+    """The mean of BN-Inception is blue, green, red."""
+    found = evaluation_transform(BN_INCEPTION, Crop(resize=8, size=8, fit="pad"), 3)(
+        Image.new("RGB", (8, 4), (255, 255, 255))
+    )
+    assert (found[:, 0] == 0).all()
+    assert (found[:, 4] > 0).all()
+
+
+def test_a_mean_beyond_black_or_white_gives_borders_of_black_or_white() -> None:
+    model_input = Input(mean=(-0.5, 0.0, 1.5), std=(1.0, 1.0, 1.0))
+    found = evaluation_transform(model_input, Crop(resize=8, size=8, fit="pad"), 3)(
+        Image.new("RGB", (8, 4))
+    )
+    assert found[:, 0, 0].tolist() == [0.5, 0.0, -0.5]
+
+
+@pytest.mark.parametrize("fit", ["squash", "pad"])
+def test_a_thread_of_a_picture_is_still_one(fit: Literal["squash", "pad"]) -> None:
+    transform = evaluation_transform(PLAIN, Crop(resize=16, size=16, fit=fit), channels=3)
+    assert transform(Image.new("RGB", (1, 900), (255, 255, 255))).amax() == 1
+
+
+@pytest.mark.parametrize("fit", ["squash", "pad"])
+def test_training_sees_all_of_the_picture_that_evaluation_sees(fit: Literal["squash", "pad"]) -> None:
+    """The largest crop is everything, and small ones come from the ends, too."""
+    whole: dict[str, Any] = {"resize": 32, "size": 32, "ratio": (1.0, 1.0), "flip": 0.0, "fit": fit}
+    largest = training_transform(PLAIN, Crop(**whole, scale=(1.0, 1.0)), channels=3)
+    expected = evaluation_transform(PLAIN, Crop(**whole), channels=3)(wide_picture())
+    assert largest(wide_picture()).equal(expected)
+    small = training_transform(PLAIN, Crop(**whole, scale=(0.2, 0.2)), channels=3)
+    torch.manual_seed(0)
+    seen = torch.stack([small(wide_picture()) for _ in range(60)])
+    is_red = (seen[:, 0] > 0.9) & (seen[:, 2] < 0.1)
+    is_blue = (seen[:, 2] > 0.9) & (seen[:, 0] < 0.1)
+    assert is_red.any()
+    assert is_blue.any()
+    assert seen.shape == (60, 3, 32, 32)
+
+
+@pytest.mark.parametrize("fit", ["crop", "squash", "pad"])
+def test_a_square_picture_is_the_same_in_every_fit(fit: Literal["crop", "squash", "pad"]) -> None:
+    expected = evaluation_transform(PLAIN, Crop(resize=32, size=32), channels=3)(noise(40, 40))
+    found = evaluation_transform(PLAIN, Crop(resize=32, size=32, fit=fit), channels=3)(noise(40, 40))
+    assert found.equal(expected)
+
+
+def test_a_fit_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ValidationError, match="'crop', 'squash' or 'pad'"):
+        Crop(size=8, fit="stretch")  # type: ignore[arg-type]
+
+
 def test_a_description_names_every_number() -> None:
     assert repr(evaluation_transform(BN_INCEPTION, Crop(size=227), channels=3)) == (
         "bilinear resize 256 > centre crop 227 > BGR, white 255.0 > "
@@ -147,12 +245,24 @@ def test_a_description_names_every_number() -> None:
         "bilinear resize 256 > random crop 227, scale (0.2, 1.0), ratio (0.75, 1.3333333333333333) > "
         "flip 0.5 > RGB, white 1.0 > minus (0.0, 0.0, 0.0), over (1.0, 1.0, 1.0)"
     )
+    squashed = Crop(size=227, fit="squash")
+    assert repr(evaluation_transform(PLAIN, squashed, channels=3)) == (
+        "bilinear resize 256 > squash 227 > RGB, white 1.0 > minus (0.0, 0.0, 0.0), over (1.0, 1.0, 1.0)"
+    )
+    assert repr(training_transform(BN_INCEPTION, Crop(size=227, fit="pad"), channels=3)) == (
+        "bilinear resize 256 > pad 256 with (128, 117, 104) > random crop 227, scale (0.16, 1.0), ratio "
+        "(0.75, 1.3333333333333333) > flip 0.5 > BGR, white 255.0 > minus (104.0, 117.0, 128.0), over "
+        "(1.0, 2.0, 4.0)"
+    )
     assert repr(evaluation_transform(None, SMALL, channels=1)) == "whole image, 1 channels, [-1, 1]"
 
 
 @pytest.mark.parametrize("model_input", [None, BN_INCEPTION])
-def test_a_transform_goes_to_other_processes(model_input: Input | None) -> None:
-    transform = evaluation_transform(model_input, SMALL, channels=3)
+@pytest.mark.parametrize("fit", ["crop", "squash", "pad"])
+def test_a_transform_goes_to_other_processes(
+    model_input: Input | None, fit: Literal["crop", "squash", "pad"]
+) -> None:
+    transform = evaluation_transform(model_input, Crop(resize=4, size=2, fit=fit), channels=3)
     copy = pickle.loads(pickle.dumps(transform))
     assert torch.equal(copy(four_by_four()), transform(four_by_four()))
 

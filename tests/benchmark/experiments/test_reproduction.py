@@ -135,6 +135,27 @@ def test_untrained_scores_are_those_of_the_models_before_their_first_step(
         assert result["untrained"] != result["trained"]
 
 
+def test_untrained_heads_start_in_the_training_images_of_their_folds(
+    noise: Path, tmp_path: Path
+) -> None:
+    quick = ("protocol.folds=2", "protocol.study=null", "model.embedding_size=4")
+    config = composed(noise, "quick", *quick, "model.head.start=pca")
+    results, data = run(config, tmp_path / "run")
+    test = data.test(config)
+    for number, result in enumerate(results["reproductions"]):
+        embeddings = []
+        for fold in range(2):
+            seed = derive_seed(config.seed, "reproduction", number, fold)
+            models = untrained_models(config, data.fold(config, fold)[0], seed)
+            embeddings.append(embed(models, test, CPU))
+        expected = score_on_test_classes(
+            embeddings, torch.from_numpy(test.labels), data.splits.queries, config.protocol.recall_at
+        )
+        assert result["untrained"] == {
+            kind: pytest.approx(scores, abs=1e-6) for kind, scores in expected.items()
+        }
+
+
 @pytest.mark.parametrize("fold", [0, 1])
 def test_every_fold_has_the_seed_that_the_report_tells(
     experiment: Experiment, fold_data: FoldData, fold: int, tmp_path: Path

@@ -18,9 +18,11 @@ def test_what_can_be_run_passes(loss: str) -> None:
     [
         ("search.loss.params.proxies_per_class={low: -1, high: 2}", "proxies_per_class"),
         ("search.loss.params.delta={low: 0.5, high: 99.0}", "delta"),
+        ("search.loss.params.delta={choices: [0.5, 0.4, 99.0]}", "delta is 99"),
+        ("search.sampler.m={choices: [1, 2, 3]}", "sampler.m is 3"),
     ],
 )
-def test_both_ends_of_the_search_are_built(assignment: str, message: str) -> None:
+def test_the_ends_and_all_choices_of_the_search_are_built(assignment: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         check_runnable(tiny_config(assignment))
 
@@ -51,6 +53,12 @@ def test_names_are_checked_first() -> None:
 def test_what_cannot_be_built_is_refused(assignments: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         check_runnable(tiny_config(*assignments))
+
+
+def test_a_block_that_the_trunk_has_not_is_told_with_those_that_it_has() -> None:
+    with pytest.raises(ConfigError, match=r"model.freeze_until: .*'block.1'.*there are: 1, 3, 4, 6, 7$"):
+        check_runnable(tiny_config("model.freeze_until=block.1"))
+    check_runnable(tiny_config("model.freeze_until='3'"))
 
 
 def test_a_loss_without_proxies_has_none_to_follow() -> None:

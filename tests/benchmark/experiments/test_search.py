@@ -134,6 +134,24 @@ def test_whole_numbers_are_searched_as_whole_numbers(fold_data: FoldData, tmp_pa
     assert all(type(trial.params["loss.params.proxies_per_class"]) is int for trial in study.trials)
 
 
+@pytest.mark.parametrize("sampler", ["gp", "tpe", "random"])
+def test_words_are_searched_as_words(fold_data: FoldData, tmp_path: Path, sampler: str) -> None:
+    config = tiny_config(
+        "search.loss.params.pos_margin=null",
+        "search.model.head.start={choices: [random, pca]}",
+        f"protocol.study={{trials: 5, startup_trials: 2, sampler: {sampler}}}",
+        loss="contrastive",
+    )
+    study, _ = search(config, fold_data, tmp_path)
+    tried = [trial.params["model.head.start"] for trial in study.trials]
+    assert set(tried) == {"random", "pca"}
+    assert with_best_trial(config, study).model.head.start == study.best_trial.params["model.head.start"]
+    # A study that was lost is made anew from what the trials wrote.
+    (tmp_path / "study.db").unlink()
+    again, _ = search(config, fold_data, tmp_path)
+    assert [trial.params["model.head.start"] for trial in again.trials] == tried
+
+
 def test_a_diverging_trial_fails_with_its_reason(fold_data: FoldData, tmp_path: Path) -> None:
     four = "protocol.study={trials: 4, startup_trials: 4}"
     config = tiny_config(DIVERGING_AT_TIMES, FOUR_STEPS, four, loss="contrastive")

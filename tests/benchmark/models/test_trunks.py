@@ -13,7 +13,9 @@ def test_crops_do_not_matter_where_whole_images_are_seen() -> None:
     check_image_size(build_trunk(model, channels=1)[0], model, Crop(size=1))
 
 
-@pytest.mark.parametrize("name", ["small_cnn", "efficientnet_lite0", "timm/test_resnet"])
+@pytest.mark.parametrize(
+    "name", ["small_cnn", "efficientnet_lite0", "efficientnet_lite2", "timm/test_resnet"]
+)
 def test_a_new_trunk_is_untouched_and_follows_from_the_seed(name: str) -> None:
     hashes = []
     for _ in range(2):

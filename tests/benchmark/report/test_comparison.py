@@ -135,16 +135,20 @@ def test_another_network_that_a_search_chose_is_refused(
     assert message in str(caught.value)
 
 
-def test_other_learning_rates_that_searches_chose_are_said(
-    experiment: Experiment, tmp_path: Path
+@pytest.mark.parametrize(
+    ("path", "values"),
+    [("model.embedder_optimizer.lr", (1.0, 0.1)), ("model.head.start", ("random", "pca"))],
+)
+def test_other_ways_to_train_that_searches_chose_are_said(
+    experiment: Experiment, tmp_path: Path, path: str, values: tuple[Any, ...]
 ) -> None:
     folders = write_runs(experiment, tmp_path, CLOSE)
     for number, folder in enumerate(folders):
         other = write_run(experiment.results, folder, [0.1, 0.2], folder.name)
-        with_chosen(other, "model.embedder_optimizer.lr", 0.1**number)
+        with_chosen(other, path, values[number % 2])
         rewrite(folder, with_chosen(other, "loss.params.delta", number))
     (caution,) = compare_runs(folders).cautions
-    assert caution == "The searches chose different values of model.embedder_optimizer.lr."
+    assert caution == f"The searches chose different values of {path}."
 
 
 def test_another_seed_or_commit_is_said(experiment: Experiment, tmp_path: Path) -> None:

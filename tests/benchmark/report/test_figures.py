@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from pml_potential.benchmark.config.schema import SearchRange
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC
 from pml_potential.benchmark.report.comparison import ComparedRun, Comparison
 from pml_potential.benchmark.report.figures import (
@@ -83,6 +84,16 @@ def test_a_slice_has_the_scores_over_one_hyperparameter(
     (points,) = figure.data
     assert (points.x, points.y) == (values, (0.4, 0.3, 0.6))
     assert (figure.layout.xaxis.title.text, figure.layout.xaxis.type) == (title, kind)
+
+
+def test_a_slice_over_words_has_a_place_for_each() -> None:
+    found = results()
+    path = "model.head.start"
+    found["config"]["search"][path] = SearchRange(choices=("random", "pca")).model_dump()
+    for trial_, start in zip(found["trials"], ("pca", "pca", "random", "pca"), strict=False):
+        trial_["params"][path] = start
+    axis = parameter_slice(found, path).layout.xaxis
+    assert (axis.title.text, axis.type) == (path, "category")
 
 
 def fold(*scores: float, best: int = 2) -> dict[str, Any]:

@@ -44,6 +44,7 @@ LONG = ("protocol.max_epochs=5", "protocol.patience=9")
 CASES: dict[str, tuple[str, tuple[str, ...]]] = {
     "killed": ("potential_field", LONG),
     "proxies that start in the data": ("potential_field", ("loss.initialize_proxies_after_epoch=0",)),
+    "a head that starts in the data": ("contrastive", ("model.head.start=pca",)),
     "warm-up, schedule and clipping": (
         "contrastive",
         (

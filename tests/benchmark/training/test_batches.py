@@ -41,7 +41,8 @@ class NoisyImages(LabelledTensors):
             ["search.sampler.m={low: 2, high: 4}"],
             "from 2 to 4, and protocol.batch_size 8 is no .* 3",
         ),
-        (["search.sampler.m={low: 4, high: 16}"], "is no multiple of 5, 6, 7; narrow the range"),
+        (["search.sampler.m={low: 4, high: 8}"], "is no multiple of 5, 6, 7; narrow the range"),
+        (["search.sampler.m={choices: [4, 1]}"], "8 with sampler.m 1 takes 8 classes"),
     ],
 )
 def test_every_batch_that_a_search_can_ask_for_is_checked(
@@ -53,6 +54,8 @@ def test_every_batch_that_a_search_can_ask_for_is_checked(
 
 def test_a_search_over_batches_that_all_fit_passes(tmp_path: Path) -> None:
     check_batches(*ten_classes(tmp_path, "search.sampler.m={low: 1, high: 2}", "protocol.batch_size=4"))
+    # Those in between are not asked for.
+    check_batches(*ten_classes(tmp_path, "search.sampler.m={choices: [2, 4]}"))
 
 
 def test_random_batches_need_images_and_no_classes(tmp_path: Path) -> None:
@@ -63,9 +66,22 @@ def test_random_batches_need_images_and_no_classes(tmp_path: Path) -> None:
     assert str(refused.value) == expected
 
 
-def test_a_search_over_batches_counts_before_random_ones(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"sampler.m 1 takes 8 classes"):
-        check_batches(*ten_classes(tmp_path, "sampler.m=null", "search.sampler.m={low: 1, high: 2}"))
+@pytest.mark.parametrize(
+    ("search", "message"),
+    [
+        ("{low: 1, high: 2}", "sampler.m 1 takes 8 classes"),
+        ("{choices: [2, 1]}", "sampler.m 1 takes 8 classes"),
+        ("{choices: [null, 4]}", "protocol.batch_size is 16, but .* only 10 images"),
+    ],
+)
+def test_a_search_decides_which_batches_there_are(search: str, message: str, tmp_path: Path) -> None:
+    size = 16 if "null" in search else 8
+    with pytest.raises(ConfigError, match=message):
+        check_batches(
+            *ten_classes(
+                tmp_path, f"protocol.batch_size={size}", "sampler.m=null", f"search.sampler.m={search}"
+            )
+        )
 
 
 def test_classes_that_noise_has_emptied_do_not_count(tmp_path: Path) -> None:

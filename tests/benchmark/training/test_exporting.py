@@ -53,6 +53,22 @@ def test_the_trunk_is_the_trained_one_or_the_one_that_made_the_features(
     torch.testing.assert_close(found, nn.functional.normalize(expected).cpu())
 
 
+def test_a_trunk_that_was_trained_behind_a_block_is_exported_whole(tmp_path: Path) -> None:
+    config = tiny_config("model.freeze_until='3'", "seed=7")
+    models = fold_models(config, 1, None)
+    run = RunFolder(tmp_path / "run")
+    keep_models(run, models)
+    export_from_run(run, config, NUMBER, FOLD, tmp_path / "model")
+    whole = models["trunk"].network
+    assert isinstance(whole, nn.Module)
+    image = load_glyphs().images[0]
+    pixels = torch.from_numpy(image).float()[None, None] / 127.5 - 1
+    with torch.no_grad():
+        expected = models["embedder"](whole.eval()(pixels))
+    found = load_model(tmp_path / "model").embed([Image.fromarray(image)]).cpu()
+    torch.testing.assert_close(found, nn.functional.normalize(expected).cpu())
+
+
 def test_a_fold_without_a_result_has_no_model(tmp_path: Path) -> None:
     message = r"0001.fold_0 holds no trained model; the run has 2 reproductions of 2 folds"
     with pytest.raises(ConfigError, match=message):

@@ -45,7 +45,13 @@ CASES: dict[str, tuple[str, ...]] = {
     "proxies that start before the first step": ("loss.initialize_proxies_after_epoch=0",),
     "proxies that start after the stop": (STARTING_AFTER_2,),
     "proxies that are followed": ("protocol.proxy_alignment=true",),
+    "a head and proxies that start in the data": (
+        "model.head.start=pca",
+        "model.embedding_size=16",
+        "loss.initialize_proxies_after_epoch=0",
+    ),
     "features of a frozen trunk": ("model.freeze_trunk=true",),
+    "a trunk that learns behind a block": ("model.freeze_until='3'", "model.warm_up_epochs=2"),
     "a frozen BatchNorm": ("model.freeze_batchnorm=true",),
     "wrong labels": ("dataset.label_noise=0.2",),
 }

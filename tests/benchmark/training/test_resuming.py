@@ -27,6 +27,8 @@ WORKS = {
             "training.schedule={name: StepLR, params: {step_size: 1, gamma: 0.5}}",
         )
     ),
+    "a trunk that learns behind a block": Work(("model.freeze_until='3'",)),
+    "a head that starts in the data": Work(("model.head.start=pca",)),
     "images that processes load and turn": Work(workers=2),
 }
 WITHOUT_MODELS = Work(keep_models=False)

@@ -1,0 +1,1 @@
+"""Ten losses on photographs, with a network that learns: ``python -m benchmarks.photographs DATA``."""

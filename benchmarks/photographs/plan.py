@@ -1,0 +1,82 @@
+"""Which cells there are, in the order in which they are trained: the most valuable first."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from benchmarks.photographs.cells import Cell, read_part
+from benchmarks.photographs.settings import CANDIDATES, QUESTIONS, SEEDS, TRIALS, WRONG_LABELS, trial
+
+MOST_ROBUST = 6
+"""Losses that are trained with wrong labels: the two that decay and do not, and the best four others."""
+
+OURS = ("potential_field", "cpml")
+
+
+def untrained() -> Iterator[Cell]:
+    """The network before its first step, behind both heads."""
+    for start in ("random", "pca"):
+        yield Cell("untrained", start, "contrastive", {"model.head.start": start})
+
+
+def search() -> Iterator[Cell]:
+    """The trials of every loss, of which the validation classes choose one."""
+    for number in range(TRIALS):
+        for preset in CANDIDATES:
+            yield Cell("search", f"{preset}-{number}", preset, trial(preset, number))
+
+
+def comparison() -> Iterator[Cell]:
+    """The best trial of every loss with new seeds, judged on the test classes."""
+    for seed in SEEDS:
+        for preset, changes in best_trials().items():
+            yield Cell("comparison", f"{preset}-{seed}", preset, changes, seed, is_judged=True)
+
+
+def wrong_labels() -> Iterator[Cell]:
+    """The same with wrong labels."""
+    for share in sorted(WRONG_LABELS, key=lambda share: abs(share - 0.2)):
+        for seed in SEEDS:
+            for preset, changes in with_wrong_labels().items():
+                changed = {**changes, "dataset.label_noise": share}
+                name = f"{preset}-{share:g}-{seed}"
+                yield Cell("wrong_labels", name, preset, changed, seed, is_judged=True)
+
+
+def questions() -> Iterator[Cell]:
+    """What single values of PotentialFieldLoss do, all others as in its best trial."""
+    best = best_trials()["potential_field"]
+    for seed in SEEDS:
+        for path, values in QUESTIONS.items():
+            for value in values:
+                changes: dict[str, Any] = {**best, path: value}
+                if path == "loss.params.proxies_per_class" and value == 0:
+                    changes = {key: changes[key] for key in changes if "optimizer" not in key}
+                    changes |= {"loss.optimizer": None, "loss.initialize_proxies_after_epoch": None}
+                name = f"{path.rpartition('.')[2]}={value}-{seed}"
+                yield Cell("questions", name, "potential_field", changes, seed)
+
+
+def best_trials() -> dict[str, Mapping[str, Any]]:
+    """What the best trial of each loss changes; no loss before all trials are there."""
+    rows = read_part("search")
+    if len(rows) < TRIALS * len(CANDIDATES):
+        return {}
+    return {
+        preset: max(
+            (rows[f"{preset}-{number}"] for number in range(TRIALS)),
+            key=lambda row: row.get("validation", 0.0),
+        )["changes"]
+        for preset in CANDIDATES
+    }
+
+
+def with_wrong_labels() -> dict[str, Mapping[str, Any]]:
+    """The losses that are trained with wrong labels: ours, and those that validation has in front."""
+    best, rows = best_trials(), read_part("search")
+    scores = {
+        preset: max(row.get("validation", 0.0) for row in rows.values() if row["preset"] == preset)
+        for preset in best
+    }
+    others = sorted(set(best) - set(OURS), key=lambda preset: -scores[preset])
+    chosen = (*OURS, *others[: MOST_ROBUST - len(OURS)])
+    return {preset: best[preset] for preset in chosen if best}

@@ -1,0 +1,228 @@
+"""What is trained: the regime, each loss with what its search may try, and the questions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scipy.stats import qmc
+
+from pml_potential.benchmark.config.composing import compose, with_values
+from pml_potential.benchmark.config.schema import Config
+
+HEADS = ("random", "pca")
+"""Where the head starts, by turns."""
+
+TRIALS = 6
+"""Settings that are tried of each loss: its own from the literature behind both heads, and four drawn."""
+
+SEEDS = (1, 2, 3)
+"""Of the trainings that are judged; the search has seed 0."""
+
+WRONG_LABELS = (0.1, 0.2, 0.4)
+
+REGIME = (
+    # One step of 100 images, 25 classes of 4, as the published runs of pair losses have them.
+    "protocol.batch_size=100",
+    "protocol.iterations_per_epoch=30",
+    "protocol.max_epochs=25",
+    "protocol.patience=3",
+    "protocol.study=null",
+    "protocol.crop={resize: 144, size: 128, fit: squash, views: 5}",
+    "sampler.m=4",
+)
+
+_OF_PROXIES = {"name": "Adam", "lr": 1e-2}
+"""The optimizer of every loss with parameters; its learning rate is searched."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Numbers between two ends, which a search may try."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    def at(self, share: float) -> float:
+        """The number at a share of the way."""
+        if self.log:
+            return float(f"{self.low * (self.high / self.low) ** share:.3g}")
+        return float(f"{self.low + share * (self.high - self.low):.3g}")
+
+
+Space = Mapping[str, Span | tuple[Any, ...]]
+"""Dotted paths of the configuration, each with a span, or with the values to choose from."""
+
+_PROXIES: Space = {"loss.optimizer.lr": Span(3e-3, 3e-2, log=True)}
+_IN_THE_DATA: Space = {"loss.initialize_proxies_after_epoch": (None, 0)}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A loss of the comparison.
+
+    Attributes:
+        title: its name on the page.
+        preset: its file in ``benchmarker_configs/losses``.
+        start: what its first trials change in that file, from the literature.
+        space: what the others are drawn from.
+    """
+
+    title: str
+    preset: str
+    start: Mapping[str, Any]
+    space: Space
+
+
+CANDIDATES: Mapping[str, Candidate] = {
+    each.preset: each
+    for each in (
+        Candidate(
+            "PotentialFieldLoss",
+            "potential_field",
+            # Best plotted alpha of the PFML paper, the middle of its deltas, proxies in the data.
+            {
+                "loss.params": {"alpha": 3.0, "delta": 0.2, "proxies_per_class": 15},
+                "loss.initialize_proxies_after_epoch": 0,
+            },
+            {
+                "loss.params.alpha": Span(1.0, 4.0),
+                "loss.params.delta": Span(0.2, 0.8),
+                "loss.params.proxies_per_class": (2, 5),
+                **_IN_THE_DATA,
+                **_PROXIES,
+            },
+        ),
+        Candidate(
+            "CPMLLoss",
+            "cpml",
+            {
+                "loss.params": {"delta": 0.2, "proxies_per_class": 15},
+                "loss.initialize_proxies_after_epoch": 0,
+            },
+            {
+                "loss.params.delta": Span(0.2, 0.8),
+                "loss.params.proxies_per_class": (2, 5),
+                **_IN_THE_DATA,
+                **_PROXIES,
+            },
+        ),
+        Candidate(
+            "MeanFieldContrastiveLoss",
+            "mean_field_contrastive",
+            # Of the mean-field paper, Table 1.
+            {},
+            {
+                "loss.params.pos_margin": Span(0.0, 0.4),
+                "loss.params.neg_margin": Span(0.2, 1.0),
+                **_PROXIES,
+            },
+        ),
+        Candidate(
+            "MeanFieldClassWiseMultiSimilarityLoss",
+            "mean_field_class_wise_multi_similarity",
+            {},
+            {
+                "loss.params.alpha": Span(0.01, 10.0, log=True),
+                "loss.params.beta": Span(10.0, 100.0, log=True),
+                "loss.params.base": Span(0.3, 0.9),
+                **_PROXIES,
+            },
+        ),
+        Candidate(
+            "ClassWiseMultiSimilarityLoss",
+            "class_wise_multi_similarity",
+            {},
+            {
+                "loss.params.alpha": Span(0.01, 10.0, log=True),
+                "loss.params.beta": Span(10.0, 100.0, log=True),
+                "loss.params.base": Span(0.3, 0.9),
+            },
+        ),
+        Candidate(
+            "ContrastiveLoss",
+            "contrastive",
+            {},
+            {
+                "loss.params.pos_margin": Span(0.0, 0.5),
+                "loss.params.neg_margin": Span(0.3, 1.3),
+            },
+        ),
+        Candidate(
+            "MultiSimilarityLoss",
+            "multi_similarity",
+            {},
+            {
+                "loss.params.alpha": Span(0.5, 20.0, log=True),
+                "loss.params.beta": Span(10.0, 100.0, log=True),
+                "loss.params.base": Span(0.2, 0.8),
+            },
+        ),
+        Candidate(
+            "ProxyAnchorLoss",
+            "proxy_anchor",
+            {},
+            {
+                "loss.params.margin": Span(0.0, 0.4),
+                "loss.params.alpha": Span(8.0, 64.0, log=True),
+                **_PROXIES,
+            },
+        ),
+        Candidate(
+            "SoftTripleLoss",
+            "soft_triple",
+            {},
+            {
+                "loss.params.la": Span(5.0, 40.0, log=True),
+                "loss.params.gamma": Span(1.0, 20.0, log=True),
+                "loss.params.margin": Span(0.0, 0.3),
+                **_PROXIES,
+            },
+        ),
+        Candidate(
+            "NormalizedSoftmaxLoss",
+            "normalized_softmax",
+            {},
+            {"loss.params.temperature": Span(0.03, 0.3, log=True), **_PROXIES},
+        ),
+    )
+}
+
+QUESTIONS: Mapping[str, tuple[Any, ...]] = {
+    "loss.params.delta": (0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8),
+    "loss.params.proxies_per_class": (0, 1, 2, 5, 15),
+    "loss.params.alpha": (0.0, 1.0, 2.0, 3.0, 4.0, 6.0),
+    "loss.initialize_proxies_after_epoch": (None, 0),
+    "model.head.start": ("random", "pca"),
+    "loss.params.core_radius": (0.01, 0.03, 0.1, 0.2),
+}
+"""Of PotentialFieldLoss: paths, each with values that stand in for that of the best trial."""
+
+
+def base_config(preset: str, root: str) -> Config:
+    """A loss in the study's regime, with the values of its preset."""
+    presets = {
+        "protocol": "quick",
+        "dataset": "folder",
+        "model": "efficientnet_lite0_partial",
+        "loss": preset,
+    }
+    config = compose(presets, [*REGIME, f"dataset.root={root}"])
+    changes: dict[str, Any] = {"search": {}}
+    if config.loss.optimizer is not None:
+        changes["loss.optimizer"] = _OF_PROXIES
+    return with_values(config, changes)
+
+
+def trial(preset: str, number: int) -> dict[str, Any]:
+    """What a trial changes: the first have the values of the literature, the others are drawn."""
+    candidate = CANDIDATES[preset]
+    head = {"model.head.start": HEADS[number % len(HEADS)]}
+    if number < len(HEADS):
+        return head | dict(candidate.start)
+    sequence = qmc.Sobol(len(candidate.space), scramble=True, rng=0)
+    shares = sequence.random(4)[number - len(HEADS)]
+    return head | {
+        path: span.at(share) if isinstance(span, Span) else span[int(share * len(span))]
+        for (path, span), share in zip(candidate.space.items(), shares, strict=True)
+    }

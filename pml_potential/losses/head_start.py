@@ -1,0 +1,104 @@
+"""Where a linear head starts when it starts in the data: on the principal axes of its features."""
+
+import warnings
+
+import torch
+from torch import Tensor, nn
+
+from pml_potential.losses.validation import check_embeddings
+
+_ROWS_AT_A_TIME = 4096
+
+
+@torch.no_grad()
+def initialize_head(linear: nn.Linear, features: Tensor) -> None:
+    """Start a linear head in the data: on the principal axes of the centred training features.
+
+        W = s V_k^T,  b = -W mu,  so that  W f + b = s V_k^T (f - mu)
+
+    mu is the mean of the features, V_k holds the k leading eigenvectors of their covariance as columns,
+    those of the largest variance first, and k is ``linear.out_features``. The features of a pretrained
+    trunk share a large mean, so that behind random weights all embeddings point in about the same
+    direction. Here the mean is gone, and the embeddings keep as much of the distances between features
+    as k dimensions can: before its first step the network retrieves about as well as its features do.
+
+    Call it before the first step, and before ``initialize_proxies``, which then finds the embeddings
+    where they start. s is the root mean square length of the rows that the head had (a zero becomes 1):
+    a learning rate means what it meant, and normalised embeddings do not depend on s. The largest entry
+    of each axis is positive. Sums and eigenvectors are computed in float64 on the CPU, without chance.
+
+    Features of a rank r below k, such as r + 1 samples at most, have r axes. The last k - r rows then
+    keep their weights, behind the same centring, and a ``UserWarning`` says so. An optimizer that has
+    already stepped holds moments of the old weights: delete its state for them.
+
+    Args:
+        linear: the head, with a bias; its weights (k, width) and its bias (k,) are overwritten in place.
+        features: (n, width), what the head is given for the training set or a sample of it, as in
+            evaluation: without random crops, from a trunk in evaluation mode.
+
+    Raises:
+        TypeError: ``linear`` is no ``torch.nn.Linear``, or the features are no floating tensor.
+        ValueError: The head has no bias or computed weights, the features do not fit it, hold NaN or
+            infinity, or are all the same.
+
+    Examples:
+        >>> features = torch.tensor([[9.0, 8.0], [9.0, 6.0], [9.1, 7.0], [8.9, 7.0]])
+        >>> head = torch.nn.Linear(2, 2)
+        >>> _ = torch.nn.init.eye_(head.weight)
+        >>> initialize_head(head, features)
+        >>> head(features).detach().round(decimals=4) + 0.0
+        tensor([[ 1.0000,  0.0000],
+                [-1.0000,  0.0000],
+                [ 0.0000,  0.1000],
+                [ 0.0000, -0.1000]])
+    """
+    if not isinstance(linear, nn.Linear):
+        raise TypeError(f"linear is a {type(linear).__name__}; it must be a torch.nn.Linear")
+    if linear.bias is None:
+        raise ValueError(
+            "linear has no bias, which takes the mean of the features away; build it with bias=True"
+        )
+    if not isinstance(linear.weight, nn.Parameter):
+        raise ValueError(
+            "linear.weight is computed by a parametrization; call initialize_head before registering it"
+        )
+    check_embeddings("features", features, linear.in_features)
+    mean, axes = _principal_axes(features, linear.out_features)
+    rank = len(axes)
+    if rank == 0:
+        raise ValueError(
+            f"features are all the same, {len(features)} in number, so that they have no principal "
+            "axes; give those of many different images"
+        )
+    if rank < linear.out_features:
+        warnings.warn(
+            f"the {len(features)} features have rank {rank} around their mean, and the head has "
+            f"{linear.out_features} outputs; the last {linear.out_features - rank} keep their weights",
+            # Past the decorator, to the line that called.
+            stacklevel=3,
+        )
+    weight = linear.weight.detach().cpu().double()
+    length = weight.square().sum(dim=1).mean().sqrt()
+    weight = torch.cat([axes * (length if length > 0 else 1), weight[rank:]])
+    linear.weight.copy_(weight.to(linear.weight.dtype))
+    linear.bias.copy_((-weight @ mean).to(linear.bias.dtype))
+
+
+def _principal_axes(features: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """The mean, (width,), and as many axes as there are, at the most so many, (rank, width)."""
+    parts = features.detach().cpu().split(_ROWS_AT_A_TIME)
+    mean = torch.stack([part.double().sum(dim=0) for part in parts]).sum(dim=0) / len(features)
+    scatter = mean.new_zeros(len(mean), len(mean))
+    for part in parts:
+        centred = part.double() - mean
+        scatter.addmm_(centred.T, centred)
+    # Ascending. What is no larger than rounding, of the features or of these sums, is no variance.
+    variances, vectors = torch.linalg.eigh(scatter)
+    given, own = torch.finfo(features.dtype).eps, torch.finfo(scatter.dtype).eps
+    squares = scatter.trace() + len(features) * mean.square().sum()
+    rounding = squares * (given**2 + max(features.shape) * own**2)
+    rounding += variances[-1] * max(features.shape) * own
+    rank = min(int((variances > rounding).sum()), most)
+    axes = vectors.T.flip(0)[:rank]
+    largest = axes.gather(1, axes.abs().argmax(dim=1, keepdim=True))
+    return mean, axes * largest.sign()
