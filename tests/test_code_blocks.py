@@ -125,13 +125,15 @@ def composed(name: str, arguments: dict[str, Any]) -> list[Config]:
     """The configurations that a command works on, if it takes presets."""
     if "loss" not in arguments and "losses" not in arguments:
         return []
-    presets = {kind: arguments[kind] for kind in ("dataset", "model")}
-    losses = [arguments["loss"]] if "loss" in arguments else arguments["losses"]
+    losses = arguments["losses"] or [None] if "losses" in arguments else [arguments["loss"]]
     assignments = list(arguments["assignments"] or [])
     if name == "train":
         assignments.append("protocol.study=null")
-    protocol = presets_of(arguments.get("preset"), arguments["protocol"], "", "", "")["protocol"]
-    return [compose({"protocol": protocol, **presets, "loss": loss}, assignments) for loss in losses]
+    preset, protocol = arguments.get("preset"), arguments["protocol"]
+    presets = [
+        presets_of(preset, protocol, arguments["dataset"], arguments["model"], loss) for loss in losses
+    ]
+    return [compose(each, assignments) for each in presets]
 
 
 def files_of(page: Path) -> dict[str, str]:

@@ -10,12 +10,29 @@ import yaml
 
 from pml_potential.benchmark.commands.errors import fail
 from pml_potential.benchmark.config.composing import compose
+from pml_potential.benchmark.config.recipes import PREFIX
 from pml_potential.benchmark.config.schema import Config
 from pml_potential.benchmark.training.names import check_names
 
-Preset = Annotated[str | None, typer.Argument(metavar="[PROTOCOL]", help="Short for --protocol.")]
-ProtocolName = Annotated[str | None, typer.Option(help="How losses are judged.")]
-DatasetName = Annotated[str, typer.Option(help="The images.")]
+DEFAULTS = {
+    "protocol": "quick",
+    "dataset": "glyphs",
+    "model": "small_cnn",
+    "loss": "potential_field",
+}
+"""The presets that are used where none is named."""
+
+Preset = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[PROTOCOL]",
+        help=f"Short for --protocol; or {PREFIX}NAME: a row of a paper, with data set, model and loss.",
+    ),
+]
+ProtocolName = Annotated[
+    str | None, typer.Option(help=f"How losses are judged. Default: {DEFAULTS['protocol']}.")
+]
+DatasetName = Annotated[str | None, typer.Option(help=f"The images. Default: {DEFAULTS['dataset']}.")]
 ImagesRoot = Annotated[
     Path | None,
     typer.Option(
@@ -25,8 +42,10 @@ ImagesRoot = Annotated[
 ImagesTable = Annotated[
     Path | None, typer.Option("--file", help="For --dataset table: the CSV or Parquet file.")
 ]
-ModelName = Annotated[str, typer.Option(help="The network.")]
-LossName = Annotated[str, typer.Option(help="The loss, with its search.")]
+ModelName = Annotated[str | None, typer.Option(help=f"The network. Default: {DEFAULTS['model']}.")]
+LossName = Annotated[
+    str | None, typer.Option(help=f"The loss, with its search. Default: {DEFAULTS['loss']}.")
+]
 LossNames = Annotated[
     list[str] | None, typer.Option("--loss", help="A loss; give the option once for each of several.")
 ]
@@ -60,20 +79,36 @@ Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
 
 
 def presets_of(
-    preset: str | None, protocol: str | None, dataset: str, model: str, loss: str
+    preset: str | None, protocol: str | None, dataset: str | None, model: str | None, loss: str | None
 ) -> dict[str, str]:
-    """Names of presets, by kind."""
+    """Names of presets, by kind; or that of a recipe, as ``recipe``."""
     if preset is not None and protocol is not None and preset != protocol:
         fail(f"the protocol is given twice, as {preset!r} and as --protocol {protocol!r}")
-    chosen = protocol or preset or "quick"
-    return {"protocol": chosen, "dataset": dataset, "model": model, "loss": loss}
+    given = {"protocol": protocol or preset, "dataset": dataset, "model": model, "loss": loss}
+    named = {kind: name for kind, name in given.items() if name is not None}
+    chosen = named.get("protocol", "")
+    if not chosen.startswith(PREFIX) or chosen.endswith((".yaml", ".yml")):
+        return DEFAULTS | named
+    for kind, name in named.items():
+        if kind != "protocol":
+            fail(
+                f"--{kind} {name} cannot be given with {chosen}, which brings its own; change single "
+                "values with --set"
+            )
+    return {"recipe": chosen.removeprefix(PREFIX)}
 
 
-def default_folder(presets: dict[str, str], images: str) -> Path:
-    """Where the run of these presets goes, with images as ``images_called`` calls them."""
-    names = (presets | {"dataset": images}).values()
-    is_file = {name: name.endswith((".yaml", ".yml")) for name in names}
-    return Path("runs") / "-".join(Path(name).stem if is_file[name] else name for name in names)
+def default_folder(
+    presets: dict[str, str], root: Path | None = None, table: Path | None = None, prefix: str = ""
+) -> Path:
+    """Where the run of these presets goes, or their study, whose name begins with the prefix."""
+    called = {
+        kind: images_called(name, root, table) if kind == "dataset" else name
+        for kind, name in presets.items()
+    }
+    is_file = {name: name.endswith((".yaml", ".yml")) for name in called.values()}
+    names = [Path(name).stem if is_file[name] else name for name in called.values()]
+    return Path("runs") / (prefix + "-".join(names))
 
 
 def images_called(dataset: str, root: Path | None, table: Path | None) -> str:

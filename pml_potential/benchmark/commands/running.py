@@ -27,7 +27,6 @@ from pml_potential.benchmark.commands.options import (
     Storage,
     composed,
     default_folder,
-    images_called,
     placed,
     presets_of,
 )
@@ -51,11 +50,11 @@ from pml_potential.benchmark.training.profiling import STAGES, profile_training
 def run(
     preset: Preset = None,
     protocol: ProtocolName = None,
-    dataset: DatasetName = "glyphs",
+    dataset: DatasetName = None,
     root: ImagesRoot = None,
     file: ImagesTable = None,
-    model: ModelName = "small_cnn",
-    loss: LossName = "potential_field",
+    model: ModelName = None,
+    loss: LossName = None,
     assignments: Assignments = None,
     folder: Folder = None,
     storage: Storage = None,
@@ -68,10 +67,11 @@ def run(
     where they have changed. To go on with others on purpose, give another --folder for a new run. Or
     delete identity.json in its folder: what has ended keeps its scores, the rest gets the new images.
 
-    Protocol, data set, model and loss are names of presets or paths of YAML files of your own.
+    Protocol, data set, model and loss are names of presets or paths of YAML files of your own. A recipe
+    is all four: the settings of one row of a paper.
     """
     presets = presets_of(preset, protocol, dataset, model, loss)
-    folder = folder or default_folder(presets, images_called(dataset, root, file))
+    folder = folder or default_folder(presets, root, file)
     assignments = placed(assignments, root, file)
     sharing = Sharing(storage, fold_processes, heartbeat)
     _show(
@@ -118,17 +118,17 @@ def release(
 def train(
     preset: Preset = None,
     protocol: ProtocolName = None,
-    dataset: DatasetName = "glyphs",
+    dataset: DatasetName = None,
     root: ImagesRoot = None,
     file: ImagesTable = None,
-    model: ModelName = "small_cnn",
-    loss: LossName = "potential_field",
+    model: ModelName = None,
+    loss: LossName = None,
     assignments: Assignments = None,
     folder: Folder = None,
 ) -> None:
     """Train one configuration, without a search: a run with protocol.study=null."""
     presets = presets_of(preset, protocol, dataset, model, loss)
-    default = default_folder(presets, images_called(dataset, root, file))
+    default = default_folder(presets, root, file)
     folder = folder or default.with_name(default.name + "-train")
     without_search = [*placed(assignments, root, file), "protocol.study=null"]
     _show(lambda console: run_experiment(composed(presets, without_search), folder, console), folder)
@@ -137,11 +137,11 @@ def train(
 def profile(
     preset: Preset = None,
     protocol: ProtocolName = None,
-    dataset: DatasetName = "glyphs",
+    dataset: DatasetName = None,
     root: ImagesRoot = None,
     file: ImagesTable = None,
-    model: ModelName = "small_cnn",
-    loss: LossName = "potential_field",
+    model: ModelName = None,
+    loss: LossName = None,
     assignments: Assignments = None,
 ) -> None:
     """Train one epoch under a profiler, and say where the time goes."""

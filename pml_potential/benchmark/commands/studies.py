@@ -18,11 +18,12 @@ from pml_potential.benchmark.commands.options import (
     LossNames,
     ModelName,
     composed,
-    images_called,
+    default_folder,
     placed,
     presets_of,
 )
 from pml_potential.benchmark.commands.terminal import new_console
+from pml_potential.benchmark.config.recipes import PREFIX
 from pml_potential.benchmark.config.yaml_text import read_yaml
 from pml_potential.benchmark.experiments.experiment import Sharing
 from pml_potential.benchmark.experiments.studies.ablation import GRIDS, run_ablation
@@ -46,10 +47,10 @@ def noise(
         str, typer.Option(metavar="SHARES", help="Shares of wrong training labels.")
     ] = ", ".join(f"{level:g}" for level in LEVELS),
     protocol: ProtocolName = "quick",
-    dataset: DatasetName = "glyphs",
+    dataset: DatasetName = None,
     root: ImagesRoot = None,
     file: ImagesTable = None,
-    model: ModelName = "small_cnn",
+    model: ModelName = None,
     assignments: Assignments = None,
     folder: Folder = None,
     fold_processes: FoldProcesses = 1,
@@ -59,12 +60,16 @@ def noise(
     Each loss is searched on clean labels, and trained at the other levels with the best of these
     hyperparameters.
     """
-    images = images_called(dataset, root, file)
-    folder = folder or Path("runs") / f"noise-{protocol}-{images}-{model}"
+    compared: list[str | None] = [*(losses or [])]
+    if not compared:
+        # A recipe brings its loss.
+        compared = [None] if protocol.startswith(PREFIX) else ["potential_field", "contrastive"]
+    chosen = [presets_of(None, protocol, dataset, model, loss) for loss in compared]
+    shared = {kind: name for kind, name in chosen[0].items() if kind != "loss"}
+    folder = folder or default_folder(shared, root, file, "noise-")
     assignments = placed(assignments, root, file)
     configs = {
-        Path(loss).stem: composed(presets_of(None, protocol, dataset, model, loss), assignments)
-        for loss in losses or ["potential_field", "contrastive"]
+        Path(each.get("loss") or each["recipe"]).stem: composed(each, assignments) for each in chosen
     }
     shares = _values(levels)
     console = new_console()
@@ -88,11 +93,11 @@ def ablation(
         ),
     ] = None,
     protocol: ProtocolName = "quick",
-    dataset: DatasetName = "glyphs",
+    dataset: DatasetName = None,
     root: ImagesRoot = None,
     file: ImagesTable = None,
-    model: ModelName = "small_cnn",
-    loss: LossName = "potential_field",
+    model: ModelName = None,
+    loss: LossName = None,
     assignments: Assignments = None,
     folder: Folder = None,
     fold_processes: FoldProcesses = 1,
@@ -103,10 +108,9 @@ def ablation(
     """
     if values is None and path not in GRIDS:
         fail(f"--values is missing: there is no published grid for {path!r}")
-    images = images_called(dataset, root, file)
-    folder = folder or Path("runs") / f"ablation-{path}-{protocol}-{images}-{model}-{Path(loss).stem}"
-    assignments = placed(assignments, root, file)
-    config = composed(presets_of(None, protocol, dataset, model, loss), assignments)
+    presets = presets_of(None, protocol, dataset, model, loss)
+    folder = folder or default_folder(presets, root, file, f"ablation-{path}-")
+    config = composed(presets, placed(assignments, root, file))
     chosen = list(GRIDS[path]) if values is None else _values(values)
     console = new_console()
 

@@ -1,7 +1,7 @@
 """Composing a configuration from presets, and saying clearly what is wrong with one."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from pml_potential.benchmark.config.nearest import did_you_mean
 from pml_potential.benchmark.config.presets import KINDS, preset_path
+from pml_potential.benchmark.config.recipes import Recipe, find_recipe
 from pml_potential.benchmark.config.schema import (
     Component,
     Config,
@@ -19,7 +20,7 @@ from pml_potential.benchmark.config.schema import (
     Optimizer,
     SearchRange,
 )
-from pml_potential.benchmark.config.yaml_text import read_yaml
+from pml_potential.benchmark.config.yaml_text import read_yaml, read_yaml_file
 
 _ASSIGNED = "--set "
 """How the origin of a value that was assigned begins."""
@@ -51,7 +52,7 @@ def compose(
 
     Args:
         presets: for each kind (``protocol``, ``dataset``, ``model``, ``loss``) the name of a preset
-            or the path of a YAML file.
+            or the path of a YAML file; or the name of a recipe alone, as ``recipe``.
         assignments: ``dotted.path=value``, with the value as in YAML; where text is due, such as a path,
             it is what was typed, and needs no quotes. ``search.PATH=null`` takes a
             hyperparameter out of the search.
@@ -74,9 +75,8 @@ def compose(
     """
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    for kind in KINDS:
-        path = preset_path(kind, presets[kind])
-        _lay_over(values, _read(path), origins, str(path))
+    for origin, layer in _layers(presets):
+        _lay_over(values, layer, origins, origin)
     for assignment in assignments:
         dotted, separator, text = assignment.partition("=")
         if not separator or not dotted:
@@ -144,7 +144,7 @@ def read_saved(path: Path) -> Config:
     """
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    _lay_over(values, _read(path), origins, str(path))
+    _lay_over(values, read_yaml_file(path), origins, str(path))
     return _validated(values, origins)
 
 
@@ -161,6 +161,16 @@ def differences(first: Config, second: Config) -> list[str]:
         for path in sorted(one.keys() | other.keys())
     ]
     return [f"{path}: {left} and {right}" for path, left, right in shown if left != right]
+
+
+def _layers(presets: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What is merged, in its order: where it is from, and values."""
+    recipe = find_recipe(presets["recipe"]) if "recipe" in presets else Recipe(dict(presets), [])
+    for kind in KINDS:
+        if kind in recipe.presets:
+            path = preset_path(kind, recipe.presets[kind])
+            yield str(path), read_yaml_file(path)
+    yield from recipe.layers
 
 
 def _flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -202,17 +212,6 @@ def _keys_of(dotted: str, searched: Sequence[str]) -> list[str]:
     path, _, last = rest.rpartition(".")
     is_part_of_range = path in searched or last in SearchRange.model_fields
     return ["search", path, last] if is_part_of_range else ["search", rest]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    values = read_yaml(content, str(path))
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path} holds {type(values).__name__}; it must hold keys and values")
-    return values
 
 
 def _lay_over(

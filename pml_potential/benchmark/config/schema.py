@@ -279,6 +279,11 @@ class Loss(Section):
         default=None, description="Of the embeddings; weighed by params.embedding_reg_weight."
     )
     miner: Component | None = Field(default=None, description="Chooses pairs or triplets of each batch.")
+    reducer: Component | None = Field(
+        default=None,
+        description="How the losses of single elements become one number. null: the loss's own way, for "
+        "fields the sum divided by the number of points; {name: SumReducer} is the sum.",
+    )
     initialize_proxies_after_epoch: Annotated[int, Field(ge=0)] | None = Field(
         default=None,
         description="Start the proxies in the training set's embeddings after so many epochs; 0 is "
@@ -289,7 +294,10 @@ class Loss(Section):
 class BatchSampling(Section):
     """How a training batch is drawn."""
 
-    m: Positive = Field(description="Images of a class in a batch.")
+    m: Positive | None = Field(
+        description="Images of a class in a batch. null: images at random, whatever their class, each "
+        "once before any comes again."
+    )
 
 
 class Training(Section):
@@ -300,6 +308,19 @@ class Training(Section):
     )
     clip_value: PositiveNumber | None = Field(default=None, description="Largest gradient, each.")
     clip_norm: PositiveNumber | None = Field(default=None, description="Largest norm of gradients.")
+    clipped: Literal["all", "network"] = Field(
+        default="all",
+        description="Whose gradients are clipped: all, or those of trunk and embedder without those of "
+        "the loss's parameters.",
+    )
+
+    @model_validator(mode="after")
+    def _check_clipping(self) -> "Training":
+        if self.clipped == "network" and self.clip_value is None and self.clip_norm is None:
+            raise ValueError(
+                "clipped is 'network', but nothing is clipped; give clip_value or clip_norm, too"
+            )
+        return self
 
 
 class SearchRange(Section):
@@ -395,7 +416,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _check_sizes(self) -> "Config":
-        if self.protocol.batch_size % self.sampler.m:
+        if self.sampler.m is not None and self.protocol.batch_size % self.sampler.m:
             raise ValueError(
                 f"protocol.batch_size is {self.protocol.batch_size} and sampler.m is "
                 f"{self.sampler.m}; a batch must hold a whole number of classes"

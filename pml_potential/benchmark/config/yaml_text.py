@@ -1,5 +1,6 @@
 """Text that is to be YAML, and what is wrong with it in a line."""
 
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -32,3 +33,19 @@ def read_yaml(text: str | bytes, what: str) -> Any:
     # Where a tag or a date promises what the text does not hold, PyYAML raises whatever comes.
     except Exception as error:
         raise ConfigError(f"{what} is no YAML: {reason_of(error)}") from error
+
+
+def read_yaml_file(path: Path) -> dict[str, Any]:
+    """Read the keys and values of a file.
+
+    Raises:
+        ConfigError: It cannot be read, is no YAML, or holds something else.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    values = read_yaml(content, str(path))
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} holds {type(values).__name__}; it must hold keys and values")
+    return values

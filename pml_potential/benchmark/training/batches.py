@@ -1,12 +1,13 @@
 """How an epoch's batches are drawn: of which images, each with a seed for its transform."""
 
+import math
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pytorch_metric_learning.samplers import MPerClassSampler
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Sampler
 
 from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.config.seeds import drawn_from
@@ -18,26 +19,31 @@ Draw = tuple[int, int]
 
 
 def check_batches(config: Config, data: FoldData) -> None:
-    """Raise unless every training fold has enough classes for every batch that the search can ask for.
+    """Raise unless every training fold can fill every batch that the search can ask for.
 
     Raises:
-        ConfigError: One has not, or a batch cannot hold a whole number of classes.
+        ConfigError: One cannot, or a batch cannot hold a whole number of classes.
     """
     name, batch_size, folds = data.images.name, config.protocol.batch_size, range(len(data.splits.folds))
     try:
-        fewest = min(len(np.unique(data.training_labels(config, number))) for number in folds)
+        labels = [data.training_labels(config, number) for number in folds]
     except ValueError as error:
         raise ConfigError(f"dataset.label_noise is {config.dataset.label_noise}: {error}") from error
+    smallest, fewest = min(map(len, labels)), min(len(np.unique(each)) for each in labels)
     for m in images_of_a_class(config):
-        wanted = batch_size // m
-        if fewest < wanted:
+        if m is None and smallest < batch_size:
+            raise ConfigError(
+                f"protocol.batch_size is {batch_size}, but a training fold of {name} has only "
+                f"{smallest} images; lower it"
+            )
+        if m is not None and fewest < (wanted := batch_size // m):
             raise ConfigError(
                 f"protocol.batch_size {batch_size} with sampler.m {m} takes {wanted} classes, but a "
                 f"training fold of {name} has only {fewest}; lower the one or raise the other"
             )
 
 
-def images_of_a_class(config: Config) -> Sequence[int]:
+def images_of_a_class(config: Config) -> Sequence[int | None]:
     """Every ``sampler.m`` that a run can come to.
 
     Raises:
@@ -48,7 +54,7 @@ def images_of_a_class(config: Config) -> Sequence[int]:
         return [config.sampler.m]
     if searched.low is None or searched.high is None:
         # Choices are checked one by one, each with the whole configuration.
-        return [m for m in searched.choices if isinstance(m, int)]
+        return [m for m in searched.choices if m is None or isinstance(m, int)]
     reached = range(int(searched.low), int(searched.high) + 1)
     if odd := [m for m in reached if size % m]:
         raise ConfigError(
@@ -59,12 +65,13 @@ def images_of_a_class(config: Config) -> Sequence[int]:
     return reached
 
 
-class BatchDraws(MPerClassSampler):
-    """PML's sampler, for one epoch at a time: what it draws depends on nothing but numpy's generator.
+class BatchDraws(Sampler[Draw]):
+    """Draws one epoch at a time: what it draws depends on nothing but numpy's generator.
 
     Args:
         labels: class of each image, (n,).
-        m: images of a class in a batch.
+        m: images of a class in a batch, as PML's ``MPerClassSampler`` draws them; None: images in the
+            order of chance, all of them before one comes again.
         batch_size: images in a batch.
         batches: of an epoch.
         processes: which draw the same, and take equal shares of each batch.
@@ -72,27 +79,39 @@ class BatchDraws(MPerClassSampler):
     """
 
     def __init__(
-        self, labels: Any, m: int, batch_size: int, batches: int, processes: int = 1, rank: int = 0
+        self,
+        labels: NDArray[np.int64],
+        m: int | None,
+        batch_size: int,
+        batches: int,
+        processes: int = 1,
+        rank: int = 0,
     ) -> None:
-        super().__init__(labels, m, batch_size, length_before_new_iter=batches * batch_size)
-        self._processes = processes
+        self._labels, self._m, self._batch_size, self._batches = labels, m, batch_size, batches
         # Where the shares of this process begin, and how long they are.
         self._size = batch_size // processes
-        self._starts = range(rank * self._size, len(self) * processes, batch_size)
+        self._starts = range(rank * self._size, batches * batch_size, batch_size)
 
     def __len__(self) -> int:
         """Number of images."""
-        length: int = super().__len__() // self._processes
-        return length
+        return self._batches * self._size
 
     def __iter__(self) -> Iterator[Draw]:
         """Draw the images of an epoch, of each batch the share of this process."""
-        # PML shuffles the classes in place, so that an epoch would go on from the order of the last.
-        self.labels = list(self.labels_to_indices)
-        drawn = [int(index) for index in super().__iter__()]
+        drawn = self._drawn(self._batches * self._batch_size)
         seeds = np.random.randint(2**63, size=len(drawn), dtype=np.int64)
         draws = list(zip(drawn, seeds.tolist(), strict=True))
         return (draw for start in self._starts for draw in draws[start : start + self._size])
+
+    def _drawn(self, count: int) -> list[int]:
+        """Numbers of the images of an epoch, for all processes."""
+        if self._m is None:
+            rounds = math.ceil(count / len(self._labels))
+            shuffled = [np.random.permutation(len(self._labels)) for _ in range(rounds)]
+            return [int(index) for index in np.concatenate(shuffled)[:count]]
+        # A new one each time: PML shuffles the classes in place, and would go on from that order.
+        sampler = MPerClassSampler(self._labels, self._m, self._batch_size, count)
+        return [int(index) for index in sampler]
 
 
 class DrawnImages(Dataset[tuple[Tensor, int]]):

@@ -35,6 +35,7 @@ from pml_potential.losses import NonFiniteError
 from pml_potential.losses.validation import check_embeddings, check_finite
 
 _RECORDS_PER_EPOCH = 5
+_LOSS_OPTIMIZER = "metric_loss_optimizer"
 
 
 def _is_not_about_the_trunk(record: logging.LogRecord) -> bool:
@@ -218,7 +219,7 @@ class FoldTrainer:
             if (parameters := list(self._models[name].parameters()))
         }
         if self._config.loss.optimizer is not None:
-            optimizers["metric_loss_optimizer"] = build_optimizer(
+            optimizers[_LOSS_OPTIMIZER] = build_optimizer(
                 self._config.loss.optimizer, self._loss.parameters()
             )
         return optimizers
@@ -233,10 +234,15 @@ class FoldTrainer:
         }
 
     def _clip_gradients(self) -> None:
-        """Clip the gradients of everything that is trained, not only of the trunk."""
+        """Clip the gradients of everything that is trained, or of the network alone."""
         training = self._config.training
-        groups = [group for optimizer in self._optimizers.values() for group in optimizer.param_groups]
-        parameters = [parameter for group in groups for parameter in group["params"]]
+        parameters = [
+            parameter
+            for name, optimizer in self._optimizers.items()
+            if training.clipped == "all" or name != _LOSS_OPTIMIZER
+            for group in optimizer.param_groups
+            for parameter in group["params"]
+        ]
         if training.clip_value is not None:
             nn.utils.clip_grad_value_(parameters, training.clip_value)
         if training.clip_norm is not None:
@@ -254,7 +260,7 @@ class FoldTrainer:
         with long_step(f"starting the proxies in the embeddings of {len(labels):,} images"):
             self._loss.initialize_proxies(embed(self._models, self._train, self._device), labels)
         # Its moments belong to the proxies as they were.
-        self._optimizers["metric_loss_optimizer"].state.pop(self._loss.proxies, None)
+        self._optimizers[_LOSS_OPTIMIZER].state.pop(self._loss.proxies, None)
 
     def _iterate(self) -> None:
         self.epoch += 1

@@ -1,9 +1,9 @@
-"""The loss, its regularizers and its miner, as a configuration names them."""
+"""The loss, its regularizers, its reducer and its miner, as a configuration names them."""
 
 from typing import Any
 
 from pytorch_metric_learning import losses as pml_losses
-from pytorch_metric_learning import miners, regularizers
+from pytorch_metric_learning import miners, reducers, regularizers
 from pytorch_metric_learning.losses import BaseMetricLossFunction
 from pytorch_metric_learning.miners import BaseMiner
 from torch import nn
@@ -17,6 +17,7 @@ COMPONENTS = {
     "weight_regularizer": regularizers,
     "embedding_regularizer": regularizers,
     "miner": miners,
+    "reducer": reducers,
 }
 """What goes with a loss, by its key in the configuration, and where its classes are."""
 
@@ -58,12 +59,12 @@ def build_loss(loss: Loss, num_classes: int, embedding_size: int) -> BaseMetricL
     named = loss_class(loss.name)
     sizes = {"num_classes": num_classes, "embedding_size": embedding_size}
     try:
-        regularized_by = {
+        parts = {
             kind: build_component(found, getattr(loss, kind), sizes)
-            for kind in ("weight_regularizer", "embedding_regularizer")
+            for kind in ("weight_regularizer", "embedding_regularizer", "reducer")
             if (found := component_class(loss, kind)) is not None
         }
-        built: BaseMetricLossFunction = build_component(named, loss, sizes, **regularized_by)
+        built: BaseMetricLossFunction = build_component(named, loss, sizes, **parts)
     except ConfigError:
         raise
     except (AssertionError, TypeError, ValueError) as error:

@@ -1,5 +1,6 @@
 """PML's trainer, with mixed precision and with names for what a profiler shows."""
 
+import warnings
 from typing import Any, Literal
 
 import torch
@@ -67,6 +68,13 @@ class PMLTrainer(MetricLossOnly):
         for optimizer in self.optimizers.values():
             self.scaler.unscale_(optimizer)
         super().clip_gradients()
+
+    def step_lr_schedulers(self, end_of_epoch: bool = False) -> None:
+        """Step the schedules, those of a trunk that does not train yet included."""
+        with warnings.catch_warnings():
+            # Its optimizer has taken no step, which torch takes for a mistake.
+            warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step", UserWarning)
+            super().step_lr_schedulers(end_of_epoch)
 
     def step_optimizers(self) -> None:
         """Take a step with every optimizer whose model is not frozen."""

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -33,6 +34,39 @@ def test_the_protocol_is_given_in_either_place(
     assert found == QUICK | {"protocol": chosen}
 
 
+def test_what_is_not_named_is_the_quick_benchmark() -> None:
+    assert presets_of(None, None, None, None, None) == QUICK | {"loss": "potential_field"}
+    assert presets_of(None, None, None, None, "cpml") == QUICK
+
+
+@pytest.mark.parametrize(
+    ("preset", "protocol"),
+    [("recipes/mfc-cub200-resnet50", None), (None, "recipes/mfc-cub200-resnet50")],
+)
+def test_a_recipe_is_given_where_a_protocol_is(preset: str | None, protocol: str | None) -> None:
+    found = presets_of(preset, protocol, None, None, None)
+    assert found == {"recipe": "mfc-cub200-resnet50"}
+    assert composed(found, ["seed=3"]).loss.name == "MeanFieldContrastiveLoss"
+    assert composed(found, ["seed=3"]).seed == 3
+
+
+@pytest.mark.parametrize("kind", ["dataset", "model", "loss"])
+def test_a_recipe_brings_everything_along(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    others: dict[str, str | None] = {"dataset": None, "model": None, "loss": None, kind: QUICK[kind]}
+    with pytest.raises(typer.Exit) as ended:
+        presets_of("recipes/mfc-cub200-resnet50", None, **others)
+    assert ended.value.exit_code == 2
+    assert capsys.readouterr().err == (
+        f"error: --{kind} {QUICK[kind]} cannot be given with recipes/mfc-cub200-resnet50, which brings "
+        "its own; change single values with --set\n"
+    )
+
+
+def test_a_file_in_a_folder_named_recipes_is_a_file() -> None:
+    found = presets_of("recipes/mine.yaml", None, None, None, "cpml")
+    assert found == QUICK | {"protocol": "recipes/mine.yaml"}
+
+
 def test_two_protocols_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(typer.Exit) as ended:
         presets_of("quick", "mlrc", "glyphs", "small_cnn", "cpml")
@@ -42,18 +76,22 @@ def test_two_protocols_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("presets", "images", "folder"),
+    ("presets", "others", "folder"),
     [
-        (QUICK, "glyphs", "quick-glyphs-small_cnn-cpml"),
-        (QUICK | {"loss": "my/losses/mine.yaml"}, "glyphs", "quick-glyphs-small_cnn-mine"),
-        (QUICK, "my/own.yaml", "quick-own-small_cnn-cpml"),
-        (QUICK, "imgs.v2", "quick-imgs.v2-small_cnn-cpml"),
+        (QUICK, {}, "quick-glyphs-small_cnn-cpml"),
+        (QUICK | {"loss": "my/losses/mine.yaml"}, {}, "quick-glyphs-small_cnn-mine"),
+        (QUICK | {"dataset": "my/own.yaml"}, {}, "quick-own-small_cnn-cpml"),
+        (QUICK | {"dataset": "folder"}, {"root": Path("imgs.v2")}, "quick-imgs.v2-small_cnn-cpml"),
+        (QUICK | {"dataset": "table"}, {"table": Path("birds.csv")}, "quick-birds-small_cnn-cpml"),
+        ({"recipe": "mfc-cub200-resnet50"}, {}, "mfc-cub200-resnet50"),
+        ({"recipe": "mfc-cub200-resnet50"}, {"root": Path("birds")}, "mfc-cub200-resnet50"),
+        (QUICK, {"prefix": "noise-"}, "noise-quick-glyphs-small_cnn-cpml"),
     ],
 )
 def test_a_run_has_a_folder_by_the_names_of_its_presets(
-    presets: dict[str, str], images: str, folder: str
+    presets: dict[str, str], others: dict[str, Any], folder: str
 ) -> None:
-    assert default_folder(presets, images) == Path("runs") / folder
+    assert default_folder(presets, **others) == Path("runs") / folder
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pml_potential.benchmark.evaluation import PRIMARY_METRIC
 from pml_potential.benchmark.files import read_json
 from pml_potential.benchmark.report.formatting import interval
 from pml_potential.benchmark.training.profiling import STAGES
-from tests.benchmark.commands.run_settings import ONE_TRIAL, SETTINGS
+from tests.benchmark.commands.run_settings import ONE_TRIAL, SETTINGS, SMALL_RECIPE
 from tests.benchmark.data.datasets.miniatures import write_class_folders
 
 
@@ -47,6 +47,24 @@ def test_run_searches_reproduces_and_reports(first: Result, folder: Path) -> Non
     assert first.stderr == ""
     trained = re.findall(r"^(trial|reproduction) \d/\d, fold \d/2: MAP@R", first.stdout, re.MULTILINE)
     assert trained == ["trial"] * 2 + ["reproduction"] * 4
+
+
+def test_a_recipe_is_run_by_its_name_in_a_folder_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = command("run", "recipes/mfcwms-cub200-resnet50", *SMALL_RECIPE)
+    folder = Path("runs") / "mfcwms-cub200-resnet50"
+    assert_shows_the_scores(result, folder)
+    config = read_json(folder / "report" / "results.json")["config"]
+    assert config["loss"]["name"] == "MeanFieldClassWiseMultiSimilarityLoss"
+    assert (config["sampler"]["m"], config["training"]["clipped"]) == (None, "network")
+
+
+def test_a_recipe_that_does_not_exist_is_refused() -> None:
+    result = command("run", "recipes/pfml-cub-resnet50")
+    assert result.exit_code == 2
+    assert "no recipe 'pfml-cub-resnet50', did you mean 'pfml-cub200-resnet50'" in result.stderr
 
 
 def test_own_images_are_given_as_people_type_them(

@@ -9,7 +9,7 @@ from pml_potential.benchmark.commands.app import app
 from pml_potential.benchmark.experiments.studies.ablation import GRIDS
 from pml_potential.benchmark.experiments.studies.study import JUDGED_ON
 from pml_potential.benchmark.files import read_json
-from tests.benchmark.commands.run_settings import ONE_FOLD, SETTINGS
+from tests.benchmark.commands.run_settings import ONE_FOLD, SETTINGS, SMALL_RECIPE
 
 
 def study(*words: str | Path) -> Result:
@@ -46,6 +46,18 @@ def test_noise_has_a_line_for_each_loss(tmp_path: Path) -> None:
     assert read_json(folder / "study.json")["series"].keys() == {"contrastive", "cpml"}
 
 
+def test_a_recipe_is_studied_along_any_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["--protocol", "recipes/pfml-cub200-resnet50", *SMALL_RECIPE]
+    result = study("ablation", "loss.params.proxies_per_class", "--values", "1, 2", *words)
+    folder = Path("runs") / "ablation-loss.params.proxies_per_class-pfml-cub200-resnet50"
+    assert_shows_the_study(result, folder, [1, 2])
+    result = study("noise", "--levels", "0", *words)
+    folder = Path("runs") / "noise-pfml-cub200-resnet50"
+    assert_shows_the_study(result, folder, [0])
+    assert read_json(folder / "study.json")["series"].keys() == {"pfml-cub200-resnet50"}
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -62,6 +74,10 @@ def test_noise_has_a_line_for_each_loss(tmp_path: Path) -> None:
         (["noise", "--levels", "2"], "dataset.label_noise: Input should be less than or equal to 1"),
         (["noise", "--levels", "half"], "levels must be numbers, got 'half'"),
         (["noise", "--loss", "cpm"], "no loss 'cpm', did you mean"),
+        (
+            ["noise", "--protocol", "recipes/mfc-cub200-resnet50", "--loss", "cpml"],
+            "--loss cpml cannot be given with recipes/mfc-cub200-resnet50",
+        ),
     ],
 )
 def test_what_cannot_be_studied_is_said(words: list[str], message: str, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Every preset composes, trains and is saved as it was; searches hold what was published."""
 
-import csv
 from importlib import import_module
 from pathlib import Path
 
@@ -19,25 +18,15 @@ from pml_potential.benchmark.experiments.runnable import check_runnable
 from pml_potential.benchmark.files import read_state
 from pml_potential.benchmark.training.fold import train_fold
 from tests.benchmark.config.configurations import LOSS_FILE, composed, own_file, refusal
+from tests.benchmark.config.published_optima import (
+    COLUMNS,
+    LOSSES,
+    losses_with_optima,
+    missed_by_search,
+    optima,
+)
 from tests.benchmark.tiny import PRESETS
 
-OPTIMA = Path(__file__).parents[2] / "data" / "mlrc_best_hyperparameters.csv"
-LOSSES = {
-    "ContrastiveLoss": "contrastive",
-    "TripletMarginLoss": "triplet_margin",
-    "NTXentLoss": "ntxent",
-    "ProxyNCALoss": "proxy_nca",
-    "MarginLoss": "margin",
-    "NormalizedSoftmaxLoss": "normalized_softmax",
-    "CosFaceLoss": "cos_face",
-    "ArcFaceLoss": "arc_face",
-    "FastAPLoss": "fast_ap",
-    "SignalToNoiseRatioContrastiveLoss": "snr_contrastive",
-    "MultiSimilarityLoss": "multi_similarity",
-    "MultiSimilarityLoss+MultiSimilarityMiner": "multi_similarity_miner",
-    "SoftTripleLoss": "soft_triple",
-}
-PATHS = {"loss_lr": "loss.optimizer.lr", "epsilon": "loss.miner.params.epsilon"}
 FEATURES = {
     "small_cnn": 96,
     "bn_inception": 1024,
@@ -128,35 +117,21 @@ def test_bn_inception_takes_what_its_library_says() -> None:
     assert found.channels == published["input_space"]
 
 
+@pytest.mark.parametrize("column", COLUMNS)
 @pytest.mark.parametrize("loss", LOSSES)
-def test_a_search_holds_the_published_optima(loss: str) -> None:
-    with OPTIMA.open() as file:
-        rows = [row for row in csv.DictReader(file) if row["loss"] == loss]
-    search = composed(loss=LOSSES[loss]).search
-    optima = [
-        (row["parameter"], column, float(row[column]))
-        for row in rows
-        for column in ("cub200", "cars196", "sop", "cub200_batch256")
-        if row[column]
-    ]
-    assert optima
-    missed = []
-    for parameter, column, value in optima:
-        found = search[PATHS.get(parameter, f"loss.params.{parameter}")]
-        assert found.low is not None
-        assert found.high is not None
-        if not found.low <= value <= found.high:
-            missed.append((parameter, column, value))
-    assert missed == []
+def test_a_search_holds_the_published_optima(loss: str, column: str) -> None:
+    found = optima(loss, column)
+    assert found
+    assert missed_by_search(composed(loss=LOSSES[loss]), found) == {}
 
 
 def test_every_loss_with_a_published_optimum_has_a_preset() -> None:
-    with OPTIMA.open() as file:
-        assert {row["loss"] for row in csv.DictReader(file)} == LOSSES.keys()
+    assert losses_with_optima() == LOSSES.keys()
 
 
 def test_every_file_of_the_presets_belongs_to_a_kind() -> None:
     files = {path.relative_to(presets_folder()) for path in presets_folder().rglob("*.yaml")}
+    files -= {path for path in files if path.parent.name == "recipes"}
     named = {Path(KINDS[kind], f"{name}.yaml") for kind in KINDS for name in preset_names(kind)}
     assert files == named
     assert len(files) >= 11

@@ -94,6 +94,7 @@ def test_other_bounds_and_choices_are_told(assignment: str, bound: str) -> None:
         ),
         (["search.loss.params.alpha.low=9.0"], "low is 9.0 and high is 8.0; low must be below high"),
         (["search.loss.optimizer.lr.low=0.0"], "low is 0.0; a logarithmic range must lie above 0"),
+        (["training.clipped=network"], "training: clipped is 'network', but nothing is clipped"),
         (["search.nothing.here={low: 1, high: 2}"], "search.nothing.here: nothing of 'nothing'"),
         (["search.protocol.folds={low: 2, high: 4}"], "search.protocol.folds: nothing of 'protocol'"),
     ],
@@ -108,6 +109,9 @@ def test_values_that_do_not_go_together_are_named(assignments: list[str], reason
         ["protocol.folds=1", "protocol.study=null"],
         ["protocol.max_epochs=3", "protocol.validation_interval=3"],
         ["protocol.max_epochs=3", "loss.initialize_proxies_after_epoch=2"],
+        ["protocol.batch_size=31", "sampler.m=null"],
+        ["training.clipped=network", "training.clip_norm=0.5"],
+        ["training.clipped=network", "training.clip_value=0.5"],
     ],
 )
 def test_values_on_the_edge_go_together(assignments: list[str]) -> None:

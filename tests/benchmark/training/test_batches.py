@@ -58,6 +58,32 @@ def test_a_search_over_batches_that_all_fit_passes(tmp_path: Path) -> None:
     check_batches(*ten_classes(tmp_path, "search.sampler.m={choices: [2, 4]}"))
 
 
+def test_random_batches_need_images_and_no_classes(tmp_path: Path) -> None:
+    check_batches(*ten_classes(tmp_path, "sampler.m=null", "protocol.batch_size=10"))
+    with pytest.raises(ConfigError) as refused:
+        check_batches(*ten_classes(tmp_path, "sampler.m=null", "protocol.batch_size=11"))
+    expected = "protocol.batch_size is 11, but a training fold of few has only 10 images; lower it"
+    assert str(refused.value) == expected
+
+
+@pytest.mark.parametrize(
+    ("search", "message"),
+    [
+        ("{low: 1, high: 2}", "sampler.m 1 takes 8 classes"),
+        ("{choices: [2, 1]}", "sampler.m 1 takes 8 classes"),
+        ("{choices: [null, 4]}", "protocol.batch_size is 16, but .* only 10 images"),
+    ],
+)
+def test_a_search_decides_which_batches_there_are(search: str, message: str, tmp_path: Path) -> None:
+    size = 16 if "null" in search else 8
+    with pytest.raises(ConfigError, match=message):
+        check_batches(
+            *ten_classes(
+                tmp_path, f"protocol.batch_size={size}", "sampler.m=null", f"search.sampler.m={search}"
+            )
+        )
+
+
 def test_classes_that_noise_has_emptied_do_not_count(tmp_path: Path) -> None:
     settings = ("dataset.label_noise=1.0", "protocol.batch_size=10", "sampler.m=2")
     for seed in range(100):
@@ -104,9 +130,26 @@ def test_an_epoch_has_its_batches_with_so_many_images_of_a_class() -> None:
     assert [sorted(batch.values()) for batch in batches] == [[2, 2, 2, 2]] * 3 + [[]]
 
 
-def test_processes_take_equal_shares_of_each_batch() -> None:
-    whole = drawn(BatchDraws(LABELS, 2, 8, 3), 0)
-    samplers = [BatchDraws(LABELS, 2, 8, 3, 2, rank) for rank in range(2)]
+def test_random_batches_show_every_image_once_before_any_comes_again() -> None:
+    numbers = [index for index, _ in drawn(BatchDraws(LABELS, None, 8, 9), 0)]
+    rounds = [numbers[start : start + 30] for start in (0, 30, 60)]
+    assert sorted(rounds[0]) == sorted(rounds[1]) == list(range(30))
+    assert rounds[0] != rounds[1]
+    assert len(set(rounds[2])) == len(rounds[2]) == 12
+    assert numbers[:16] == [index for index, _ in drawn(BatchDraws(LABELS, None, 8, 2), 0)]
+
+
+def test_random_batches_follow_no_class() -> None:
+    sampler = BatchDraws(LABELS, None, 10, 3)
+    epochs = [[LABELS[index] for index, _ in drawn(sampler, seed)[:10]] for seed in range(40)]
+    counts = Counter(max(Counter(labels).values()) for labels in epochs)
+    assert len(counts) > 1, "images of a class in a batch vary"
+
+
+@pytest.mark.parametrize("m", [2, None])
+def test_processes_take_equal_shares_of_each_batch(m: int | None) -> None:
+    whole = drawn(BatchDraws(LABELS, m, 8, 3), 0)
+    samplers = [BatchDraws(LABELS, m, 8, 3, 2, rank) for rank in range(2)]
     shares = [drawn(sampler, 0) for sampler in samplers]
     assert [len(sampler) for sampler in samplers] == [len(share) for share in shares] == [12, 12]
     batches = [half[start : start + 4] for start in range(0, 12, 4) for half in shares]

@@ -35,6 +35,9 @@ CASES: dict[str, tuple[str, ...]] = {
         "training.schedule={name: StepLR, params: {step_size: 1, gamma: 0.5}}",
     ),
     "clipping": ("training.clip_norm=0.01", "training.clip_value=0.001"),
+    "clipping of the network": ("training.clip_value=0.001", "training.clipped=network"),
+    "random batches": ("sampler.m=null",),
+    "a sum": ("loss.reducer={name: SumReducer}",),
     # Without the trunk, whose convolutions a processor computes slowly in float16.
     "float16": ("model.amp=float16", "model.freeze_trunk=true"),
     "bfloat16": ("model.amp=bfloat16",),
@@ -166,8 +169,19 @@ def test_a_schedule_steps_every_optimizer_after_each_epoch(few: ImageArrays, tmp
     assert rates == {name: pytest.approx(rate / 8) for name, rate in starts.items()}
 
 
-def gradients(made: Any) -> torch.Tensor:
-    groups = [group for each in made._optimizers.values() for group in each.param_groups]
+def test_a_schedule_goes_on_without_a_warning_while_the_trunk_stays(
+    few: ImageArrays, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    schedule = "training.schedule={name: StepLR, params: {step_size: 1, gamma: 0.5}}"
+    made, _ = trained(few, tmp_path, schedule, "model.warm_up_epochs=2")
+    start = made._config.model.trunk_optimizer.lr
+    assert made._optimizers["trunk_optimizer"].param_groups[0]["lr"] == pytest.approx(start / 8)
+    assert [str(each.message) for each in recwarn if "lr_scheduler" in str(each.message)] == []
+
+
+def gradients(made: Any, *optimizers: str) -> torch.Tensor:
+    chosen = [made._optimizers[name] for name in optimizers or made._optimizers]
+    groups = [group for each in chosen for group in each.param_groups]
     found = [parameter.grad for group in groups for parameter in group["params"]]
     return torch.cat([gradient.flatten() for gradient in found])
 
@@ -180,6 +194,16 @@ def test_gradients_are_clipped_by_value(few: ImageArrays, tmp_path: Path) -> Non
 def test_gradients_are_clipped_by_norm(few: ImageArrays, tmp_path: Path) -> None:
     made, _ = trained(few, tmp_path, "training.clip_norm=1.0e-2")
     assert gradients(made).norm().item() == pytest.approx(1e-2, rel=1e-3)
+
+
+@pytest.mark.parametrize("clip", ["clip_value", "clip_norm"])
+def test_gradients_of_the_network_alone_are_clipped(few: ImageArrays, tmp_path: Path, clip: str) -> None:
+    clipping = (f"training.{clip}=1.0e-5", "training.clipped=network")
+    made, _ = trained(few, tmp_path, *clipping)
+    network = gradients(made, "trunk_optimizer", "embedder_optimizer")
+    largest = network.abs().max() if clip == "clip_value" else network.norm()
+    assert largest.item() == pytest.approx(1e-5, rel=1e-3)
+    assert gradients(made, "metric_loss_optimizer").abs().max() > 1e-4
 
 
 @pytest.mark.parametrize("setting", ["amp=bfloat16", "amp=float16", "channels_last=true"])

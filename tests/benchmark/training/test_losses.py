@@ -84,6 +84,20 @@ def test_regularizers_and_miners_are_built_with_their_arguments() -> None:
     assert build_miner(loss_of("ContrastiveLoss")) is None
 
 
+def test_a_reducer_makes_a_field_the_sum_over_its_points() -> None:
+    torch.manual_seed(0)
+    embeddings, labels = torch.randn(6, 3), torch.arange(6) % 2
+    params = {"proxies_per_class": 2}
+    values = []
+    for reducer in (None, {"name": "SumReducer"}):
+        torch.manual_seed(1)
+        loss = build_loss(
+            loss_of("PotentialFieldLoss", optimizer=SGD, params=params, reducer=reducer), 2, 3
+        )
+        values.append(loss(embeddings, labels).item())
+    assert values[1] == pytest.approx(values[0] * (6 + 2 * 2), rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("loss", "message"),
     [
@@ -107,6 +121,14 @@ def test_regularizers_and_miners_are_built_with_their_arguments() -> None:
         (
             loss_of("ContrastiveLoss", embedding_regularizer={"name": "LpRegularizr"}),
             r"^loss\.embedding_regularizer\.name: .*did you mean 'LpRegularizer'",
+        ),
+        (
+            loss_of("ContrastiveLoss", reducer={"name": "SumReduser"}),
+            r"^loss\.reducer\.name: .*did you mean 'SumReducer'",
+        ),
+        (
+            loss_of("ContrastiveLoss", reducer={"name": "SumReducer", "params": {"size": 1}}),
+            r"^loss\.params: ContrastiveLoss: .*'size'",
         ),
     ],
 )
