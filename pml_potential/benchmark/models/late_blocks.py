@@ -57,8 +57,9 @@ def late_maps(backbone: Any, first: int, activations: Tensor) -> Tensor:
         maps = _pointwise(block._project_conv, block._bn2, maps)
         if maps.shape == entered.shape:
             maps = _dropped(backbone, number, block.training, maps, images) + entered
-    maps = relu6(_pointwise(backbone._conv_head, backbone._bn1, maps))
-    return maps.unflatten(1, (images, side, side)).transpose(0, 1)
+    maps = _pointwise(backbone._conv_head, backbone._bn1, maps)
+    last: Tensor = relu6(maps).unflatten(1, (images, side, side))
+    return last.transpose(0, 1)
 
 
 def _dropped(backbone: Any, number: int, training: bool, maps: Tensor, images: int) -> Tensor:
@@ -68,7 +69,8 @@ def _dropped(backbone: Any, number: int, training: bool, maps: Tensor, images: i
         return maps
     kept = torch.floor(1 - rate + torch.rand([images, 1, 1, 1], dtype=maps.dtype))
     factors = (kept / (1 - rate)).view(images, 1)
-    return (maps.unflatten(1, (images, -1)) * factors).flatten(1)
+    dropped: Tensor = maps.unflatten(1, (images, -1)) * factors
+    return dropped.flatten(1)
 
 
 def _pointwise(convolution: Any, norm: Any, maps: Tensor) -> Tensor:
