@@ -70,7 +70,7 @@ class Laboratory:
         folder = self._work / "cells" / cell.part / cell.name
         folder.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with NamedLock(folder.with_name(f".{folder.name}.lock"), timeout=0):
+            with NamedLock(folder.with_name(f".{folder.name}.claim"), timeout=0):
                 if cell.name not in read_part(cell.part):
                     self._keep(cell, self._trained(cell, folder))
                     shutil.rmtree(folder)
