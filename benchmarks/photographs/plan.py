@@ -44,7 +44,9 @@ def wrong_labels() -> Iterator[Cell]:
 
 def questions() -> Iterator[Cell]:
     """What single values of PotentialFieldLoss do, all others as in its best trial."""
-    best = best_trials()["potential_field"]
+    best = best_trials().get("potential_field")
+    if best is None:
+        return
     for seed in SEEDS:
         for path, values in QUESTIONS.items():
             for value in values:

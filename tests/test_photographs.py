@@ -1,0 +1,100 @@
+"""The study on photographs: its plan runs, goes on after a stop, and its page shows its results."""
+
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.photographs import cells, page, plan
+from benchmarks.photographs.cells import Cell, Laboratory, read_part
+from benchmarks.photographs.settings import CANDIDATES, TRIALS, base_config, trial
+from pml_potential.benchmark.config.composing import with_values
+from pml_potential.benchmark.experiments.runnable import check_runnable
+from tests.benchmark.data.datasets.miniatures import write_class_folders
+
+SHORT = {
+    "protocol.max_epochs": 2,
+    "protocol.iterations_per_epoch": 2,
+    "protocol.batch_size": 12,
+    "protocol.crop.views": 1,
+}
+"""Of a training that takes seconds."""
+
+
+@pytest.fixture
+def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Laboratory:
+    monkeypatch.setattr(cells, "RESULTS", tmp_path / "results")
+    root = write_class_folders(tmp_path / "data", classes=24, images=4, side=32)
+    return Laboratory(str(root), tmp_path / "work")
+
+
+def cell(**changes: Any) -> Cell:
+    return Cell("part", "name", "proxy_anchor", {**SHORT, **changes})
+
+
+@pytest.mark.parametrize("preset", CANDIDATES)
+def test_every_trial_can_be_run(preset: str) -> None:
+    trials = [trial(preset, number) for number in range(TRIALS)]
+    assert len({repr(each) for each in trials}) == TRIALS
+    assert {each["model.head.start"] for each in trials} == {"random", "pca"}
+    for changes in trials:
+        check_runnable(with_values(base_config(preset, "data"), changes))
+
+
+def test_a_trained_cell_is_not_trained_again_and_has_its_numbers_again(
+    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = replace(cell(), is_judged=True)
+    laboratory.train(judged)
+    row = read_part("part")["name"]
+    assert 0 < row["validation"] <= 1
+    assert len(row["history"]) == 2
+    assert set(row["test"]) == {"mean_average_precision_at_r", "r_precision", "precision_at_1"}
+    laboratory.train(replace(judged, name="again"))
+    again = read_part("part")["again"]
+    assert {**again, "seconds": 0} == {**row, "seconds": 0}
+    monkeypatch.setattr(cells, "train_fold", None)
+    laboratory.train(judged)
+    with pytest.raises(TypeError):
+        laboratory.train(replace(judged, name="new"))
+
+
+def test_another_seed_has_other_wrong_labels(laboratory: Laboratory) -> None:
+    changes = {**SHORT, "dataset.label_noise": 0.5}
+    labels = []
+    for seed in (1, 2):
+        config, data = laboratory._set_up(replace(cell(), changes=changes, seed=seed))
+        labels.append(data.training_labels(config, 0))
+    assert (labels[0] != labels[1]).any()
+
+
+def test_a_training_that_diverges_is_a_row_without_a_score(laboratory: Laboratory) -> None:
+    laboratory.train(cell(**{"model.trunk_optimizer": {"name": "SGD", "lr": 1e30}}))
+    assert "NaN or infinity" in read_part("part")["name"]["failure"]
+
+
+def test_later_parts_wait_for_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cells, "RESULTS", tmp_path)
+    assert [*plan.comparison(), *plan.wrong_labels(), *plan.questions()] == []
+    rows = {each.name: {"validation": 0.1} | vars(each) for each in plan.search()}
+    rows["contrastive-3"]["validation"] = 0.9
+    monkeypatch.setattr(plan, "read_part", lambda _part: rows)
+    assert plan.best_trials()["contrastive"] == trial("contrastive", 3)
+    assert next(iter(plan.with_wrong_labels())) == "potential_field"
+    assert "contrastive" in plan.with_wrong_labels()
+    for part in (plan.comparison, plan.wrong_labels, plan.questions):
+        for each in islice(part(), None, None, 9):
+            check_runnable(with_values(base_config(each.preset, "data"), each.changes))
+
+
+def test_the_plan_counts_what_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = {each.name: {"validation": 0.1} | vars(each) for each in plan.search()}
+    monkeypatch.setattr(plan, "read_part", lambda _part: rows)
+    parts = (plan.search, plan.comparison, plan.wrong_labels, plan.questions)
+    assert [len(list(part())) for part in parts] == [count for _, count in page.PLANNED.values()]
+
+
+def test_page_is_made_from_the_committed_results() -> None:
+    assert page.page() == page.PAGE.read_text()
