@@ -1,5 +1,6 @@
 """One training of the last blocks of the network, and what is kept of it."""
 
+from collections.abc import Callable
 from copy import deepcopy
 from functools import cache
 from time import perf_counter
@@ -14,11 +15,11 @@ from torch.nn.functional import normalize
 
 from benchmarks.core_radius.activations import FROZEN_BLOCKS, RANDOM_VIEWS, Activations, load_network
 from benchmarks.core_radius.data import Cars, EvaluationSet, TrainingSet
-from benchmarks.core_radius.last_blocks import LastBlocks
 from benchmarks.core_radius.settings import REGIME, SETTINGS, TRAIN_CLASSES, Run
 from pml_potential import PotentialFieldLoss
 from pml_potential.benchmark.config.seeds import seed_everything
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC, judge
+from pml_potential.benchmark.models.late_blocks import late_maps
 
 _EVALUATION_BATCH = 256
 _NEAR = 0.01
@@ -32,8 +33,8 @@ class Embedder(nn.Module):
 
     def __init__(self, whole: Activations) -> None:
         super().__init__()
-        self.trunk = LastBlocks(load_network(), FROZEN_BLOCKS, whole.shape[-1])
-        features = in_batches(self.trunk, whole)
+        self.trunk = load_network()
+        features = in_batches(self._features, whole)
         mean = features.mean(dim=0)
         size = REGIME["embedding_size"]
         axes = torch.linalg.svd(features - mean, full_matrices=False).Vh[:size]
@@ -44,12 +45,15 @@ class Embedder(nn.Module):
 
     def forward(self, activations: Tensor) -> Tensor:
         """Embeddings (n, 128), not yet normalised, of activations (n, 112, 8, 8)."""
-        embeddings: Tensor = self.head(self.trunk(activations))
+        embeddings: Tensor = self.head(self._features(activations))
         return embeddings
+
+    def _features(self, activations: Tensor) -> Tensor:
+        return late_maps(self.trunk, FROZEN_BLOCKS, activations).mean(dim=(2, 3))
 
 
 @torch.no_grad()
-def in_batches(network: nn.Module, whole: Activations) -> Tensor:
+def in_batches(network: Callable[[Tensor], Tensor], whole: Activations) -> Tensor:
     """Output of a network for many activations."""
     parts = torch.from_numpy(whole).split(_EVALUATION_BATCH)
     return torch.cat([network(part.float()) for part in parts])

@@ -1,7 +1,7 @@
 """Train what is left of the study, the most valuable first, and write its page.
 
-``python -m benchmarks.photographs DATA`` takes the folder of Cars-196, a folder for each class. Ctrl-C stops
-it, and the same line goes on. Several may run at a time, as on several machines with one file system.
+``python -m benchmarks.photographs DATA`` takes the folder of Cars-196, a folder for each class. Ctrl-C
+stops it, and the same line goes on. Several may run at a time, also on machines with one file system.
 """
 
 import argparse

@@ -70,7 +70,7 @@ class Laboratory:
         folder = self._work / "cells" / cell.part / cell.name
         folder.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with NamedLock(folder.with_name(f".{folder.name}.lock"), timeout=0):
+            with NamedLock(folder.with_name(f".{folder.name}.claim"), timeout=0):
                 if cell.name not in read_part(cell.part):
                     self._keep(cell, self._trained(cell, folder))
                     shutil.rmtree(folder)
@@ -122,7 +122,7 @@ class Laboratory:
         RESULTS.mkdir(parents=True, exist_ok=True)
         asked = {"preset": cell.preset, "changes": dict(cell.changes), "seed": cell.seed}
         with NamedLock(self._work / f".{cell.part}.lock"):
-            rows = read_part(cell.part) | {cell.name: asked | found | _origin()}
+            rows = read_part(cell.part) | {cell.name: {**asked, **found, **_origin()}}
             write_json(path, dict(sorted(rows.items())))
 
 

@@ -1,2 +1,248 @@
-def write_page():
-    pass
+"""The page and its figures, from the results alone: ``python -m benchmarks.photographs.page``."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from jinja2 import StrictUndefined, Template
+
+from benchmarks.photographs import figures, plan
+from benchmarks.photographs.cells import read_part
+from benchmarks.photographs.settings import (
+    CANDIDATES,
+    QUESTIONS,
+    SEEDS,
+    TRIALS,
+    WRONG_LABELS,
+    base_config,
+)
+from documentation.small_picture import shrink
+from pml_potential.benchmark.evaluation import METRICS, PRIMARY_METRIC
+from pml_potential.benchmark.files import write_text
+from pml_potential.benchmark.report.formatting import interval, number
+from pml_potential.benchmark.report.intervals import confidence_interval
+from pml_potential.benchmark.report.pairwise_tests import pairwise_differences
+from pml_potential.benchmark.report.text_table import TextTable
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = DOCS / "photographs.md"
+TEMPLATE = Path(__file__).with_name("page.md.j2")
+
+IMAGES = "8,144"
+
+PLANNED = {
+    "search": ("Search", TRIALS * len(CANDIDATES)),
+    "comparison": ("Comparison with right labels", len(SEEDS) * len(CANDIDATES)),
+    "wrong_labels": ("Wrong labels", len(SEEDS) * plan.MOST_ROBUST * len(WRONG_LABELS)),
+    "questions": ("Settings of PotentialFieldLoss", len(SEEDS) * sum(map(len, QUESTIONS.values()))),
+}
+"""Parts of the study in their order, each with its title and how many trainings it has."""
+
+TITLES = {preset: candidate.title for preset, candidate in CANDIDATES.items()}
+
+Rows = Mapping[str, Any]
+
+
+def page() -> str:
+    """Write the page, of as much as there is."""
+    template = Template(TEMPLATE.read_text(), undefined=StrictUndefined, keep_trailing_newline=True)
+    parts = {part: read_part(part) for part in PLANNED}
+    protocol = base_config("contrastive", "DATA").protocol
+    rendered: str = template.render(
+        done=sum(map(len, parts.values())),
+        planned=sum(count for _, count in PLANNED.values()),
+        untrained={
+            start: {name: f"{scores[name][PRIMARY_METRIC]:.3f}" for name in ("validation", "test")}
+            for start, scores in read_part("untrained").items()
+        },
+        comparison=_comparison(parts["comparison"]),
+        differences=_differences(parts["comparison"]),
+        noise=_noise(parts),
+        search=_search(parts["search"]),
+        questions=_questions(parts["questions"]),
+        images=IMAGES,
+        seeds=len(SEEDS),
+        trials=TRIALS,
+        steps=protocol.iterations_per_epoch,
+        patience=protocol.patience,
+        longest=protocol.max_epochs,
+        minutes=_minutes(parts.values()),
+        plan=_plan(parts),
+        files=[f"{part}.json" for part in ("untrained", *PLANNED) if read_part(part)],
+    )
+    return rendered
+
+
+def write_page() -> None:
+    """Write page and figures from the committed results."""
+    write_text(PAGE, page())
+    search, parts = read_part("search"), {part: read_part(part) for part in PLANNED}
+    drawn = {}
+    if search:
+        best = {preset: [row["history"]] for preset, row in _best(search).items()}
+        steps = base_config("contrastive", "DATA").protocol.iterations_per_epoch
+        message = "Best trial of each loss on the validation classes"
+        drawn["photographs_curves"] = figures.curves(best, TITLES, steps, message)
+    if lines := _lines(parts):
+        message = "Photographs of cars: what wrong labels cost"
+        drawn["photographs_wrong_labels"] = figures.wrong_labels(lines, TITLES, message)
+    for name, figure in drawn.items():
+        path = DOCS / "images" / f"{name}.png"
+        figure.savefig(path, dpi=110)
+        shrink(path)
+
+
+def _best(search: Rows) -> dict[str, Any]:
+    """For each loss its best trial so far."""
+    found = {}
+    for preset in CANDIDATES:
+        rows = [row for row in search.values() if row["preset"] == preset and "validation" in row]
+        if rows:
+            found[preset] = max(rows, key=lambda row: row["validation"])
+    return found
+
+
+def _scores(rows: Iterable[Mapping[str, Any]], metric: str = PRIMARY_METRIC) -> dict[str, list[float]]:
+    """Test scores of each loss."""
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        if "test" in row:
+            found.setdefault(row["preset"], []).append(row["test"][metric])
+    return found
+
+
+def _comparison(rows: Rows) -> str:
+    scores = {metric: _scores(rows.values(), metric) for metric in METRICS}
+    order = sorted(scores[PRIMARY_METRIC], key=lambda preset: -mean(scores[PRIMARY_METRIC][preset]))
+    lines = [
+        [
+            TITLES[preset],
+            *(interval(confidence_interval(scores[metric][preset])) for metric in METRICS),
+            _what(_best(read_part("search"))[preset]["changes"]),
+        ]
+        for preset in order
+    ]
+    columns = ["loss", *(metric.title for metric in METRICS.values()), "setting"]
+    return _markdown(columns, lines) if lines else ""
+
+
+def _differences(rows: Rows) -> str:
+    groups = {TITLES[preset]: values for preset, values in _scores(rows.values()).items()}
+    if len(groups) < 2 or min(map(len, groups.values())) < 2:
+        return ""
+    apart = [each for each in pairwise_differences(groups) if each.is_significant]
+    if not apart:
+        return "No pair of losses differs by more than chance (Welch's t, Holm's correction)."
+    lines = "\n".join(f"- {each.first} over {each.second}: {each.mean:+.3f}" for each in apart)
+    return f"More than chance (Welch's t, Holm's correction at 5%):\n\n{lines}"
+
+
+def _lines(parts: Mapping[str, Rows]) -> dict[str, figures.Line]:
+    """For each loss with wrong labels the interval at each share."""
+    noisy: dict[float, list[Any]] = {}
+    for row in parts["wrong_labels"].values():
+        noisy.setdefault(row["changes"]["dataset.label_noise"], []).append(row)
+    shares = {0.0: list(parts["comparison"].values()), **noisy}
+    chosen = {row["preset"] for row in parts["wrong_labels"].values()}
+    return {
+        preset: {
+            share: confidence_interval(scores)
+            for share, rows in sorted(shares.items())
+            if (scores := _scores(rows).get(preset))
+        }
+        for preset in CANDIDATES
+        if preset in chosen
+    }
+
+
+def _noise(parts: Mapping[str, Rows]) -> str:
+    lines = _lines(parts)
+    shares = sorted({share for line in lines.values() for share in line})
+    order = sorted(lines, key=lambda preset: -mean(each["mean"] for each in lines[preset].values()))
+    rows = [
+        [
+            TITLES[preset],
+            *(
+                interval(dict(line[share])) if share in (line := lines[preset]) else "–"
+                for share in shares
+            ),
+            _kept(lines[preset]),
+        ]
+        for preset in order
+    ]
+    columns = ["loss", *(f"{share:.0%}" for share in shares), "kept at the highest"]
+    return _markdown(columns, rows) if rows else ""
+
+
+def _cells(line: figures.Line, shares: Iterable[float]) -> Iterable[str]:
+    return (interval(dict(line[share])) if share in line else "–" for share in shares)
+
+
+def _kept(line: figures.Line) -> str:
+    return f"{line[max(line)]['mean'] / line[min(line)]['mean']:.0%}" if len(line) > 1 else "–"
+
+
+def _search(rows: Rows) -> str:
+    best = _best(rows)
+    lines = [
+        [
+            TITLES[preset],
+            f"{row['validation']:.4f}",
+            str(row["best_epoch"]),
+            ", ".join(_trials_of(preset, rows)),
+            _what(row["changes"]),
+        ]
+        for preset, row in sorted(best.items(), key=lambda item: -item[1]["validation"])
+    ]
+    columns = ["loss", "best", "epoch", "all trials", "best setting"]
+    return _markdown(columns, lines) if lines else ""
+
+
+def _trials_of(preset: str, rows: Rows) -> Iterable[str]:
+    found = (rows.get(f"{preset}-{number}") for number in range(TRIALS))
+    return (f"{row['validation']:.3f}" if "validation" in row else "failed" for row in found if row)
+
+
+def _questions(rows: Rows) -> dict[str, str]:
+    found = {}
+    for path, values in QUESTIONS.items():
+        key = path.rpartition(".")[2]
+        lines = []
+        for value in values:
+            names = (f"{key}={value}-{seed}" for seed in SEEDS)
+            scores = [rows[name]["validation"] for name in names if "validation" in rows.get(name, {})]
+            if scores:
+                lines.append([_shown(value), interval(confidence_interval(scores)), str(len(scores))])
+        if lines:
+            found[f"`{path}`"] = _markdown(["value", "validation MAP@R", "seeds"], lines)
+    return found
+
+
+def _what(changes: Mapping[str, Any]) -> str:
+    """A setting in a line."""
+    flat = {**changes, **changes.get("loss.params", {})}
+    flat.pop("loss.params", None)
+    return ", ".join(f"{path.rpartition('.')[2]} {_shown(value)}" for path, value in flat.items())
+
+
+def _shown(value: Any) -> str:
+    return "never" if value is None else number(value)
+
+
+def _minutes(parts: Iterable[Rows]) -> str:
+    seconds = [row["seconds"] for rows in parts for row in rows.values() if "seconds" in row]
+    return f"{min(seconds) / 60:.0f} to {max(seconds) / 60:.0f}" if seconds else "3 to 6"
+
+
+def _plan(parts: Mapping[str, Rows]) -> str:
+    rows = [[title, str(count), str(len(parts[part]))] for part, (title, count) in PLANNED.items()]
+    return _markdown(["part", "trainings", "done"], rows)
+
+
+def _markdown(columns: list[str], rows: list[list[str]]) -> str:
+    return TextTable(columns, rows, text_columns=1).to_markdown()
+
+
+if __name__ == "__main__":
+    write_page()

@@ -13,7 +13,7 @@ HEADS = ("random", "pca")
 """Where the head starts, by turns."""
 
 TRIALS = 6
-"""Settings that are tried of each loss: its own from the literature behind both heads, and four drawn."""
+"""Settings that are tried of each loss: that of the literature behind both heads, and four drawn."""
 
 SEEDS = (1, 2, 3)
 """Of the trainings that are judged; the search has seed 0."""

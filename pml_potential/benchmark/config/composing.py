@@ -295,14 +295,17 @@ def _explain(problem: dict[str, Any], origins: Mapping[str, str]) -> str:
         )
     if problem["type"] == "missing":
         return f"{where}{path!r} is missing"
-    if problem["type"] == "string_type" and type(value) in _IN_YAML:
+    is_choice = "choices" in keys and len(keys) < len(location)
+    # A choice takes more than text: of what YAML made of it, only a date was surely meant as text.
+    misses_quotes = isinstance(value, date) if is_choice else problem["type"] == "string_type"
+    if misses_quotes and type(value) in _IN_YAML:
         return (
             f"{where}{path}: {str(value)!r} is {_IN_YAML[type(value)]} in YAML, where text is due; put "
             "it into quotes"
         )
     message = problem["msg"].removeprefix("Value error, ")
     if len(keys) < len(location):
-        message = "it must be a number" + " or text" * ("choices" in keys)
+        message = "it must be a number" + " or text" * is_choice
     if isinstance(value, str) and _is_number(value):
         return (
             f"{where}{path}: {value!r} is text in YAML; write it without quotes, small numbers as 1.0e-5"

@@ -49,8 +49,8 @@ FEW_LEVELS = (
 )
 GREY = "of colours, turned grey"
 ELONGATED = (
-    f"more than {MOST_ELONGATED} times as long as wide, so that networks with an input see its middle, "
-    "unless protocol.crop.fit is squash or pad"
+    f"more than {MOST_ELONGATED} times as long as wide, so that networks with an input see its middle "
+    "where protocol.crop.fit is crop"
 )
 
 _LYING = (5, 6, 7, 8)

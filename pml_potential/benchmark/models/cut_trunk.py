@@ -21,7 +21,8 @@ class CutTrunk(nn.Module):
     All weights stay where they are, so that its state is that of the whole network.
 
     Args:
-        network: the whole trunk, from (n, channels, height, width) to (n, features).
+        network: the whole trunk, from (n, channels, height, width) to (n, features). If it has a method
+            ``features_from(path, activations)``, that is asked first, and may answer None.
         block: name of the block: a path of ``network.named_modules()``, or one of the names that the
             network gives its blocks itself, in ``block_names``.
         shape: channels, height and width of the images, by which some networks decide what they do.
@@ -53,6 +54,7 @@ class CutTrunk(nn.Module):
                 ("model", "freeze_until"),
             ) from error
         self._block = block
+        self._path = path
         self._front = halves[False][0]
         self._back = {training: back for training, (_, back) in halves.items()}
 
@@ -63,7 +65,10 @@ class CutTrunk(nn.Module):
 
     def forward(self, activations: Tensor) -> Tensor:
         """Features (n, features) of what the block takes."""
-        features: Tensor = fx.Interpreter(self.network, graph=self._back[self.training]).run(activations)
+        faster = getattr(self.network, "features_from", None)
+        features: Tensor | None = None if faster is None else faster(self._path, activations)
+        if features is None:
+            features = fx.Interpreter(self.network, graph=self._back[self.training]).run(activations)
         return features
 
 

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from pml_potential.benchmark.config.optional_library import import_library
 from pml_potential.benchmark.config.schema import Model
+from pml_potential.benchmark.models.late_blocks import can_be_products, late_maps
 from pml_potential.benchmark.models.pooling import GlobalPool, Pooling
 from pml_potential.benchmark.models.weights import load_weights
 
@@ -45,6 +46,19 @@ class EfficientNetLiteTrunk(nn.Module):
             names |= {f"blocks.{stage}": path} if begins else {}
             names[f"blocks.{stage}.{number}"] = path
         return names
+
+    def features_from(self, path: str, activations: Tensor) -> Tensor | None:
+        """Features of what a block takes, faster than by convolutions; None where that is not possible.
+
+        Args:
+            path: of the block, one of the values of ``block_names``.
+            activations: what it takes.
+        """
+        if not can_be_products(self.backbone, activations):
+            return None
+        maps = late_maps(self.backbone, int(path.rpartition(".")[2]), activations)
+        features: Tensor = self.pool(maps).flatten(1)
+        return features
 
     def _get_name(self) -> str:
         # Part of the hash under which features lie in caches.

@@ -160,7 +160,9 @@ def test_a_choice_that_is_not_allowed_is_refused_with_its_origin() -> None:
     assert f"--set {assignment}: search.model.head.start: " in message
     assert "'random' or 'pca', got 'pac'" in message
     nested = refusal("search.model.head.start={choices: [random, [pca]]}")
-    assert "search.model.head.start.choices.1: it must be a number or text, got ['pca']" in nested
+    assert nested.endswith("search.model.head.start.choices.1: it must be a number or text, got ['pca']")
+    (line,) = refusal("search.model.head.start={choices: [random, 2024-01-05]}").splitlines()
+    assert line.endswith("'2024-01-05' is a date in YAML, where text is due; put it into quotes")
     unknown = refusal("search.model.haed.start={choices: [random, pca]}")
     assert "model.haed" in unknown
 
