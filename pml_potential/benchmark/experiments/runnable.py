@@ -62,8 +62,13 @@ def _build(corner: Config) -> None:
         except (TypeError, ValueError) as error:
             raise ConfigError(f"protocol.proxy_alignment is true, but {error}") from error
     try:
-        loss(torch.randn(4, corner.model.embedding_size), torch.tensor([0, 0, 1, 1]))
+        found = loss(torch.randn(4, corner.model.embedding_size), torch.tensor([0, 0, 1, 1]))
     except (AttributeError, RuntimeError, TypeError, ValueError) as error:
         raise ConfigError(
             f"{corner.loss.name} with {corner.loss.params} cannot compute a loss: {reason_of(error)}"
         ) from error
+    if not isinstance(found, torch.Tensor) or found.numel() != 1:
+        raise ConfigError(
+            f"{corner.loss.name} gives no single number to minimize; loss.reducer must make one, as "
+            "MeanReducer and SumReducer do"
+        )

@@ -67,7 +67,11 @@ class Checkpoints:
                 continue
             if state.pop("work") == self._work:
                 return state
-            warnings.warn(f"{path} is of another configuration, seed or data set", stacklevel=2)
+            warnings.warn(
+                f"{path} is of another configuration, seed or data set, or of an earlier version; the "
+                "fold starts anew",
+                stacklevel=2,
+            )
             return None
         return None
 

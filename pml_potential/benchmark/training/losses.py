@@ -58,15 +58,10 @@ def build_loss(loss: Loss, num_classes: int, embedding_size: int) -> BaseMetricL
     """
     named = loss_class(loss.name)
     sizes = {"num_classes": num_classes, "embedding_size": embedding_size}
+    kinds = ("weight_regularizer", "embedding_regularizer", "reducer")
+    parts = {kind: part for kind in kinds if (part := _build_part(loss, kind, sizes)) is not None}
     try:
-        parts = {
-            kind: build_component(found, getattr(loss, kind), sizes)
-            for kind in ("weight_regularizer", "embedding_regularizer", "reducer")
-            if (found := component_class(loss, kind)) is not None
-        }
         built: BaseMetricLossFunction = build_component(named, loss, sizes, **parts)
-    except ConfigError:
-        raise
     except (AssertionError, TypeError, ValueError) as error:
         raise ConfigError(f"loss.params: {loss.name}: {reason_of(error)}") from error
     has_parameters = any(True for _ in built.parameters())
@@ -90,11 +85,15 @@ def build_miner(loss: Loss) -> BaseMiner | None:
     Raises:
         ConfigError: There is no such miner, or a value is outside its range.
     """
-    named = component_class(loss, "miner")
-    if loss.miner is None:
+    miner: BaseMiner | None = _build_part(loss, "miner", {})
+    return miner
+
+
+def _build_part(loss: Loss, kind: str, sizes: dict[str, int]) -> Any:
+    named, given = component_class(loss, kind), getattr(loss, kind)
+    if named is None:
         return None
     try:
-        miner: BaseMiner = build_component(named, loss.miner)
-        return miner
+        return build_component(named, given, sizes)
     except (AssertionError, TypeError, ValueError) as error:
-        raise ConfigError(f"loss.miner: {loss.miner.name}: {reason_of(error)}") from error
+        raise ConfigError(f"loss.{kind}: {given.name}: {reason_of(error)}") from error

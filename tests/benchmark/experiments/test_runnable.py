@@ -72,3 +72,15 @@ def test_a_loss_that_needs_more_than_embeddings_and_labels_cannot_compute() -> N
     config = tiny_config("loss.name=VICRegLoss", *assignments, loss="contrastive")
     with pytest.raises(ConfigError, match=r"VICRegLoss with \{\} cannot compute a loss: "):
         check_runnable(config)
+
+
+@pytest.mark.parametrize(
+    "reducer", ["AvgNonZeroReducer", "MeanReducer", "PerAnchorReducer", "SumReducer"]
+)
+def test_a_reducer_makes_one_number(reducer: str) -> None:
+    check_runnable(tiny_config(f"loss.reducer={{name: {reducer}}}"))
+
+
+def test_a_reducer_that_makes_none_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"PotentialFieldLoss gives no single number .*loss\.reducer"):
+        check_runnable(tiny_config("loss.reducer={name: DoNothingReducer}"))

@@ -128,7 +128,11 @@ def test_a_reducer_makes_a_field_the_sum_over_its_points() -> None:
         ),
         (
             loss_of("ContrastiveLoss", reducer={"name": "SumReducer", "params": {"size": 1}}),
-            r"^loss\.params: ContrastiveLoss: .*'size'",
+            r"^loss\.reducer: SumReducer: .*'size'",
+        ),
+        (
+            loss_of("ContrastiveLoss", reducer={"name": "ThresholdReducer"}),
+            r"^loss\.reducer: ThresholdReducer: At least one of low or high",
         ),
     ],
 )
