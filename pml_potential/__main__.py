@@ -11,8 +11,9 @@ def main() -> None:
         if (error.name or "").partition(".")[0] == "pml_potential":
             raise
         sys.exit(
-            f"pml-potential needs {error.name!r}, which the extra 'benchmark' brings:\n"
-            "    pip install 'pml-potential[benchmark]'"
+            f"pml-potential needs {error.name!r}, which the extra 'benchmark' brings. In the folder of "
+            "its source:\n"
+            '    pip install -e ".[benchmark]"'
         )
     app()
 

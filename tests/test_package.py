@@ -53,7 +53,7 @@ def test_a_command_without_its_extra_says_which_install_brings_it(tmp_path: Path
     )
     assert done.returncode == 1
     assert missing in done.stderr
-    assert "pip install 'pml-potential[benchmark]'" in done.stderr
+    assert 'pip install -e ".[benchmark]"' in done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
 

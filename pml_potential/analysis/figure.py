@@ -39,8 +39,7 @@ def new_figure(width: float, height: float) -> Figure:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"figures need {error.name!r}, which is not installed: pip install "
-            "'pml-potential[benchmark]'",
+            f"figures need {error.name!r}, which is not installed: pip install matplotlib",
             name=error.name,
         ) from error
     return Figure(figsize=(width, height), layout="constrained")
