@@ -134,7 +134,7 @@ def _measured(quantity: str, cases: list[Case]) -> list[Any]:
 
 @dataclass(frozen=True)
 class Goal:
-    """What the engine has to show.
+    """A performance target.
 
     Args:
         title: of the case.

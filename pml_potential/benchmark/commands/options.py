@@ -72,7 +72,7 @@ Heartbeat = Annotated[
     int,
     typer.Option(
         min=1,
-        help="Seconds between signs of life; a trial without one for three times as long is handed on.",
+        help="Seconds between heartbeats; a trial without one for three times as long is requeued.",
     ),
 ]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]

@@ -103,16 +103,16 @@ def release(
     ] = None,
     storage: Storage = None,
 ) -> None:
-    """Hand on what a dead worker has left, where no heartbeat tells: with a journal file.
+    """Requeue a dead worker's trial or reproduction (journal storage has no heartbeat).
 
     Only for workers that are known to be gone: what is still being trained would be trained twice.
     """
     if not trials and not reproductions:
-        fail("nothing to hand on is named; give the number of a --trial or of a --reproduction")
+        fail("nothing to requeue is named; give the number of a --trial or of a --reproduction")
     for study_name, numbers in (("search", trials), ("reproductions", reproductions)):
         if numbers:
             release_pieces(folder, storage, [number - 1 for number in numbers], study_name)
-    new_console().print("Handed on. The workers of the run take it up.")
+    new_console().print("Requeued. The next free worker of the run takes it.")
 
 
 def train(

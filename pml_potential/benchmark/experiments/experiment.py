@@ -22,7 +22,7 @@ from pml_potential.benchmark.experiments.reproduction import run_reproductions
 from pml_potential.benchmark.experiments.runnable import check_runnable
 from pml_potential.benchmark.experiments.search import run_search, trials_to_run, with_best_trial
 from pml_potential.benchmark.experiments.trial_storage import HEARTBEAT, open_storage
-from pml_potential.benchmark.experiments.work_queue import hand_on, release
+from pml_potential.benchmark.experiments.work_queue import requeue, release
 from pml_potential.benchmark.files import NamedLock, read_json_or_set_aside, write_json, write_text
 from pml_potential.benchmark.report.environment import check_environment, describe_environment
 from pml_potential.benchmark.report.run_report import write_report
@@ -104,7 +104,7 @@ def join_experiment(folder: Path, console: Console, sharing: Sharing) -> dict[st
 
 
 def release_pieces(folder: Path, address: str | None, pieces: Sequence[int], study_name: str) -> None:
-    """Hand on trials or reproductions whose workers are gone without a sign.
+    """Requeue trials or reproductions whose workers died without a sign.
 
     Args:
         folder: of the run.
@@ -119,12 +119,12 @@ def release_pieces(folder: Path, address: str | None, pieces: Sequence[int], stu
     saved_config(run)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with _only_one_at_a_time(run):
-        study = open_storage(run, address, HEARTBEAT, hand_on).open(study_name)
+        study = open_storage(run, address, HEARTBEAT, requeue).open(study_name)
         for piece in pieces:
             if not release(study, piece):
                 raise ConfigError(
                     f"number {piece + 1} of the {study_name} of {folder} is not being worked on, so "
-                    "that there is nothing to hand on; pml-potential worker does what is left"
+                    "that there is nothing to requeue; pml-potential worker does what is left"
                 )
 
 
@@ -149,7 +149,7 @@ def _work(
 ) -> dict[str, Any]:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with _only_one_at_a_time(run):
-        storage = open_storage(run, sharing.storage, sharing.heartbeat, hand_on)
+        storage = open_storage(run, sharing.storage, sharing.heartbeat, requeue)
     folds = config.protocol.folds
     total = (trials_to_run(config) + config.protocol.reproductions) * folds
     with (

@@ -28,7 +28,7 @@ HEARTBEAT = 60
 """Seconds between the signs of life of a worker."""
 
 _MISSED_HEARTBEATS = 3
-"""A trial whose worker has missed so many is handed on."""
+"""A trial whose worker has missed so many is requeued."""
 
 _PATIENCE_WITH_A_BUSY_FILE = 120
 """Seconds to wait while other processes write to the same SQLite file."""

@@ -5,7 +5,7 @@ study for one, which Optuna gives to nobody else. A piece whose worker died is p
 heartbeat, and at once where the worker ran on the same machine, which its lock file tells. The folder of
 a piece is the same for all who work on it, so that finished folds are never trained again.
 
-Pieces are numbered from 0. Optuna's own number of a trial says nothing: a piece that was handed on has
+Pieces are numbered from 0. Optuna's own number of a trial says nothing: a piece that was requeued has
 several trials.
 """
 
@@ -102,7 +102,7 @@ def work_off(work: Work, claim: NamedLock) -> None:
     has_told = False
     while True:
         with claim:
-            _hand_on_the_lost(work)
+            _requeue_the_lost(work)
             missing = _restore(work)
             live = _live(work)
             work.check(ended_pieces(work.study))
@@ -137,7 +137,7 @@ def number_of(trial: FrozenTrial) -> int:
     return number
 
 
-def hand_on(study: optuna.Study, trial: FrozenTrial) -> None:
+def requeue(study: optuna.Study, trial: FrozenTrial) -> None:
     """Put a piece whose worker is gone back into the queue, with its hyperparameters."""
     if NUMBER not in trial.user_attrs or FAILURE in trial.user_attrs:
         return
@@ -149,7 +149,7 @@ def hand_on(study: optuna.Study, trial: FrozenTrial) -> None:
 
 
 def release(study: optuna.Study, number: int) -> bool:
-    """Hand on a piece on the word of somebody who knows that its worker is gone.
+    """Requeue a piece on the word of somebody who knows that its worker is dead.
 
     Returns:
         Whether there was such a piece.
@@ -160,7 +160,7 @@ def release(study: optuna.Study, number: int) -> bool:
     return False
 
 
-def _hand_on_the_lost(work: Work) -> None:
+def _requeue_the_lost(work: Work) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         optuna.storages.fail_stale_trials(work.study)
@@ -174,7 +174,7 @@ def _give_up(study: optuna.Study, trial: FrozenTrial) -> bool:
     ended = study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
     if ended.state is not TrialState.FAIL:
         return False
-    hand_on(study, ended)
+    requeue(study, ended)
     return True
 
 
@@ -194,7 +194,7 @@ def _restore(work: Work) -> list[int]:
         if (recalled := work.recall(number)) is not None:
             study.add_trial(recalled)
         elif number in left_behind:
-            hand_on(study, left_behind[number])
+            requeue(study, left_behind[number])
         else:
             missing.append(number)
     return missing
@@ -283,7 +283,7 @@ def _work_on_one(work: Work, claim: NamedLock) -> None:
                 _restore(work)
             raise KeyboardInterrupt from None
         # What Optuna raises when it is told of a trial that has ended: this process slept for so long
-        # that its piece was handed on, and whoever has it finds its folds done.
+        # that its piece was requeued, and whoever has it finds its folds done.
         trials = work.study.get_trials(deepcopy=False)
         if not did or not trials[did[0]].state.is_finished():
             raise

@@ -41,7 +41,7 @@ def published_figures(config: Config) -> dict[str, Any] | None:
     Returns:
         None where there are none, or a dictionary: ``source``; ``part``, the classes that it was
         measured on, ``validation`` or ``test``; ``metrics``; ``rows``, each with ``method``,
-        ``backbone``, ``embedding_size`` and ``values`` of the metrics as shares of 1, None where the
+        ``backbone``, ``embedding_size`` and ``values`` of the metrics from 0 to 1, None where the
         paper has none; and ``deviations``, in which the run differs from the published setting.
     """
     if config.dataset.name not in _COLUMNS or config.dataset.label_noise > 0:

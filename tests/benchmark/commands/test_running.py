@@ -215,4 +215,4 @@ def test_an_interruption_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_release_of_nothing_is_refused(folder: Path) -> None:
     result = command("release", folder)
     assert result.exit_code == 2
-    assert "nothing to hand on is named" in result.stderr
+    assert "nothing to requeue is named" in result.stderr

@@ -20,7 +20,7 @@ from pml_potential.benchmark.evaluation import METRICS, PRIMARY_METRIC
 from pml_potential.benchmark.experiments.collecting import collect_results
 from pml_potential.benchmark.experiments.search import STUDY
 from pml_potential.benchmark.experiments.trial_storage import HEARTBEAT, open_storage
-from pml_potential.benchmark.experiments.work_queue import hand_on
+from pml_potential.benchmark.experiments.work_queue import requeue
 from pml_potential.benchmark.files import read_json, write_json
 from pml_potential.benchmark.models import build_models
 from pml_potential.benchmark.models.weights import weights_hash
@@ -155,7 +155,7 @@ def test_pretrained_weights_are_named_by_their_hash(
     trunk = build_models(experiment.config.model, channels=1)["trunk"]
     torch.save(trunk.state_dict(), tmp_path / "weights.pth")
     config = with_values(experiment.config, {"model.weights": str(tmp_path / "weights.pth")})
-    study = open_storage(RunFolder(experiment.folder), None, HEARTBEAT, hand_on).open(STUDY)
+    study = open_storage(RunFolder(experiment.folder), None, HEARTBEAT, requeue).open(STUDY)
     results = collect_results(config, fold_data, study, RunFolder(experiment.folder), {})
     assert results["weights_sha256"] == weights_hash(trunk)
 
@@ -172,7 +172,7 @@ def test_cost_counts_every_epoch_up_to_the_last_validation(
         further = [worse | {"epoch": epoch} for epoch in (2, 3)]
         write_json(path, result | {"history": [*result["history"], *further]})
     run = RunFolder(folder)
-    study = open_storage(run, None, HEARTBEAT, hand_on).open(STUDY)
+    study = open_storage(run, None, HEARTBEAT, requeue).open(STUDY)
     cost = collect_results(experiment.config, fold_data, study, run, {})["cost"]
     for stage, folds in (("search", 8), ("reproductions", 4)):
         assert cost[stage]["epochs"] == 3 * folds

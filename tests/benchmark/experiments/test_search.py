@@ -27,7 +27,7 @@ from pml_potential.benchmark.experiments.search import (
     with_best_trial,
 )
 from pml_potential.benchmark.experiments.trial_storage import HEARTBEAT, TrialStorage, open_storage
-from pml_potential.benchmark.experiments.work_queue import FAILURE, NUMBER, WORKER, ended_pieces, hand_on
+from pml_potential.benchmark.experiments.work_queue import FAILURE, NUMBER, WORKER, ended_pieces, requeue
 from pml_potential.benchmark.files import read_json
 from tests.benchmark.conftest import Experiment
 from tests.benchmark.tiny import tiny_config
@@ -39,7 +39,7 @@ FOUR_STEPS = "protocol.iterations_per_epoch=4"
 
 
 def own_storage(folder: Path) -> TrialStorage:
-    return open_storage(RunFolder(folder), None, HEARTBEAT, hand_on)
+    return open_storage(RunFolder(folder), None, HEARTBEAT, requeue)
 
 
 def search(config: Config, data: FoldData, folder: Path) -> tuple[optuna.Study, str]:

@@ -13,11 +13,11 @@ from optuna.storages import JournalStorage, RDBStorage
 from pml_potential.benchmark.config.run_folder import RunFolder
 from pml_potential.benchmark.config.schema import ConfigError
 from pml_potential.benchmark.experiments.trial_storage import TrialStorage, open_storage
-from pml_potential.benchmark.experiments.work_queue import hand_on
+from pml_potential.benchmark.experiments.work_queue import requeue
 
 
 def storage_of(folder: Path, address: str | None = None) -> TrialStorage:
-    return open_storage(RunFolder(folder), address, 60, hand_on)
+    return open_storage(RunFolder(folder), address, 60, requeue)
 
 
 def test_without_an_address_it_is_a_file_in_the_folder(tmp_path: Path) -> None:

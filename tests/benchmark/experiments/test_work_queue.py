@@ -1,4 +1,4 @@
-"""The queue: each piece is done once, and what a dead worker has left is handed on when it should be."""
+"""The queue: each piece is done once, and what a dead worker has left is requeued when it should be."""
 
 import multiprocessing
 import os
@@ -22,9 +22,9 @@ from pml_potential.benchmark.experiments.work_queue import (
     WORKER,
     PieceFailedError,
     Work,
-    _hand_on_the_lost,
+    _requeue_the_lost,
     ended_pieces,
-    hand_on,
+    requeue,
     number_of,
     release,
     work_off,
@@ -41,7 +41,7 @@ def score(trial: optuna.Trial, number: int) -> float:
 
 
 def storage_in(folder: Path, address: str | None = None, heartbeat: int = 1) -> TrialStorage:
-    return open_storage(RunFolder(folder), address, heartbeat, hand_on)
+    return open_storage(RunFolder(folder), address, heartbeat, requeue)
 
 
 class Pieces(Work):
@@ -223,7 +223,7 @@ def test_a_worker_that_sets_its_folder_aside_is_still_alive(tmp_path: Path) -> N
         (tmp_path / str(number)).mkdir()
         set_aside(tmp_path / str(number))
         (tmp_path / str(number)).mkdir()
-        _hand_on_the_lost(queue_of(tmp_path, 2))
+        _requeue_the_lost(queue_of(tmp_path, 2))
         return score(trial, number)
 
     queue = queue_of(tmp_path, 2, work)
