@@ -22,7 +22,7 @@ from pml_potential.benchmark.experiments.reproduction import run_reproductions
 from pml_potential.benchmark.experiments.runnable import check_runnable
 from pml_potential.benchmark.experiments.search import run_search, trials_to_run, with_best_trial
 from pml_potential.benchmark.experiments.trial_storage import HEARTBEAT, open_storage
-from pml_potential.benchmark.experiments.work_queue import requeue, release
+from pml_potential.benchmark.experiments.work_queue import release, requeue
 from pml_potential.benchmark.files import NamedLock, read_json_or_set_aside, write_json, write_text
 from pml_potential.benchmark.report.environment import check_environment, describe_environment
 from pml_potential.benchmark.report.run_report import write_report

@@ -24,9 +24,9 @@ from pml_potential.benchmark.experiments.work_queue import (
     Work,
     _requeue_the_lost,
     ended_pieces,
-    requeue,
     number_of,
     release,
+    requeue,
     work_off,
 )
 from pml_potential.benchmark.files import NamedLock, set_aside
