@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.photographs import cells, page, plan
 from benchmarks.photographs.cells import Cell, Laboratory, read_part
-from benchmarks.photographs.settings import CANDIDATES, TRIALS, base_config, trial
+from benchmarks.photographs.settings import CANDIDATES, CARS, TRIALS, base_config, trial
 from pml_potential.benchmark.config.composing import with_values
 from pml_potential.benchmark.experiments.runnable import check_runnable
 from tests.benchmark.data.datasets.miniatures import write_class_folders
@@ -26,8 +26,8 @@ SHORT = {
 @pytest.fixture
 def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Laboratory:
     monkeypatch.setattr(cells, "RESULTS", tmp_path / "results")
-    root = write_class_folders(tmp_path / "data", classes=24, images=4, side=32)
-    return Laboratory(str(root), tmp_path / "work")
+    write_class_folders(tmp_path / "data" / CARS, classes=24, images=4, side=32)
+    return Laboratory(tmp_path / "data", tmp_path / "work")
 
 
 def cell(**changes: Any) -> Cell:
@@ -40,7 +40,7 @@ def test_every_trial_can_be_run(preset: str) -> None:
     assert len({repr(each) for each in trials}) == TRIALS
     assert {each["model.head.start"] for each in trials} == {"random", "pca"}
     for changes in trials:
-        check_runnable(with_values(base_config(preset, "data"), changes))
+        check_runnable(with_values(base_config(preset, CARS, "data"), changes))
 
 
 def test_a_trained_cell_is_not_trained_again_and_has_its_numbers_again(
@@ -77,23 +77,22 @@ def test_a_training_that_diverges_is_a_row_without_a_score(laboratory: Laborator
 
 def test_later_parts_wait_for_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cells, "RESULTS", tmp_path)
-    assert [*plan.comparison(), *plan.wrong_labels(), *plan.questions()] == []
+    assert [each for part in plan.PARTS[1:] for each in part()] == []
     rows = {each.name: {"validation": 0.1} | vars(each) for each in plan.search()}
     rows["contrastive-3"]["validation"] = 0.9
     monkeypatch.setattr(plan, "read_part", lambda _part: rows)
     assert plan.best_trials()["contrastive"] == trial("contrastive", 3)
     assert next(iter(plan.with_wrong_labels())) == "potential_field"
     assert "contrastive" in plan.with_wrong_labels()
-    for part in (plan.comparison, plan.wrong_labels, plan.questions):
+    for part in plan.PARTS[1:]:
         for each in islice(part(), None, None, 9):
-            check_runnable(with_values(base_config(each.preset, "data"), each.changes))
+            check_runnable(with_values(base_config(each.preset, each.images, "data"), each.changes))
 
 
 def test_the_plan_counts_what_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = {each.name: {"validation": 0.1} | vars(each) for each in plan.search()}
     monkeypatch.setattr(plan, "read_part", lambda _part: rows)
-    parts = (plan.search, plan.comparison, plan.wrong_labels, plan.questions)
-    assert [len(list(part())) for part in parts] == [count for _, count in page.PLANNED.values()]
+    assert [len(list(part())) for part in plan.PARTS] == [count for _, count in page.PLANNED.values()]
 
 
 def test_page_is_made_from_the_committed_results() -> None:

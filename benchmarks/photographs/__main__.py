@@ -1,43 +1,36 @@
 """Train what is left of the study, the most valuable first, and write its page.
 
-``python -m benchmarks.photographs DATA`` takes the folder of Cars-196, a folder for each class. Ctrl-C
-stops it, and the same line goes on. Several may run at a time, also on machines with one file system.
+``python -m benchmarks.photographs DATA`` takes a folder with ``cars196``, ``emoji`` and
+``tiny_imagenet``, each with a folder for each class. Ctrl-C stops it, and the same line goes on. Several
+may run at a time, also on machines with one file system.
 """
 
 import argparse
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 from rich.console import Console
 
 from benchmarks.photographs import plan
-from benchmarks.photographs.cells import Cell, Laboratory, read_part
+from benchmarks.photographs.cells import Laboratory, read_part
 from benchmarks.photographs.page import write_page
 from pml_potential.benchmark.data.long_step import steps_shown_on
-
-PARTS: tuple[Callable[[], Iterator[Cell]], ...] = (
-    plan.search,
-    plan.comparison,
-    plan.wrong_labels,
-    plan.questions,
-)
 
 
 def main() -> None:
     """Go through the parts; a later one needs what an earlier one found."""
     parser = argparse.ArgumentParser(description="The study on photographs.")
-    parser.add_argument("data", help="folder of Cars-196, a folder for each class")
+    parser.add_argument("data", help="folder of the sets of images")
     parser.add_argument("--work", default="runs/photographs", help="folder for caches")
-    parser.add_argument("--threads", type=int, default=1, help="of each process")
+    parser.add_argument("--threads", type=int, default=1, help="of this process")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     console = Console()
-    laboratory = Laboratory(given.data, Path(given.work))
+    laboratory = Laboratory(Path(given.data), Path(given.work))
     with steps_shown_on(console):
         for cell in plan.untrained():
             laboratory.measure_untrained(cell)
-        for part in PARTS:
+        for part in plan.PARTS:
             for cell in part():
                 if cell.name not in read_part(cell.part):
                     laboratory.train(cell)

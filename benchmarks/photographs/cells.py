@@ -10,7 +10,7 @@ import torch
 from filelock import Timeout
 from torch import nn
 
-from benchmarks.photographs.settings import base_config
+from benchmarks.photographs.settings import CARS, base_config
 from pml_potential.benchmark.config.composing import with_values
 from pml_potential.benchmark.config.schema import Config
 from pml_potential.benchmark.data.folds import FoldData, load_fold_data
@@ -40,6 +40,7 @@ class Cell:
         changes: to the loss's configuration in the study's regime, by dotted paths.
         seed: of weights, batches and wrong labels.
         is_judged: whether its best epoch is judged on the test classes.
+        images: what it is trained on.
     """
 
     part: str
@@ -48,22 +49,23 @@ class Cell:
     changes: Mapping[str, Any]
     seed: int = 0
     is_judged: bool = False
+    images: str = CARS
 
 
 class Laboratory:
-    """Trains cells on one set of photographs; what has ended is read, and not trained again.
+    """Trains cells; what has ended is read, and not trained again.
 
     Several processes may work on the same cells.
 
     Args:
-        root: folder of the images, a folder for each class.
+        data: folder of the sets of images.
         work: folder for caches, and for cells that are being trained.
     """
 
-    def __init__(self, root: str, work: Path) -> None:
-        self._root = root
+    def __init__(self, data: Path, work: Path) -> None:
+        self._folder = data
         self._work = work
-        self._data: FoldData | None = None
+        self._data: dict[str, FoldData] = {}
 
     def train(self, cell: Cell) -> None:
         """Train a cell, unless it is trained or another process is at it."""
@@ -110,11 +112,12 @@ class Laboratory:
 
     def _set_up(self, cell: Cell) -> tuple[Config, FoldData]:
         changes = {**cell.changes, "seed": cell.seed}
-        config = with_values(base_config(cell.preset, self._root), changes)
-        if self._data is None:
-            self._data = load_fold_data(config, self._work / "features")
-            self._data.prepare(config)
-        return config, self._data
+        root = self._folder / cell.images
+        config = with_values(base_config(cell.preset, cell.images, str(root)), changes)
+        if cell.images not in self._data:
+            self._data[cell.images] = load_fold_data(config, self._work / "features")
+            self._data[cell.images].prepare(config)
+        return config, self._data[cell.images]
 
     def _keep(self, cell: Cell, found: Mapping[str, Any]) -> None:
         """Add a row to the file of its part."""

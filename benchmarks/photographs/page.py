@@ -11,6 +11,10 @@ from benchmarks.photographs import figures, plan
 from benchmarks.photographs.cells import read_part
 from benchmarks.photographs.settings import (
     CANDIDATES,
+    CARS,
+    FEW_IMAGES,
+    FROM_SCRATCH,
+    FROM_SCRATCH_WRONG_LABELS,
     QUESTIONS,
     SEEDS,
     TRIALS,
@@ -36,6 +40,11 @@ PLANNED = {
     "comparison": ("Comparison with right labels", len(SEEDS) * len(CANDIDATES)),
     "wrong_labels": ("Wrong labels", len(SEEDS) * plan.MOST_ROBUST * len(WRONG_LABELS)),
     "questions": ("Settings of PotentialFieldLoss", len(SEEDS) * sum(map(len, QUESTIONS.values()))),
+    "few_images": ("Many classes of three pictures", len(SEEDS) * (len(FEW_IMAGES) + 1)),
+    "from_scratch": (
+        "A network from scratch",
+        2 * len(FROM_SCRATCH) * len(FROM_SCRATCH_WRONG_LABELS),
+    ),
 }
 """Parts of the study in their order, each with its title and how many trainings it has."""
 
@@ -48,7 +57,7 @@ def page() -> str:
     """Write the page, of as much as there is."""
     template = Template(TEMPLATE.read_text(), undefined=StrictUndefined, keep_trailing_newline=True)
     parts = {part: read_part(part) for part in PLANNED}
-    protocol = base_config("contrastive", "DATA").protocol
+    protocol = base_config("contrastive", CARS, "DATA").protocol
     rendered: str = template.render(
         done=sum(map(len, parts.values())),
         planned=sum(count for _, count in PLANNED.values()),
@@ -61,6 +70,8 @@ def page() -> str:
         noise=_noise(parts),
         search=_search(parts["search"]),
         questions=_questions(parts["questions"]),
+        few_images=_few_images(parts["few_images"]),
+        from_scratch=_from_scratch(parts["from_scratch"]),
         images=IMAGES,
         seeds=len(SEEDS),
         trials=TRIALS,
@@ -81,7 +92,7 @@ def write_page() -> None:
     drawn = {}
     if search:
         best = {preset: [row["history"]] for preset, row in _best(search).items()}
-        steps = base_config("contrastive", "DATA").protocol.iterations_per_epoch
+        steps = base_config("contrastive", CARS, "DATA").protocol.iterations_per_epoch
         message = "Best trial of each loss on the validation classes"
         drawn["photographs_curves"] = figures.curves(best, TITLES, steps, message)
     if lines := _lines(parts):
@@ -217,6 +228,43 @@ def _questions(rows: Rows) -> dict[str, str]:
         if lines:
             found[f"`{path}`"] = _markdown(["value", "validation MAP@R", "seeds"], lines)
     return found
+
+
+def _few_images(rows: Rows) -> str:
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows.values():
+        proxies = row["changes"].get("loss.params.proxies_per_class")
+        title = TITLES[row["preset"]] + (f", {proxies} proxies a class" if proxies else "")
+        groups.setdefault(title, []).append(row)
+    lines = [
+        [title, *(interval(confidence_interval(_of(found, metric))) for metric in METRICS)]
+        for title, found in groups.items()
+        if _of(found, PRIMARY_METRIC)
+    ]
+    lines.sort(key=lambda line: line[1], reverse=True)
+    columns = ["loss", *(metric.title for metric in METRICS.values())]
+    return _markdown(columns, lines) if lines else ""
+
+
+def _of(rows: Iterable[Mapping[str, Any]], metric: str) -> list[float]:
+    return [row["test"][metric] for row in rows if "test" in row]
+
+
+def _from_scratch(rows: Rows) -> str:
+    lines = []
+    for preset in FROM_SCRATCH:
+        cells = []
+        for share in FROM_SCRATCH_WRONG_LABELS:
+            found = [
+                row
+                for row in rows.values()
+                if row["preset"] == preset and row["changes"]["dataset.label_noise"] == share
+            ]
+            scores = _of(found, PRIMARY_METRIC)
+            cells.append(interval(confidence_interval(scores)) if scores else "–")
+        lines.append([TITLES[preset], *cells])
+    columns = ["loss", *(f"{share:.0%}" for share in FROM_SCRATCH_WRONG_LABELS)]
+    return _markdown(columns, lines) if rows else ""
 
 
 def _what(changes: Mapping[str, Any]) -> str:

@@ -1,10 +1,22 @@
 """Which cells there are, in the order in which they are trained: the most valuable first."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from benchmarks.photographs.cells import Cell, read_part
-from benchmarks.photographs.settings import CANDIDATES, QUESTIONS, SEEDS, TRIALS, WRONG_LABELS, trial
+from benchmarks.photographs.settings import (
+    CANDIDATES,
+    EMOJI,
+    FEW_IMAGES,
+    FROM_SCRATCH,
+    FROM_SCRATCH_WRONG_LABELS,
+    QUESTIONS,
+    SEEDS,
+    TINY,
+    TRIALS,
+    WRONG_LABELS,
+    trial,
+)
 
 MOST_ROBUST = 6
 """Losses that are trained with wrong labels: the two that decay and do not, and the best four others."""
@@ -58,6 +70,30 @@ def questions() -> Iterator[Cell]:
                 yield Cell("questions", name, "potential_field", changes, seed)
 
 
+def few_images() -> Iterator[Cell]:
+    """Many classes of three pictures each."""
+    for seed in SEEDS:
+        for preset, changes in best_trials().items():
+            if preset not in FEW_IMAGES:
+                continue
+            ours = preset == "potential_field"
+            for proxies in (1, 2) if ours else (None,):
+                changed = {**changes, "loss.params.proxies_per_class": proxies} if ours else changes
+                name = f"{preset}{proxies or ''}-{seed}"
+                yield Cell("few_images", name, preset, changed, seed, is_judged=True, images=EMOJI)
+
+
+def from_scratch() -> Iterator[Cell]:
+    """A network that has seen nothing before, with right and wrong labels."""
+    for seed in SEEDS[:2]:
+        for share in FROM_SCRATCH_WRONG_LABELS:
+            for preset, changes in best_trials().items():
+                if preset in FROM_SCRATCH:
+                    changed = {**changes, "dataset.label_noise": share}
+                    name = f"{preset}-{share:g}-{seed}"
+                    yield Cell("from_scratch", name, preset, changed, seed, is_judged=True, images=TINY)
+
+
 def best_trials() -> dict[str, Mapping[str, Any]]:
     """What the best trial of each loss changes; no loss before all trials are there."""
     rows = read_part("search")
@@ -82,3 +118,10 @@ def with_wrong_labels() -> dict[str, Mapping[str, Any]]:
     others = sorted(set(best) - set(OURS), key=lambda preset: -scores[preset])
     chosen = (*OURS, *others[: MOST_ROBUST - len(OURS)])
     return {preset: best[preset] for preset in chosen if best}
+
+
+PARTS: tuple[Callable[[], Iterator[Cell]], ...] = (
+    *(search, comparison, wrong_labels),
+    *(questions, few_images, from_scratch),
+)
+"""In their order; a later one needs what the first found."""

@@ -20,16 +20,39 @@ SEEDS = (1, 2, 3)
 
 WRONG_LABELS = (0.1, 0.2, 0.4)
 
-REGIME = (
-    # One step of 100 images, 25 classes of 4, as the published runs of pair losses have them.
-    "protocol.batch_size=100",
+CARS, EMOJI, TINY = "cars196", "emoji", "tiny_imagenet"
+"""Folders of the images, a folder for each class in them."""
+
+_LAST_STAGES = (
     "protocol.iterations_per_epoch=30",
     "protocol.max_epochs=25",
     "protocol.patience=3",
-    "protocol.study=null",
     "protocol.crop={resize: 144, size: 128, fit: squash, views: 5}",
-    "sampler.m=4",
 )
+"""Training the last stages of a pretrained network: about an epoch from validation to validation."""
+
+_FROM_SCRATCH = (
+    "model.trunk=timm/resnet10t",
+    "model.pooling=avg",
+    "model.embedding_size=128",
+    "model.input={mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}",
+    "model.trunk_optimizer={name: Adam, lr: 1.0e-3}",
+    "model.embedder_optimizer={name: Adam, lr: 1.0e-3}",
+    "model.channels_last=true",
+    "protocol.iterations_per_epoch=75",
+    "protocol.max_epochs=40",
+    "protocol.patience=5",
+    "protocol.crop={resize: 64, size: 64, scale: [0.36, 1.0]}",
+)
+
+REGIMES: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    # 25 classes of 4 in a batch, as the published runs of pair losses have them.
+    CARS: ("efficientnet_lite0_partial", (*_LAST_STAGES, "sampler.m=4")),
+    # Three pictures a class.
+    EMOJI: ("efficientnet_lite0_partial", (*_LAST_STAGES, "sampler.m=2")),
+    TINY: ("small_cnn", (*_FROM_SCRATCH, "sampler.m=4")),
+}
+"""For each set of images a model preset, and what is changed in it and in the protocol ``quick``."""
 
 _OF_PROXIES = {"name": "Adam", "lr": 1e-2}
 """The optimizer of every loss with parameters; its learning rate is searched."""
@@ -188,6 +211,17 @@ CANDIDATES: Mapping[str, Candidate] = {
     )
 }
 
+FEW_IMAGES = ("potential_field", "proxy_anchor", "normalized_softmax", "multi_similarity")
+"""Losses that are compared on many classes of few images; PotentialFieldLoss with 1 and 2 proxies."""
+
+FROM_SCRATCH = (
+    *("potential_field", "proxy_anchor", "multi_similarity"),
+    *("normalized_softmax", "contrastive"),
+)
+"""Losses that train a network from scratch."""
+
+FROM_SCRATCH_WRONG_LABELS = (0.0, 0.2, 0.4)
+
 QUESTIONS: Mapping[str, tuple[Any, ...]] = {
     "loss.params.delta": (0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8),
     "loss.params.proxies_per_class": (0, 1, 2, 5, 15),
@@ -195,19 +229,17 @@ QUESTIONS: Mapping[str, tuple[Any, ...]] = {
     "loss.initialize_proxies_after_epoch": (None, 0),
     "model.head.start": ("random", "pca"),
     "loss.params.core_radius": (0.01, 0.03, 0.1, 0.2),
+    "protocol.crop.views": (1, 2, 5, 10),
 }
 """Of PotentialFieldLoss: paths, each with values that stand in for that of the best trial."""
 
 
-def base_config(preset: str, root: str) -> Config:
-    """A loss in the study's regime, with the values of its preset."""
-    presets = {
-        "protocol": "quick",
-        "dataset": "folder",
-        "model": "efficientnet_lite0_partial",
-        "loss": preset,
-    }
-    config = compose(presets, [*REGIME, f"dataset.root={root}"])
+def base_config(preset: str, images: str, root: str) -> Config:
+    """A loss in the regime of a set of images, with the values of its preset."""
+    model, assignments = REGIMES[images]
+    presets = {"protocol": "quick", "dataset": "folder", "model": model, "loss": preset}
+    fixed = ("protocol.batch_size=100", "protocol.study=null", f"dataset.root={root}")
+    config = compose(presets, [*fixed, *assignments])
     changes: dict[str, Any] = {"search": {}}
     if config.loss.optimizer is not None:
         changes["loss.optimizer"] = _OF_PROXIES
