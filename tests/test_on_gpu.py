@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from PIL import Image
 
 from benchmarks.on_gpu import kernels
 from benchmarks.on_gpu.__main__ import main
+from benchmarks.on_gpu.fine_tuning import FineTuning
 from benchmarks.on_gpu.kernels import SHAPES, check_loss
 from benchmarks.on_gpu.machine import Machine, this_machine
 from benchmarks.on_gpu.page import PAGE, RESULTS, page
@@ -252,7 +254,32 @@ def test_a_wrong_gradient_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_shapes_are_awkward_and_one_is_larger_than_any_tile() -> None:
     assert all(shape.points % 128 for shape in SHAPES if shape.points > 3)
-    assert max(shape.points for shape in SHAPES) > 10_000
+    assert max(shape.points for shape in SHAPES) > 5000
+
+
+# Training
+
+
+def train(folder: Path, epochs: int, wrong_labels: float = 0.0) -> dict[str, Any]:
+    root = few_pictures(None, folder / "few")
+    # So fast that most epochs make it worse.
+    changes = {"protocol.max_epochs": epochs, "model.trunk_optimizer.lr": 3e-3}
+    scale = replace(MINIATURE, changes={**MINIATURE.changes, **changes})
+    network, loss = MINIATURE.networks[0], LOSSES[1]
+    config = training_config(scale, network, loss, "download", wrong_labels, str(root))
+    return FineTuning(config, folder, CPU).train(config, seed=1)
+
+
+def test_the_test_classes_see_the_network_of_the_best_epoch(tmp_path: Path) -> None:
+    found = train(tmp_path, epochs=4)
+    assert len(found["history"]) == 4
+    assert found["test"] == train(tmp_path, found["best_epoch"])["test"]
+
+
+def test_wrong_labels_change_what_is_learnt_and_not_what_is_judged(tmp_path: Path) -> None:
+    clean, noisy = train(tmp_path, 1), train(tmp_path, 1, wrong_labels=0.5)
+    assert noisy["untrained_validation"] == clean["untrained_validation"]
+    assert noisy["test"] != clean["test"]
 
 
 # Pictures
