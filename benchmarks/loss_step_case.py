@@ -35,6 +35,8 @@ _LEAST_REPEATS, _MOST_REPEATS, _SECONDS = 5, 25, 6.0
 
 TRAINING_STEPS = 50
 
+PROCESSOR = torch.device("cpu")
+
 Step = Callable[[], None]
 
 
@@ -70,25 +72,32 @@ class Case:
 
 
 class Inputs:
-    """Proxies in the state of a case, and batches to go with them."""
+    """Proxies in the state of a case, and batches to go with them.
 
-    def __init__(self, case: Case) -> None:
+    Args:
+        case: what is measured.
+        device: where they lie.
+    """
+
+    def __init__(self, case: Case, device: torch.device = PROCESSOR) -> None:
         torch.manual_seed(0)
         self.case = case
-        self.proxy_labels = torch.arange(case.classes).repeat_interleave(case.proxies_per_class)
+        self.device = device
+        classes = torch.arange(case.classes, device=device)
+        self.proxy_labels = classes.repeat_interleave(case.proxies_per_class)
         if case.state == "random":
-            self.proxies = torch.randn(len(self.proxy_labels), case.width)
+            self.proxies = self._random(len(self.proxy_labels))
         else:
             one = case.state == "collapsed"
-            self.centres = normalize(torch.randn(1 if one else case.classes, case.width))
+            self.centres = normalize(self._random(1 if one else case.classes))
             self.proxies = self._around_centres(self.proxy_labels)
         self.embeddings, self.labels = self.batch()
 
     def batch(self) -> tuple[Tensor, Tensor]:
         """Embeddings in the same state, and their labels."""
-        labels = torch.randint(self.case.classes, (self.case.batch_size,))
+        labels = torch.randint(self.case.classes, (self.case.batch_size,), device=self.device)
         if self.case.state == "random":
-            return torch.randn(len(labels), self.case.width, requires_grad=True), labels
+            return self._random(len(labels)).requires_grad_(), labels
         return self._around_centres(labels).requires_grad_(), labels
 
     def points(self) -> tuple[Tensor, Tensor]:
@@ -97,9 +106,12 @@ class Inputs:
         return points, torch.cat([self.proxy_labels, self.labels])
 
     def _around_centres(self, labels: Tensor) -> Tensor:
-        offsets = normalize(torch.randn(len(labels), self.case.width))
+        offsets = normalize(self._random(len(labels)))
         centres = self.centres[labels % len(self.centres)]
         return centres + _SPREAD[self.case.state] * offsets
+
+    def _random(self, count: int) -> Tensor:
+        return torch.randn(count, self.case.width, device=self.device)
 
 
 def _potential_field(inputs: Inputs) -> Any:
@@ -192,16 +204,16 @@ STEPS: dict[str, Callable[[Inputs], Step]] = {
 
 
 class Trial:
-    """The steps of a case, one after the other."""
+    """The steps of a case, one after the other, on a device."""
 
-    def __init__(self, case: Case) -> None:
-        self._inputs = Inputs(case)
+    def __init__(self, case: Case, device: torch.device = PROCESSOR) -> None:
+        self._inputs = Inputs(case, device)
         self._moving = [self._inputs.embeddings]
         self._loss = self._optimizer = None
         if case.method in STEPS:
             self._step = STEPS[case.method](self._inputs)
             return
-        self._loss = LOSSES[case.method](self._inputs)
+        self._loss = LOSSES[case.method](self._inputs).to(device)
         self._moving += self._loss.parameters()
         if case.training:
             self._optimizer = torch.optim.Adam(self._loss.parameters(), lr=PROXY_LEARNING_RATE)
@@ -223,17 +235,28 @@ class Trial:
         else:
             self._inputs.embeddings, self._inputs.labels = self._inputs.batch()
             self._set_batch()
+        self._wait()
         start = time.perf_counter()
         self._step()
         if self._optimizer is not None:
             self._optimizer.step()
+        self._wait()
         return time.perf_counter() - start
 
+    def _wait(self) -> None:
+        """Let a GPU end what it was given to do."""
+        if self._inputs.device.type == "cuda":
+            torch.cuda.synchronize(self._inputs.device)
 
-def measure_time(cases: list[Case]) -> list[list[float]]:
+
+def measure_time(cases: list[Case], device: torch.device = PROCESSOR) -> list[list[float]]:
     """Seconds of the steps of each case, which take turns, so that a busy machine slows all alike."""
-    _warm_up(cases)
-    trials = [Trial(case) for case in cases]
+    _warm_up(cases, device)
+    trials = [Trial(case, device) for case in cases]
+    if device.type == "cuda":
+        # Kernels are compiled for the sizes that they meet.
+        for trial in trials:
+            trial.seconds()
     seconds: list[list[float]] = [[] for _ in cases]
     repeats = TRAINING_STEPS if cases[0].training else _MOST_REPEATS
     start = time.perf_counter()
@@ -246,23 +269,23 @@ def measure_time(cases: list[Case]) -> list[list[float]]:
     return seconds
 
 
-def measure_memory(case: Case) -> float:
-    """MiB that the steps of a case need above their inputs."""
-    _warm_up([case])
-    trial = Trial(case)
-    memory = _PeakMemory()
+def measure_memory(case: Case, device: torch.device = PROCESSOR) -> float:
+    """MiB that the steps of a case need above their inputs, of the device that they lie on."""
+    _warm_up([case], device)
+    trial = Trial(case, device)
+    memory = _PeakMemoryOfGPU(device) if device.type == "cuda" else _PeakMemory()
     memory.start()
     for _ in range(TRAINING_STEPS if case.training else 2):
         trial.seconds()
     return memory.above_start()
 
 
-def _warm_up(cases: list[Case]) -> None:
+def _warm_up(cases: list[Case], device: torch.device) -> None:
     # As the activations of a network do: an allocator that has freed a large piece keeps what it frees.
     torch.empty(31 * 2**20, dtype=torch.uint8)
     # Loads all code, so that it does not count as the case's time and memory.
     for case in cases:
-        Trial(replace(case, classes=8, width=8, batch_size=8)).seconds()
+        Trial(replace(case, classes=8, width=8, batch_size=8), device).seconds()
 
 
 def _labels_for(loss: Any, inputs: Inputs) -> Tensor:
@@ -298,6 +321,22 @@ class _PeakMemory:
         return int(peak) / 1024
 
 
+class _PeakMemoryOfGPU:
+    """What torch has allocated at the most on a GPU since ``start``, above what it had then."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+
+    def start(self) -> None:
+        torch.cuda.reset_peak_memory_stats(self._device)
+        self._before = torch.cuda.memory_allocated(self._device)
+
+    def above_start(self) -> float:
+        """In MiB."""
+        return (torch.cuda.max_memory_allocated(self._device) - self._before) / 2**20
+
+
 if __name__ == "__main__":
-    measured = {"time": measure_time, "memory": lambda cases: [measure_memory(*cases)]}[sys.argv[1]]
-    print(json.dumps(measured([Case(**case) for case in json.loads(sys.argv[2])])))
+    asked_for = [Case(**case) for case in json.loads(sys.argv[2])]
+    is_time = sys.argv[1] == "time"
+    print(json.dumps(measure_time(asked_for) if is_time else [measure_memory(asked_for[0])]))

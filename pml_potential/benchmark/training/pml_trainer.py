@@ -12,7 +12,7 @@ from pml_potential.benchmark.training.process_group import sum_gradients, whole_
 
 
 class PMLTrainer(MetricLossOnly):
-    """``MetricLossOnly`` whose network may run in half precision; the loss gets what it gives.
+    """``MetricLossOnly`` whose network may run in half precision; the loss stays in full precision.
 
     Args:
         dtype: of the network's arithmetic; None is full precision, as in PML. With float16 gradients
@@ -42,7 +42,8 @@ class PMLTrainer(MetricLossOnly):
         half = torch.autocast(self.data_device.type, self._dtype, enabled=self._dtype is not None)
         with record_function("network"), half:
             embeddings: Tensor = super().compute_embeddings(data)
-        return embeddings
+        # PML's losses would change the type of their own parameters to that of a half.
+        return embeddings if self._dtype is None else embeddings.float()
 
     def maybe_get_metric_loss(self, embeddings: Tensor, labels: Tensor, indices_tuple: Any) -> Tensor:
         """Compute the loss."""

@@ -5,6 +5,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
+from pytorch_metric_learning.losses import ProxyAnchorLoss
 from torch import Tensor, nn
 
 from pml_potential import PotentialFieldLoss
@@ -91,10 +92,19 @@ def test_the_network_alone_computes_in_half_precision(dtype: Half | None, given:
     loss = trainer.loss_funcs["metric_loss"]
     loss.register_forward_pre_hook(lambda _loss, given: seen.append(given[0].dtype))
     train(trainer, 1)
-    assert seen == [given] * 3
+    assert seen == [torch.float32] * 3
     assert {each.dtype for each in trainer.models["trunk"].given} == {given}
     assert {parameter.dtype for parameter in trainer.models["trunk"].parameters()} == {torch.float32}
     assert trainer.scaler.is_enabled() is (dtype == "float16")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_parameters_of_pml_losses_stay_in_full_precision(dtype: Half) -> None:
+    """PML's losses change the type of their own parameters to that of the embeddings."""
+    trainer = trainer_of(dtype)
+    trainer.loss_funcs["metric_loss"] = ProxyAnchorLoss(4, 8)
+    train(trainer, 1)
+    assert trainer.loss_funcs["metric_loss"].proxies.dtype == torch.float32
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
