@@ -18,7 +18,7 @@ from benchmarks.loss_step import (
 from benchmarks.loss_step_case import Case
 from benchmarks.on_gpu.kernels import SHAPES, Shape
 from benchmarks.photographs.plan import best_trials
-from benchmarks.photographs.settings import SEEDS, base_config, trial
+from benchmarks.photographs.settings import CARS, SEEDS, base_config, trial
 from pml_potential.benchmark.config.composing import with_values
 from pml_potential.benchmark.config.schema import Config
 
@@ -120,4 +120,4 @@ def training_config(
         "model.weights": weights,
         "dataset.label_noise": wrong_labels,
     }
-    return with_values(base_config(preset, root), changes)
+    return with_values(base_config(preset, CARS, root), changes)
