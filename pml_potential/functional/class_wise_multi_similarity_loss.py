@@ -1,12 +1,12 @@
 """The multi-similarity loss with means over classes in place of sums over pairs."""
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from pml_potential.fields.class_means import first_of_group, log1p_exp, log_mean_exp_by_group
-from pml_potential.functional.class_terms import ClassTerms
 from pml_potential.functional.mean_fields import cosine_similarities
 from pml_potential.functional.validation import (
     Range,
@@ -18,6 +18,20 @@ from pml_potential.functional.validation import (
 
 SHARPNESS = Range(0, 1000, low_is_allowed=False)
 BASE = Range(-1, 1)
+
+
+class ClassTerms(NamedTuple):
+    """The two terms of each of the k classes in the batch, in ascending order.
+
+    Attributes:
+        attraction: (k,).
+        repulsion: (k,).
+        first: index of the first member of each class in the batch, (k,).
+    """
+
+    attraction: Tensor
+    repulsion: Tensor
+    first: Tensor
 
 
 def class_wise_multi_similarity_loss(

@@ -90,11 +90,13 @@ def checked_field_energies(
 ) -> Tensor:
     """Check what a user hands over, and compute its energies in full precision, (n,)."""
     check_flag("check_finite", check_finite)
-    check_form_of_embeddings("embeddings", embeddings, None)
+    if proxies is not None:
+        check_form_of_embeddings("proxies", proxies, None, "number of proxies")
+    width = None if proxies is None else proxies.shape[1]
+    check_form_of_embeddings("embeddings", embeddings, width)
     labels = check_form_of_labels("labels", labels, len(embeddings))
     all_labels, parameters = {"labels": labels}, {}
     if proxies is not None and proxy_labels is not None:
-        check_form_of_embeddings("proxies", proxies, embeddings.shape[1], "number of proxies")
         proxy_labels = check_form_of_labels("proxy_labels", proxy_labels, len(proxies))
         check_device("proxies", proxies, embeddings)
         all_labels["proxy_labels"], parameters["proxies"] = proxy_labels, proxies

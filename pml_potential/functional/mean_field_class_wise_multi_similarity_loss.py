@@ -10,8 +10,7 @@ from pml_potential.fields.class_means import (
     log_add_exp,
     log_mean_exp_by_group,
 )
-from pml_potential.functional.class_terms import ClassTerms
-from pml_potential.functional.class_wise_multi_similarity_loss import BASE, SHARPNESS
+from pml_potential.functional.class_wise_multi_similarity_loss import BASE, SHARPNESS, ClassTerms
 from pml_potential.functional.mean_fields import (
     REGULARIZATION_WEIGHT,
     Cosines,

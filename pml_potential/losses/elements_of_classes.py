@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pml_potential.functional.class_terms import ClassTerms
+from pml_potential.functional.class_wise_multi_similarity_loss import ClassTerms
 
 
 def elements_of_classes(terms: ClassTerms) -> dict[str, Any]:
