@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pml_potential.gradient_cache import GradientCache
     from pml_potential.losses import (
         ClassWiseMultiSimilarityLoss,
         CPMLLoss,
@@ -22,6 +23,7 @@ __all__ = [
     "ClassWiseMultiSimilarityLoss",
     "CrossBatchMemory",
     "DistributedLossWrapper",
+    "GradientCache",
     "MeanFieldClassWiseMultiSimilarityLoss",
     "MeanFieldContrastiveLoss",
     "PotentialFieldLoss",
@@ -29,7 +31,7 @@ __all__ = [
     "initialize_head",
 ]
 
-_ROOMS = {"fields", "functional", "losses"}
+_ROOMS = {"fields", "functional", "gradient_cache", "losses"}
 """What ``import pml_potential`` makes reachable, as it did before imports waited."""
 
 
@@ -38,7 +40,8 @@ def __getattr__(name: str) -> Any:
     if name in _ROOMS:
         return import_module(f"{__name__}.{name}")
     if name in __all__:
-        return getattr(import_module(f"{__name__}.losses"), name)
+        room = "gradient_cache" if name == "GradientCache" else "losses"
+        return getattr(import_module(f"{__name__}.{room}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
