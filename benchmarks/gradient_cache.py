@@ -82,7 +82,7 @@ def page(results: dict[str, Any]) -> str:
     template = Template(
         TEMPLATE.read_text(), undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
-    return template.render(
+    rendered: str = template.render(
         rows="\n".join(rows),
         chunk_size=CHUNK_SIZE,
         side=IMAGE_SIDE,
@@ -91,6 +91,7 @@ def page(results: dict[str, Any]) -> str:
         growth=f"{found['plain', BATCH_SIZES[-1]]['mib'] / found['cached', BATCH_SIZES[-1]]['mib']:.0f}",
         environment=results["environment"],
     )
+    return rendered
 
 
 def main() -> None:

@@ -112,7 +112,7 @@ class _Embeddings(torch.autograd.Function):
         return passes.first()
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, None]:
         ctx.passes.second(gradient)
         return None, None

@@ -24,7 +24,7 @@ WIDTH, EMBEDDING_SIZE = 5, 3
 MINER = MultiSimilarityMiner(epsilon=0.3)
 
 
-def network(*layers: nn.Module, dtype: torch.dtype = torch.float64) -> nn.Sequential:
+def network(*layers: nn.Module, dtype: torch.dtype = torch.float64) -> Any:
     torch.manual_seed(3)
     first, last = nn.Linear(WIDTH, 8), nn.Linear(8, EMBEDDING_SIZE)
     return nn.Sequential(first, nn.Tanh(), *layers, last).to(dtype)
@@ -38,7 +38,7 @@ def batch(size: int = 11, dtype: torch.dtype = torch.float64) -> tuple[Tensor, T
 
 def gradients(value: Tensor, *modules: Any) -> dict[str, Any]:
     value.backward()
-    found = {"value": value.detach()}
+    found: dict[str, Any] = {"value": value.detach()}
     for module in modules:
         if isinstance(module, nn.Module):
             found |= {name: parameter.grad for name, parameter in module.named_parameters()}
@@ -86,7 +86,7 @@ def in_chunks(model: nn.Module, images: Tensor, size: int) -> Tensor:
     return torch.cat([model(chunk) for chunk in images.split(size)])
 
 
-def plain_and_cached(model: nn.Module, size: int = 4) -> tuple[Any, Any, nn.Module, nn.Module]:
+def plain_and_cached(model: Any, size: int = 4) -> tuple[Any, Any, Any, Any]:
     loss, images, labels = build(LOSSES[0], torch.float64), *batch()
     other = copy.deepcopy(model)
     torch.manual_seed(7)
@@ -350,7 +350,7 @@ def work(rank: int, folder: Path) -> None:
     dist.init_process_group("gloo", init_method=meeting_point, rank=rank, world_size=2)
     exchanges = []
 
-    def exchange(_: None, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
+    def exchange(_: None, bucket: Any) -> torch.futures.Future[Tensor]:
         exchanges.append(1)
         return (
             dist.all_reduce(bucket.buffer().div_(2), async_op=True)

@@ -12,6 +12,7 @@ from torch import Tensor
 from pml_potential import functional
 from tests.functional.function_cases import (
     FUNCTIONS,
+    PROXY_LABELS,
     Function,
     each_energy,
     each_function,
@@ -66,7 +67,7 @@ def vectors_of(loss: Any) -> Tensor | None:
     return vectors[0].detach().clone().requires_grad_() if vectors else None
 
 
-def results(value: Tensor, *variables: Tensor | None) -> list[Tensor]:
+def results(value: Tensor, *variables: Tensor | None) -> list[Any]:
     value.backward()
     return [value.detach(), *(each.grad for each in variables if each is not None)]
 
@@ -189,6 +190,7 @@ def test_class_vectors_that_do_not_fit_are_refused(function: Function) -> None:
     vectors = vectors_of(as_class(function, torch.float32))
     assert vectors is not None
     name = function.vectors
+    extra = [PROXY_LABELS] if name == "proxies" else []
     with pytest.raises(ValueError, match=f"{name}|embeddings"):
         function.value(embeddings, labels, vectors[:, :2])
     with pytest.raises(ValueError, match=f"{name} are on meta and the embeddings on cpu"):
@@ -196,7 +198,7 @@ def test_class_vectors_that_do_not_fit_are_refused(function: Function) -> None:
     with pytest.raises(functional.NonFiniteError, match=f"{name} hold NaN or infinity"):
         function.value(embeddings, labels, vectors.detach() * torch.inf)
     with pytest.raises(TypeError, match=f"{name} is a list; it must be a torch.Tensor"):
-        function.value(embeddings, labels, vectors.tolist())
+        function(embeddings, labels, vectors.tolist(), *extra)
 
 
 @each_energy

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 
@@ -19,7 +21,7 @@ def test_value_is_that_of_the_formula(
 ) -> None:
     embeddings, labels = batch(dtype, classes=classes)
     names = ("alpha", "beta", "base", "regularization_weight")
-    settings = dict(zip(names, numbers, strict=True))
+    settings: dict[str, Any] = dict(zip(names, numbers, strict=True))
     fields = FIELDS.to(dtype)
     found = mean_field_class_wise_multi_similarity_loss(embeddings, labels, fields, **settings)
     expected = mean_field_class_wise_multi_similarity(

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 
@@ -15,7 +17,7 @@ def test_value_is_that_of_the_formula(
 ) -> None:
     embeddings, labels = batch(dtype)
     names = ("pos_margin", "neg_margin", "regularization_weight")
-    settings = dict(zip(names, numbers, strict=True))
+    settings: dict[str, Any] = dict(zip(names, numbers, strict=True))
     found = mean_field_contrastive_loss(embeddings, labels, FIELDS.to(dtype), **settings)
     fields = FIELDS.to(dtype).tolist()
     expected = mean_field_contrastive(embeddings.tolist(), labels.tolist(), fields, *numbers)

@@ -18,7 +18,7 @@ def test_energies_are_those_of_the_formula(
     embeddings, labels = batch(dtype)
     proxy_labels = torch.tensor([3, 0, 7])
     found = potential_field_energy(embeddings, labels, PROXIES.to(dtype), proxy_labels, **settings)
-    numbers = {"alpha": 4.0, "delta": 0.2} | settings
+    numbers: dict[str, float] = {"alpha": 4.0, "delta": 0.2} | settings
     delta_rep = numbers.setdefault("delta_rep", numbers["delta"])
     laws = power_law(numbers["alpha"], numbers["delta"], delta_rep, delta_rep / 2)
     points = [*embeddings.tolist(), *PROXIES.to(dtype).tolist()]
