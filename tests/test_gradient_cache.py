@@ -350,7 +350,7 @@ def work(rank: int, folder: Path) -> None:
     dist.init_process_group("gloo", init_method=meeting_point, rank=rank, world_size=2)
     exchanges = []
 
-    def exchange(_: None, bucket: Any) -> torch.futures.Future[Tensor]:
+    def exchange(_: None, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:  # type: ignore[name-defined]
         exchanges.append(1)
         return (
             dist.all_reduce(bucket.buffer().div_(2), async_op=True)

@@ -47,7 +47,7 @@ def test_the_functions_need_torch_and_nothing_else() -> None:
 def test_the_functions_work_where_pml_cannot_be_imported() -> None:
     code = (
         "import sys; sys.modules['pytorch_metric_learning'] = None\n"
-        "import torch\nfrom pml_potential import functional\n"
+        "import torch\nfrom pml_potential import GradientCache, functional\n"
         "print(functional.potential_field_energy(torch.eye(2), torch.tensor([0, 1])).tolist())"
     )
     assert modules_of(code)
