@@ -1,15 +1,20 @@
 """Potential-field and mean-field losses for pytorch-metric-learning."""
 
-from pml_potential.losses import (
-    ClassWiseMultiSimilarityLoss,
-    CPMLLoss,
-    CrossBatchMemory,
-    DistributedLossWrapper,
-    MeanFieldClassWiseMultiSimilarityLoss,
-    MeanFieldContrastiveLoss,
-    PotentialFieldLoss,
-    initialize_head,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pml_potential.gradient_cache import GradientCache
+    from pml_potential.losses import (
+        ClassWiseMultiSimilarityLoss,
+        CPMLLoss,
+        CrossBatchMemory,
+        DistributedLossWrapper,
+        MeanFieldClassWiseMultiSimilarityLoss,
+        MeanFieldContrastiveLoss,
+        PotentialFieldLoss,
+        initialize_head,
+    )
 
 __version__ = "0.1.0"
 
@@ -18,9 +23,27 @@ __all__ = [
     "ClassWiseMultiSimilarityLoss",
     "CrossBatchMemory",
     "DistributedLossWrapper",
+    "GradientCache",
     "MeanFieldClassWiseMultiSimilarityLoss",
     "MeanFieldContrastiveLoss",
     "PotentialFieldLoss",
     "__version__",
     "initialize_head",
 ]
+
+_ROOMS = {"fields", "functional", "gradient_cache", "losses"}
+"""What ``import pml_potential`` makes reachable, as it did before imports waited."""
+
+
+def __getattr__(name: str) -> Any:
+    # ``pml_potential.functional`` needs torch alone: what needs more is imported when it is asked for.
+    if name in _ROOMS:
+        return import_module(f"{__name__}.{name}")
+    if name in __all__:
+        room = "gradient_cache" if name == "GradientCache" else "losses"
+        return getattr(import_module(f"{__name__}.{room}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_ROOMS})

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import loss_step, proxy_start, proxy_start_pretrained
+from benchmarks import gradient_cache, loss_step, proxy_start, proxy_start_pretrained
 from benchmarks.core_radius import page as core_radius
 from benchmarks.glyphs_study import page as glyphs_study
 from pml_potential.benchmark.files import read_json, write_json
@@ -71,6 +71,17 @@ def test_page_on_the_papers_claims_is_made_from_its_results() -> None:
 
 def test_page_on_speed_is_made_from_its_results() -> None:
     assert loss_step.page(read_json(loss_step.RESULTS)) == loss_step.PAGE.read_text()
+
+
+def test_page_on_large_batches_is_made_from_its_results() -> None:
+    assert gradient_cache.page(read_json(gradient_cache.RESULTS)) == gradient_cache.PAGE.read_text()
+
+
+def test_memory_of_the_cache_is_flat_where_that_of_the_plain_step_grows() -> None:
+    rows = read_json(gradient_cache.RESULTS)["rows"]
+    mib = {(row["way"], row["batch_size"]): row["mib"] for row in rows}
+    assert mib["plain", 2048] > 10 * mib["plain", 128]
+    assert mib["cached", 2048] < mib["plain", 2048] / 4
 
 
 MISSED = {"CUB-like, clustered, delta 0.2", "CUB-like, clustered, delta 0.65"}

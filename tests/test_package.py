@@ -1,5 +1,6 @@
 """The package as it is installed: light to import, whole in the wheel, and documented."""
 
+import ast
 import inspect
 import os
 import re
@@ -31,6 +32,43 @@ def test_the_import_brings_none_of_the_extras() -> None:
         f"import sys, pml_potential; print(*[name for name in {EXTRAS} if name in sys.modules])"
     )
     assert (done.stdout.strip(), done.stderr, done.returncode) == ("", "", 0)
+
+
+def test_the_import_waits_for_pml_until_a_class_is_asked_for() -> None:
+    done = python(
+        "import sys, pml_potential\n"
+        "print('pytorch_metric_learning' in sys.modules, pml_potential.__version__)\n"
+        "pml_potential.CPMLLoss\n"
+        "print('pytorch_metric_learning' in sys.modules)"
+    )
+    version = pml_potential.__version__
+    assert (done.stdout.split(), done.returncode) == (["False", version, "True"], 0), done.stderr
+
+
+def test_every_public_name_is_there_and_listed() -> None:
+    assert {*pml_potential.__all__} <= {*dir(pml_potential)}
+    # What a type checker is told is what there is.
+    tree = ast.parse(Path(pml_potential.__file__).read_text())
+    told = {
+        name.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for name in node.names
+    }
+    assert told - {"import_module", "TYPE_CHECKING", "Any"} == {*pml_potential.__all__} - {"__version__"}
+    scope: dict[str, Any] = {}
+    exec("from pml_potential import *", scope)
+    assert {*pml_potential.__all__} <= {*scope}
+
+
+@pytest.mark.parametrize("room", ["fields", "functional", "losses"])
+def test_packages_are_reached_by_their_names(room: str) -> None:
+    done = python(f"import pml_potential; print(pml_potential.{room}.__name__)")
+    assert done.stdout.strip() == f"pml_potential.{room}", done.stderr
+
+
+def test_a_name_that_there_is_not_is_refused() -> None:
+    with pytest.raises(AttributeError, match="module 'pml_potential' has no attribute 'PotentialLoss'"):
+        _ = pml_potential.PotentialLoss
+    with pytest.raises(ImportError, match="cannot import name 'PotentialLoss'"):
+        exec("from pml_potential import PotentialLoss")
 
 
 def test_the_import_and_a_loss_do_without_the_extras() -> None:
@@ -115,7 +153,8 @@ def test_public_methods_are_documented(public: Any) -> None:
         if inspect.isfunction(value) and not name.startswith("_")
     ]
     # What a class takes over from PML is documented there.
-    new = [value for value in own if not hasattr(public.__mro__[-4], value.__name__)]
+    others = [each for each in getattr(public, "__mro__", []) if "pml_potential" not in each.__module__]
+    new = [value for value in own if not any(hasattr(other, value.__name__) for other in others)]
     assert [value.__name__ for value in new if not inspect.getdoc(value)] == []
     assert inspect.getdoc(public)
 

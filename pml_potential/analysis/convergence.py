@@ -8,7 +8,7 @@ from statistics import mean, median, stdev
 
 from scipy.stats import t as student_t
 
-from pml_potential.losses.validation import check_number
+from pml_potential.functional.validation import check_number
 
 History = Sequence[tuple[int, float]]
 

@@ -8,7 +8,7 @@ from scipy.stats import skew
 from torch import Tensor, nn
 
 from pml_potential.analysis.nearest_neighbors import nearest_neighbors
-from pml_potential.losses.validation import check_embeddings, check_labels
+from pml_potential.functional.validation import check_embeddings, check_labels
 
 _PAIRS_PER_BLOCK = 2**22
 

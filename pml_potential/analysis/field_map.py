@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from pml_potential.analysis.class_field import class_field
 from pml_potential.analysis.figure import new_figure
 from pml_potential.analysis.sphere_section import SphereSection
+from pml_potential.functional.validation import check_embeddings, check_integer, check_labels
 from pml_potential.losses.field_loss import FieldLoss
-from pml_potential.losses.validation import check_embeddings, check_integer, check_labels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pml_potential.losses.validation import check_integer, check_number
+from pml_potential.functional.validation import check_integer, check_number
 
 
 def corrupt_labels(labels: ArrayLike, fraction: float, seed: int) -> NDArray[np.int64]:

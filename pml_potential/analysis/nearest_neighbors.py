@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor, nn
 
-from pml_potential.losses.validation import check_embeddings, check_integer
+from pml_potential.functional.validation import check_embeddings, check_integer
 
 
 def nearest_neighbors(

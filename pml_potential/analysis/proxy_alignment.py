@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from pml_potential.analysis.proxies_of_loss import proxies_of
-from pml_potential.losses.validation import check_embeddings, check_labels
+from pml_potential.functional.validation import check_embeddings, check_labels
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pml_potential.analysis.figure import new_figure, plain
 from pml_potential.analysis.nearest_neighbors import nearest_neighbors
-from pml_potential.losses.validation import check_labels
+from pml_potential.functional.validation import check_labels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

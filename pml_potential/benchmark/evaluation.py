@@ -20,7 +20,7 @@ from torch.nn.functional import normalize
 
 from pml_potential.benchmark.config.schema import Config
 from pml_potential.benchmark.data.labelled_tensors import LabelledTensors
-from pml_potential.losses.validation import check_embeddings, check_form_of_labels, check_integer
+from pml_potential.functional.validation import check_embeddings, check_form_of_labels, check_integer
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Losses for pytorch-metric-learning, one in each file, named after its class."""
 
+from pml_potential.functional.validation import NonFiniteError
 from pml_potential.losses.class_wise_multi_similarity_loss import ClassWiseMultiSimilarityLoss
 from pml_potential.losses.cpml_loss import CPMLLoss
 from pml_potential.losses.cross_batch_memory import CrossBatchMemory
@@ -10,7 +11,6 @@ from pml_potential.losses.mean_field_class_wise_multi_similarity_loss import (
 )
 from pml_potential.losses.mean_field_contrastive_loss import MeanFieldContrastiveLoss
 from pml_potential.losses.potential_field_loss import PotentialFieldLoss
-from pml_potential.losses.validation import NonFiniteError
 
 __all__ = [
     "CPMLLoss",

@@ -5,7 +5,7 @@ from typing import Any, cast, overload
 
 from torch import nn
 
-from pml_potential.losses.validation import check_number
+from pml_potential.functional.validation import check_number
 
 
 class BoundedNumber:

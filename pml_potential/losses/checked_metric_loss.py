@@ -1,15 +1,14 @@
 """What all losses of this package do before any arithmetic: check, then compute in full precision."""
 
 from abc import abstractmethod
-from functools import reduce
 from typing import Any
 
 import torch
 from pytorch_metric_learning.losses import BaseMetricLossFunction
 from torch import Tensor
 
+from pml_potential.functional.validation import check_flag, check_input, dtype_to_compute_in
 from pml_potential.losses.arguments import accepted_arguments, check_arguments
-from pml_potential.losses.validation import check_input
 
 
 class CheckedMetricLoss(BaseMetricLossFunction):
@@ -32,9 +31,7 @@ class CheckedMetricLoss(BaseMetricLossFunction):
     def __init__(self, check_finite: bool = True, **kwargs: Any) -> None:
         check_arguments(type(self), kwargs, accepted_arguments(type(self)))
         super().__init__(**kwargs)
-        if not isinstance(check_finite, bool):
-            raise TypeError(f"check_finite is {check_finite!r}; it must be True or False")
-        self.check_finite = check_finite
+        self.check_finite = check_flag("check_finite", check_finite)
 
     def forward(
         self,
@@ -61,22 +58,18 @@ class CheckedMetricLoss(BaseMetricLossFunction):
                 are not finite (``NonFiniteError``).
             TypeError: Labels are not integers, or embeddings not floating.
         """
+        parameters = dict(self.named_parameters(recurse=False))
         labels = check_input(
             embeddings,
             labels,
             ref_emb,
             ref_labels,
-            self,
+            parameters,
             self.num_classes,
             self.embedding_size,
             self.check_finite,
         )
-        dtypes = [
-            embeddings.dtype,
-            torch.float32,
-            *(parameter.dtype for parameter in self.parameters(recurse=False)),
-        ]
-        dtype = reduce(torch.promote_types, dtypes)
+        dtype = dtype_to_compute_in(embeddings, *parameters.values())
         with torch.autocast(embeddings.device.type, enabled=False):
             self.reset_stats()
             embeddings, labels = embeddings.to(dtype), labels.to(embeddings.device)

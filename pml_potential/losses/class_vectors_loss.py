@@ -7,11 +7,11 @@ import torch
 from pytorch_metric_learning.losses.mixins import WeightRegularizerMixin
 from torch import Tensor, nn
 
+from pml_potential.functional.validation import check_integer
 from pml_potential.losses.bounded_number import ModuleWithNumbers
 from pml_potential.losses.checked_metric_loss import CheckedMetricLoss
 from pml_potential.losses.fixed_number import FixedNumber
 from pml_potential.losses.optimizer_growth import state_with_further_rows
-from pml_potential.losses.validation import check_integer
 
 
 class ClassVectorsLoss(ModuleWithNumbers, WeightRegularizerMixin, CheckedMetricLoss):

@@ -1,6 +1,5 @@
 """The multi-similarity loss with means over classes in place of sums over pairs."""
 
-import math
 from typing import Any
 
 import torch
@@ -8,10 +7,15 @@ from pytorch_metric_learning.distances import CosineSimilarity
 from pytorch_metric_learning.utils.loss_and_miner_utils import convert_to_pairs
 from torch import Tensor
 
-from pml_potential.fields.class_means import first_of_group, log1p_exp, log_mean_exp_by_group
+from pml_potential.functional.class_wise_multi_similarity_loss import (
+    BASE,
+    SHARPNESS,
+    class_wise_terms,
+)
 from pml_potential.losses.bounded_number import BoundedNumber, ModuleWithNumbers
 from pml_potential.losses.checked_metric_loss import CheckedMetricLoss
-from pml_potential.losses.validation import check_distance
+from pml_potential.losses.elements_of_classes import elements_of_classes
+from pml_potential.losses.required_distance import check_distance
 
 
 class ClassWiseMultiSimilarityLoss(ModuleWithNumbers, CheckedMetricLoss):
@@ -64,9 +68,9 @@ class ClassWiseMultiSimilarityLoss(ModuleWithNumbers, CheckedMetricLoss):
         torch.Size([32, 64])
     """
 
-    alpha = BoundedNumber(0, 1000, low_is_allowed=False)
-    beta = BoundedNumber(0, 1000, low_is_allowed=False)
-    base = BoundedNumber(-1, 1)
+    alpha = BoundedNumber(*SHARPNESS)
+    beta = BoundedNumber(*SHARPNESS)
+    base = BoundedNumber(*BASE)
 
     def __init__(
         self, alpha: float = 0.01, beta: float = 80.0, base: float = 0.8, **kwargs: Any
@@ -92,36 +96,21 @@ class ClassWiseMultiSimilarityLoss(ModuleWithNumbers, CheckedMetricLoss):
         """Compute the loss of each class in the batch, as PML's reducers take it."""
         if ref_emb is None or ref_labels is None:
             ref_emb, ref_labels = embeddings, labels
-        similarities = self.distance(embeddings, ref_emb)
-        if indices_tuple is None:
-            pairs = torch.ones_like(similarities, dtype=torch.bool)
-            first, second = pairs.nonzero(as_tuple=True)
-        else:
+        pairs = None
+        if indices_tuple is not None:
             anchors, positives, others, negatives = convert_to_pairs(indices_tuple, labels, ref_labels)
-            first, second = torch.cat([anchors, others]), torch.cat([positives, negatives])
-        classes, class_of = labels.unique(return_inverse=True)
-        ref_classes, ref_class_of = ref_labels.unique(return_inverse=True)
-
-        excess = similarities[first, second] - self.base
-        same_class = labels[first] == ref_labels[second]
-        exponents = torch.where(same_class, -self.alpha * excess, self.beta * excess)
-        log_means = log_mean_exp_by_group(
-            exponents[:, None],
-            class_of[first] * len(ref_classes) + ref_class_of[second],
-            len(classes) * len(ref_classes),
-        ).view(len(classes), len(ref_classes))
-        own = classes[:, None] == ref_classes[None, :]
-        attraction = (log1p_exp(log_means - math.log(2)) / self.alpha).where(own, 0).sum(dim=1)
-        repulsion = (log1p_exp(log_means) / (2 * self.beta)).where(~own, 0).sum(dim=1)
-        self.record(attraction_loss=attraction, repulsion_loss=repulsion)
-        return {
-            "loss": {
-                "losses": attraction + repulsion,
-                "indices": first_of_group(class_of, len(classes)),
-                "reduction_type": "element",
-                "divisor": len(classes),
-            }
-        }
+            pairs = torch.cat([anchors, others]), torch.cat([positives, negatives])
+        terms = class_wise_terms(
+            self.distance(embeddings, ref_emb),
+            labels,
+            ref_labels,
+            self.alpha,
+            self.beta,
+            self.base,
+            pairs,
+        )
+        self.record(attraction_loss=terms.attraction, repulsion_loss=terms.repulsion)
+        return {"loss": elements_of_classes(terms)}
 
     def get_default_distance(self) -> CosineSimilarity:
         """Cosine similarity."""

@@ -4,6 +4,7 @@ from functools import cached_property
 from typing import Any
 
 from pml_potential.fields.potentials import Contrastive
+from pml_potential.functional.contrastive_potential_energy import DELTA
 from pml_potential.losses.bounded_number import BoundedNumber
 from pml_potential.losses.field_loss import FieldLoss
 
@@ -53,7 +54,7 @@ class CPMLLoss(FieldLoss):
         2.04
     """
 
-    delta = BoundedNumber(0.01, 2, low_is_allowed=False)
+    delta = BoundedNumber(*DELTA)
 
     def __init__(
         self,

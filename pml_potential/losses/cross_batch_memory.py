@@ -8,14 +8,7 @@ from pytorch_metric_learning import losses as pml_losses
 from pytorch_metric_learning.miners import BaseMiner
 from torch import Tensor
 
-from pml_potential.losses.arguments import accepted_arguments, check_arguments
-from pml_potential.losses.checked_metric_loss import CheckedMetricLoss
-from pml_potential.losses.class_wise_multi_similarity_loss import ClassWiseMultiSimilarityLoss
-from pml_potential.losses.cpml_loss import CPMLLoss
-from pml_potential.losses.field_loss import FieldLoss
-from pml_potential.losses.fixed_number import FixedNumber
-from pml_potential.losses.potential_field_loss import PotentialFieldLoss
-from pml_potential.losses.validation import (
+from pml_potential.functional.validation import (
     check_device,
     check_embeddings,
     check_finite,
@@ -24,6 +17,13 @@ from pml_potential.losses.validation import (
     check_integer,
     check_labels,
 )
+from pml_potential.losses.arguments import accepted_arguments, check_arguments
+from pml_potential.losses.checked_metric_loss import CheckedMetricLoss
+from pml_potential.losses.class_wise_multi_similarity_loss import ClassWiseMultiSimilarityLoss
+from pml_potential.losses.cpml_loss import CPMLLoss
+from pml_potential.losses.field_loss import FieldLoss
+from pml_potential.losses.fixed_number import FixedNumber
+from pml_potential.losses.potential_field_loss import PotentialFieldLoss
 
 _SUPPORTED = (CPMLLoss, ClassWiseMultiSimilarityLoss, PotentialFieldLoss)
 

@@ -9,22 +9,21 @@ from pytorch_metric_learning.distances import LpDistance
 from pytorch_metric_learning.utils.loss_and_miner_utils import convert_to_weights
 from torch import Tensor
 
-from pml_potential.fields.energy import point_energies
 from pml_potential.fields.neighbor_list import NeighborList
 from pml_potential.fields.potentials import Potential
-from pml_potential.fields.sphere import unit_points
 from pml_potential.fields.statistics import FieldStatistics
-from pml_potential.losses.class_vectors_loss import ClassVectorsLoss
-from pml_potential.losses.divisor_reducer import DivisorReducer
-from pml_potential.losses.fixed_number import FixedNumber
-from pml_potential.losses.proxy_start import class_centres
-from pml_potential.losses.validation import (
+from pml_potential.functional.field_energies import field_energies
+from pml_potential.functional.validation import (
     check_device,
-    check_distance,
     check_embeddings,
     check_integer,
     check_labels,
 )
+from pml_potential.losses.class_vectors_loss import ClassVectorsLoss
+from pml_potential.losses.divisor_reducer import DivisorReducer
+from pml_potential.losses.fixed_number import FixedNumber
+from pml_potential.losses.proxy_start import class_centres
+from pml_potential.losses.required_distance import check_distance
 
 _SMALLEST_DISTANCE = 1e-12
 """Keeps gradients of logits finite where an embedding coincides with a proxy."""
@@ -101,27 +100,22 @@ class FieldLoss(ClassVectorsLoss):
         ref_labels: Tensor | None,
     ) -> dict[str, dict[str, Any]]:
         """Compute the energy of each embedding and of each proxy, as PML's reducers take them."""
-        points, point_labels = [embeddings], [labels.long()]
-        if self.proxies_per_class > 0:
-            points.append(self.proxies)
-            point_labels.append(self.proxy_labels)
-        count = sum(map(len, points))
-        if ref_emb is not None and ref_labels is not None:
-            points.append(ref_emb)
-            point_labels.append(ref_labels.long())
-        unit, unit_labels = unit_points(points, embeddings.dtype), torch.cat(point_labels)
         statistics = FieldStatistics() if self.collect_stats else None
-        energies = point_energies(
-            unit,
-            unit_labels,
+        has_proxies = self.proxies_per_class > 0
+        energies, points, point_labels = field_energies(
+            embeddings,
+            labels,
             self.potential,
-            targets=count,
-            known=count - len(embeddings),
-            neighbor_list=self._neighbor_list,
-            statistics=statistics,
+            self.proxies if has_proxies else None,
+            self.proxy_labels if has_proxies else None,
+            ref_emb,
+            ref_labels,
+            self._neighbor_list,
+            statistics,
         )
+        count = len(energies)
         if statistics is not None:
-            self._record(statistics, unit.detach(), unit_labels, count)
+            self._record(statistics, points.detach(), point_labels, count)
         embedding_energy, proxy_energy = energies.split([len(embeddings), count - len(embeddings)])
         weights = convert_to_weights(indices_tuple, labels, energies.dtype, ref_emb is not None)
         elements = torch.arange(count, device=energies.device)
@@ -133,7 +127,7 @@ class FieldLoss(ClassVectorsLoss):
                 "divisor": count,
             }
         }
-        if self.proxies_per_class > 0:
+        if has_proxies:
             loss_dict["proxy_energy"] = {
                 "losses": proxy_energy,
                 "indices": elements[len(embeddings) :],

@@ -5,7 +5,7 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-from pml_potential.losses.validation import check_embeddings
+from pml_potential.functional.validation import check_embeddings
 
 _ROWS_AT_A_TIME = 4096
 

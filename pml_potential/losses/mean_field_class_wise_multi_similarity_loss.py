@@ -2,17 +2,15 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from pml_potential.fields.class_means import (
-    LOG_OF_ZERO,
-    first_of_group,
-    log1p_exp,
-    log_add_exp,
-    log_mean_exp_by_group,
+from pml_potential.functional.class_wise_multi_similarity_loss import BASE, SHARPNESS
+from pml_potential.functional.mean_field_class_wise_multi_similarity_loss import (
+    mean_field_class_wise_terms,
+    soft_repulsion,
 )
 from pml_potential.losses.bounded_number import BoundedNumber
+from pml_potential.losses.elements_of_classes import elements_of_classes
 from pml_potential.losses.mean_field_loss import MeanFieldLoss
 
 
@@ -73,9 +71,9 @@ class MeanFieldClassWiseMultiSimilarityLoss(MeanFieldLoss):
         torch.Size([10, 64])
     """
 
-    alpha = BoundedNumber(0, 1000, low_is_allowed=False)
-    beta = BoundedNumber(0, 1000, low_is_allowed=False)
-    base = BoundedNumber(-1, 1)
+    alpha = BoundedNumber(*SHARPNESS)
+    beta = BoundedNumber(*SHARPNESS)
+    base = BoundedNumber(*BASE)
 
     def __init__(
         self,
@@ -94,40 +92,20 @@ class MeanFieldClassWiseMultiSimilarityLoss(MeanFieldLoss):
         self.add_to_recordable_attributes(list_of_names=["alpha", "beta", "base"], is_stat=False)
 
     def element_losses(self, embeddings: Tensor, labels: Tensor, weights: Tensor) -> dict[str, Any]:
-        """Compute the loss of each class in the batch.
-
-        A pair of classes of which only one is in the batch enters the sum over c != c' twice, once in
-        either order; both are charged to the class that is there.
-        """
-        present, class_of = labels.unique(return_inverse=True)
-        log_weights = weights.log()
-
-        def log_neg(cosines: Tensor) -> Tensor:
-            return log_mean_exp_by_group(
-                self.beta * (cosines - self.base), class_of, len(present), log_weights
-            )
-
-        def to_absent(cosines: Tensor, classes: Tensor) -> Tensor:
-            is_present = torch.isin(classes, present)
-            return log1p_exp(log_neg(cosines).masked_fill(is_present, LOG_OF_ZERO)).sum(dim=1)
-
-        cosines = self.cosines_of_classes(embeddings, present)
-        own_cosines = cosines.gather(1, class_of[:, None])
-        log_pos = log_mean_exp_by_group(
-            -self.alpha * (own_cosines - self.base), class_of, len(present), log_weights
-        ).squeeze(1)
-        among_present = log_neg(cosines).fill_diagonal_(LOG_OF_ZERO)
-        mutual = log1p_exp(log_add_exp(among_present, among_present.T)).sum(dim=1)
-        attraction = log1p_exp(log_pos) / self.alpha
-        repulsion = (2 * self.sum_over_fields(to_absent, embeddings) + mutual) / (2 * self.beta)
-        self.record(attraction_loss=attraction, repulsion_loss=repulsion)
-        return {
-            "losses": attraction + repulsion,
-            "indices": first_of_group(class_of, len(present)),
-            "reduction_type": "element",
-            "divisor": len(present),
-        }
+        """Compute the loss of each class in the batch."""
+        terms = mean_field_class_wise_terms(
+            embeddings,
+            labels,
+            self.mean_fields,
+            self.alpha,
+            self.beta,
+            self.base,
+            weights,
+            self.distance,
+        )
+        self.record(attraction_loss=terms.attraction, repulsion_loss=terms.repulsion)
+        return elements_of_classes(terms)
 
     def field_repulsion(self, cosines: Tensor) -> Tensor:
         """softplus_beta(cos - base)^2."""
-        return (log1p_exp(self.beta * (cosines - self.base)) / self.beta).square()
+        return soft_repulsion(cosines, self.beta, self.base)

@@ -5,6 +5,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pml_potential.functional.mean_field_contrastive_loss import (
+    MARGIN,
+    contrastive_repulsion,
+    contrastive_terms,
+)
 from pml_potential.losses.bounded_number import BoundedNumber
 from pml_potential.losses.mean_field_loss import MeanFieldLoss
 
@@ -58,8 +63,8 @@ class MeanFieldContrastiveLoss(MeanFieldLoss):
         torch.Size([10, 64])
     """
 
-    pos_margin = BoundedNumber(0, 2)
-    neg_margin = BoundedNumber(0, 2)
+    pos_margin = BoundedNumber(*MARGIN)
+    neg_margin = BoundedNumber(*MARGIN)
 
     def __init__(
         self,
@@ -77,17 +82,16 @@ class MeanFieldContrastiveLoss(MeanFieldLoss):
 
     def element_losses(self, embeddings: Tensor, labels: Tensor, weights: Tensor) -> dict[str, Any]:
         """Compute the loss of each embedding."""
-
-        def overlaps(cosines: Tensor, classes: Tensor) -> Tensor:
-            overlap = (self.neg_margin - (1 - cosines)).relu()
-            return overlap.masked_fill(labels[:, None] == classes, 0).sum(dim=1)
-
-        present, class_of = labels.unique(return_inverse=True)
-        own_cosines = self.cosines_of_classes(embeddings, present).gather(1, class_of[:, None])
-        attraction = (1 - own_cosines.squeeze(1) - self.pos_margin).relu()
         attraction, repulsion = (
-            attraction * weights,
-            self.sum_over_fields(overlaps, embeddings) * weights,
+            term * weights
+            for term in contrastive_terms(
+                embeddings,
+                labels,
+                self.mean_fields,
+                self.pos_margin,
+                self.neg_margin,
+                self.distance,
+            )
         )
         self.record(attraction_loss=attraction, repulsion_loss=repulsion)
         return {
@@ -99,4 +103,4 @@ class MeanFieldContrastiveLoss(MeanFieldLoss):
 
     def field_repulsion(self, cosines: Tensor) -> Tensor:
         """relu(m_N - D)^2."""
-        return (self.neg_margin - (1 - cosines)).relu().square()
+        return contrastive_repulsion(cosines, self.neg_margin)

@@ -1,26 +1,18 @@
 """The base of the losses in which one learnable mean field stands for all members of a class."""
 
 from abc import abstractmethod
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from pytorch_metric_learning.distances import CosineSimilarity
 from pytorch_metric_learning.utils.loss_and_miner_utils import convert_to_weights
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
-from pml_potential.fields.pair_sum import sum_over_pairs
+from pml_potential.functional.mean_fields import REGULARIZATION_WEIGHT, regularization
+from pml_potential.functional.validation import check_device, check_embeddings
 from pml_potential.losses.bounded_number import BoundedNumber
 from pml_potential.losses.class_vectors_loss import ClassVectorsLoss
-from pml_potential.losses.validation import (
-    check_device,
-    check_distance,
-    check_embeddings,
-)
-
-_NUMBERS_PER_CHUNK = 2**20
-"""Cosines, or coordinates of mean fields, that are worked on at a time."""
+from pml_potential.losses.required_distance import check_distance
 
 
 class MeanFieldLoss(ClassVectorsLoss):
@@ -36,7 +28,7 @@ class MeanFieldLoss(ClassVectorsLoss):
         **kwargs: what PML's losses take.
     """
 
-    regularization_weight = BoundedNumber(0, float("inf"))
+    regularization_weight = BoundedNumber(*REGULARIZATION_WEIGHT)
 
     def __init__(
         self, num_classes: int, embedding_size: int, regularization_weight: float, **kwargs: Any
@@ -87,49 +79,15 @@ class MeanFieldLoss(ClassVectorsLoss):
         loss_dict = {"loss": self.element_losses(embeddings, labels.long(), weights)}
         mean_fields = self.mean_fields.to(embeddings.dtype)
         if self.regularization_weight > 0:
-            repulsion = sum_over_pairs(
-                lambda rows, columns: self.field_repulsion(self.distance(rows, columns)), mean_fields
-            )
             loss_dict["mean_field_reg_loss"] = {
-                "losses": self.regularization_weight * repulsion / len(mean_fields),
+                "losses": regularization(
+                    self.regularization_weight, self.field_repulsion, mean_fields, self.distance
+                ),
                 "indices": None,
                 "reduction_type": "already_reduced",
             }
         self.add_weight_regularization_to_loss_dict(loss_dict, mean_fields)
         return loss_dict
-
-    def cosines_of_classes(self, embeddings: Tensor, classes: Tensor) -> Tensor:
-        """Cosines of the embeddings with the mean fields of some classes, (batch_size, k)."""
-        mean_fields = self.mean_fields.index_select(0, classes).to(embeddings.dtype)
-        cosines: Tensor = self.distance(embeddings, mean_fields)
-        return cosines
-
-    def sum_over_fields(
-        self, function: Callable[[Tensor, Tensor], Tensor], embeddings: Tensor
-    ) -> Tensor:
-        """Sum a function of the cosines of all mean fields, some fields at a time.
-
-        No (batch_size, num_classes) tensor is kept: the backward pass computes the cosines again.
-
-        Args:
-            function: takes cosines with some mean fields, (batch_size, k), and the classes of those,
-                (k,), and sums over the classes.
-            embeddings: (batch_size, d).
-        """
-        mean_fields = self.mean_fields.to(embeddings.dtype)
-        classes = torch.arange(len(mean_fields), device=mean_fields.device)
-
-        def sum_over(some_fields: Tensor, some_classes: Tensor) -> Tensor:
-            return function(self.distance(embeddings, some_fields), some_classes)
-
-        size = max(1, _NUMBERS_PER_CHUNK // max(embeddings.shape))
-        if len(mean_fields) <= size:
-            return sum_over(mean_fields, classes)
-        sums = [
-            checkpoint(sum_over, *part, use_reentrant=False, preserve_rng_state=False)
-            for part in zip(mean_fields.split(size), classes.split(size), strict=True)
-        ]
-        return torch.stack(sums).sum(dim=0)
 
     def get_logits(self, embeddings: Tensor) -> Tensor:
         """Score every class for every embedding: the cosine with its mean field.

@@ -3,13 +3,16 @@
 from functools import cached_property
 from typing import Any
 
-from pml_potential.fields.potentials import SMALLEST_CORE_RADIUS, Logarithmic, PowerLaw
+from pml_potential.fields.potentials import Logarithmic, PowerLaw
+from pml_potential.functional.potential_field_energy import (
+    ALPHA,
+    CORE_RADIUS,
+    DELTA,
+    decaying_potential,
+    default_core_radius,
+)
 from pml_potential.losses.bounded_number import BoundedNumber
 from pml_potential.losses.field_loss import FieldLoss
-
-
-def _half_of_delta_rep(loss: "PotentialFieldLoss") -> float:
-    return max(SMALLEST_CORE_RADIUS, loss.delta_rep / 2)
 
 
 class PotentialFieldLoss(FieldLoss):
@@ -107,12 +110,10 @@ class PotentialFieldLoss(FieldLoss):
         torch.Size([32, 10])
     """
 
-    alpha = BoundedNumber(0, 8)
-    delta = BoundedNumber(SMALLEST_CORE_RADIUS, 2, low_is_allowed=False)
-    delta_rep = BoundedNumber(
-        SMALLEST_CORE_RADIUS, 2, low_is_allowed=False, if_none=lambda loss: loss.delta
-    )
-    core_radius = BoundedNumber(SMALLEST_CORE_RADIUS, 2, if_none=_half_of_delta_rep)
+    alpha = BoundedNumber(*ALPHA)
+    delta = BoundedNumber(*DELTA)
+    delta_rep = BoundedNumber(*DELTA, if_none=lambda loss: loss.delta)
+    core_radius = BoundedNumber(*CORE_RADIUS, if_none=lambda loss: default_core_radius(loss.delta_rep))
 
     def __init__(
         self,
@@ -137,10 +138,4 @@ class PotentialFieldLoss(FieldLoss):
     @cached_property
     def potential(self) -> PowerLaw | Logarithmic:
         """psi_att and psi_rep, of the numbers that the loss has now."""
-        if self.core_radius > self.delta_rep:
-            raise ValueError(
-                f"core_radius is {self.core_radius:g}; it must be at most delta_rep, {self.delta_rep:g}"
-            )
-        if self.alpha == 0:
-            return Logarithmic(self.delta, self.delta_rep, self.core_radius)
-        return PowerLaw(self.delta, self.delta_rep, self.alpha, self.core_radius)
+        return decaying_potential(self.alpha, self.delta, self.delta_rep, self.core_radius)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pml_potential.fields import pair_sum
-from pml_potential.losses import mean_field_loss
+from pml_potential.functional import mean_fields
 from tests.losses.loss_cases import all_gradients, batch, build, each_mean_field_loss
 
 
@@ -19,7 +19,7 @@ def test_classes_worked_on_in_pieces_change_nothing(
     loss = build(loss_class, torch.float64, num_classes=11, regularization_weight=regularization_weight)
     embeddings, labels = batch(torch.float64, classes=(0, 3, 4, 10))
     whole = all_gradients(loss, embeddings, labels)
-    monkeypatch.setattr(mean_field_loss, "_NUMBERS_PER_CHUNK", numbers)
+    monkeypatch.setattr(mean_fields, "_NUMBERS_PER_CHUNK", numbers)
     monkeypatch.setattr(pair_sum, "_TILE_ROWS", 4)
     in_pieces = all_gradients(loss, embeddings, labels)
     torch.testing.assert_close(in_pieces, whole, rtol=1e-12, atol=1e-12)
@@ -29,7 +29,7 @@ def test_classes_worked_on_in_pieces_change_nothing(
 @each_mean_field_loss
 def test_second_derivatives(monkeypatch: pytest.MonkeyPatch, loss_class: Any, numbers: int) -> None:
     """With classes that a miner left out, and classes without a member, all at once and in pieces."""
-    monkeypatch.setattr(mean_field_loss, "_NUMBERS_PER_CHUNK", numbers)
+    monkeypatch.setattr(mean_fields, "_NUMBERS_PER_CHUNK", numbers)
     loss = build(loss_class, torch.float64, num_classes=7)
     embeddings, labels = batch(torch.float64, size=8, classes=(0, 3, 4, 5))
     chosen = torch.tensor([0, 4, 1, 1]), torch.tensor([4, 0, 5, 5]), torch.tensor([1, 2, 3, 6])
@@ -47,7 +47,7 @@ def test_second_derivatives(monkeypatch: pytest.MonkeyPatch, loss_class: Any, nu
 def test_no_array_of_the_batch_and_all_classes_is_kept_for_the_backward_pass(
     monkeypatch: pytest.MonkeyPatch, loss_class: Any
 ) -> None:
-    monkeypatch.setattr(mean_field_loss, "_NUMBERS_PER_CHUNK", 300)
+    monkeypatch.setattr(mean_fields, "_NUMBERS_PER_CHUNK", 300)
     loss = build(loss_class, num_classes=500)
     embeddings, labels = batch()
     kept: list[int] = []

@@ -11,6 +11,7 @@ from tests.site.built_site import Site
 
 PACKAGES = [
     "pml_potential",
+    "pml_potential.functional",
     "pml_potential.losses",
     "pml_potential.analysis",
     "pml_potential.benchmark",

@@ -31,8 +31,8 @@ from pml_potential.benchmark.training.process_group import (
     tell_followers,
     whole_batch,
 )
+from pml_potential.functional.validation import check_embeddings, check_finite
 from pml_potential.losses import NonFiniteError
-from pml_potential.losses.validation import check_embeddings, check_finite
 
 _RECORDS_PER_EPOCH = 5
 _LOSS_OPTIMIZER = "metric_loss_optimizer"

@@ -4,7 +4,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from pytorch_metric_learning.distances import CosineSimilarity, DotProductSimilarity, LpDistance
 from torch import Tensor
 
 from pml_potential import (
@@ -19,7 +18,6 @@ from tests.losses.loss_cases import (
     EMBEDDING_SIZE,
     batch,
     build,
-    each_field_loss,
     each_loss,
     each_loss_with_parameters,
     embeddings_with,
@@ -211,44 +209,6 @@ def test_argument_out_of_range(loss_class: Any, name: str, value: Any, error: ty
 )
 def test_bounds_and_numbers_of_numpy_are_allowed(loss_class: Any, arguments: dict[str, Any]) -> None:
     assert build(loss_class, **arguments)(*batch()).isfinite()
-
-
-@pytest.mark.parametrize(
-    ("distance", "message"),
-    [
-        (CosineSimilarity(), "CosineSimilarity("),
-        (LpDistance(p=1), "LpDistance(normalize_embeddings=True, p=1, power=1)"),
-        (LpDistance(normalize_embeddings=False), "LpDistance(normalize_embeddings=False, p=2"),
-        (LpDistance(power=2), "LpDistance(normalize_embeddings=True, p=2, power=2)"),
-        ("euclidean", "str("),
-    ],
-)
-@each_field_loss
-def test_distance_of_a_field_loss(loss_class: Any, distance: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(f"distance is {message}")):
-        build(loss_class, distance=distance)
-
-
-@pytest.mark.parametrize(
-    ("distance", "message"),
-    [
-        (LpDistance(), "LpDistance("),
-        (DotProductSimilarity(), "DotProductSimilarity("),
-        (CosineSimilarity(p=1), "CosineSimilarity(normalize_embeddings=True, p=1, power=1)"),
-        (CosineSimilarity(power=2), "CosineSimilarity(normalize_embeddings=True, p=2, power=2)"),
-    ],
-)
-@pytest.mark.parametrize(
-    "loss_class",
-    [
-        MeanFieldContrastiveLoss,
-        MeanFieldClassWiseMultiSimilarityLoss,
-        ClassWiseMultiSimilarityLoss,
-    ],
-)
-def test_distance_of_a_cosine_loss(loss_class: Any, distance: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(f"distance is {message}")):
-        build(loss_class, distance=distance)
 
 
 @each_loss

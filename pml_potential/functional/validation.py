@@ -2,17 +2,25 @@
 
 import math
 from collections.abc import Mapping
+from functools import reduce
 from numbers import Integral, Real
+from typing import NamedTuple
 
 import torch
-from pytorch_metric_learning.distances import BaseDistance, CosineSimilarity, LpDistance
 from torch import Tensor
 from torch._compile import _disable_dynamo
-from torch.nn import Module
 
 
 class NonFiniteError(ValueError):
     """Embeddings or parameters of a loss hold NaN or infinity: training has diverged."""
+
+
+class Range(NamedTuple):
+    """The numbers that an argument may be, as ``check_number`` takes them."""
+
+    low: float
+    high: float
+    low_is_allowed: bool = True
 
 
 def check_integer(name: str, value: object, smallest: int) -> int:
@@ -44,7 +52,7 @@ def check_input(
     labels: Tensor | None,
     ref_emb: Tensor | None,
     ref_labels: Tensor | None,
-    loss: Module,
+    parameters: Mapping[str, Tensor],
     num_classes: int | None,
     embedding_size: int | None,
     check_finite: bool,
@@ -56,7 +64,7 @@ def check_input(
         labels: theirs.
         ref_emb: further embeddings.
         ref_labels: theirs.
-        loss: has the parameters.
+        parameters: what the loss has learnt, by name.
         num_classes: labels are smaller; None for any labels.
         embedding_size: of each embedding; None for any size.
         check_finite: whether to look at values, and not only at their form.
@@ -72,16 +80,32 @@ def check_input(
     elif ref_emb is not None or ref_labels is not None:
         missing = "ref_labels" if ref_labels is None else "ref_emb"
         raise ValueError(f"{missing} is None; ref_emb and ref_labels go together")
-    parameters = dict(loss.named_parameters(recurse=False))
     for name, parameter in parameters.items():
         check_device(name, parameter, embeddings)
-    _check_no_transform(embeddings, *parameters.values())
+    check_no_transform(embeddings, *parameters.values())
     if check_finite:
-        _check_values(all_embeddings, all_labels, parameters, num_classes)
+        check_values(all_embeddings, all_labels, parameters, num_classes)
     return labels
 
 
-def _check_no_transform(*tensors: Tensor) -> None:
+def dtype_to_compute_in(*tensors: Tensor) -> torch.dtype:
+    """float32, or float64 if a tensor is.
+
+    Examples:
+        >>> dtype_to_compute_in(torch.zeros(1, dtype=torch.float16))
+        torch.float32
+    """
+    return reduce(torch.promote_types, [tensor.dtype for tensor in tensors], torch.float32)
+
+
+def check_flag(name: str, value: object) -> bool:
+    """Return ``value`` if it is a truth value."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r}; it must be True or False")
+    return value
+
+
+def check_no_transform(*tensors: Tensor) -> None:
     """Raise inside a transform of ``torch.func``, which the losses know nothing of."""
     is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
     if not torch.compiler.is_compiling() and any(map(is_wrapped, tensors)):
@@ -104,8 +128,13 @@ def check_embeddings(name: str, embeddings: Tensor, embedding_size: int | None) 
         )
 
 
-def check_form_of_embeddings(name: str, embeddings: Tensor, embedding_size: int | None) -> None:
-    """Raise unless ``embeddings`` is a floating (n, embedding_size) tensor with n of at least 1."""
+def check_form_of_embeddings(
+    name: str, embeddings: Tensor, embedding_size: int | None, rows: str = "batch_size"
+) -> None:
+    """Raise unless ``embeddings`` is a floating (n, embedding_size) tensor with n of at least 1.
+
+    ``rows`` names n in the message.
+    """
     if not isinstance(embeddings, Tensor):
         raise TypeError(f"{name} is a {type(embeddings).__name__}; it must be a torch.Tensor")
     if not embeddings.is_floating_point():
@@ -113,7 +142,7 @@ def check_form_of_embeddings(name: str, embeddings: Tensor, embedding_size: int 
     width = "embedding_size" if embedding_size is None else embedding_size
     wrong_width = embedding_size is not None and embeddings.shape[-1:] != (embedding_size,)
     if embeddings.ndim != 2 or wrong_width:
-        raise ValueError(f"{name} has shape {tuple(embeddings.shape)}; it must be (batch_size, {width})")
+        raise ValueError(f"{name} has shape {tuple(embeddings.shape)}; it must be ({rows}, {width})")
     if 0 in embeddings.shape:
         raise ValueError(f"{name} has shape {tuple(embeddings.shape)}; it must not be empty")
 
@@ -149,7 +178,7 @@ def check_form_of_labels(name: str, labels: Tensor | None, length: int) -> Tenso
 
 
 @_disable_dynamo
-def _check_values(
+def check_values(
     embeddings: dict[str, Tensor],
     labels: dict[str, Tensor],
     parameters: Mapping[str, Tensor],
@@ -208,18 +237,4 @@ def check_device(name: str, parameter: Tensor, embeddings: Tensor) -> None:
             f"the loss's {name} are on {parameter.device} and the embeddings on "
             f"{embeddings.device}; move the loss with loss.to({str(embeddings.device)!r}) before its "
             "optimizer is made"
-        )
-
-
-def check_distance(
-    loss: str, distance: BaseDistance, allowed: type[LpDistance] | type[CosineSimilarity]
-) -> None:
-    """Raise unless ``distance`` is the one that the loss is defined on, of normalised embeddings."""
-    fits = type(distance) is allowed and distance.normalize_embeddings and distance.power == 1
-    if not fits or distance.p != 2:
-        of = {name: getattr(distance, name, None) for name in ("normalize_embeddings", "p", "power")}
-        arguments = ", ".join(f"{name}={value}" for name, value in of.items())
-        raise ValueError(
-            f"distance is {type(distance).__name__}({arguments}); {loss} is defined on "
-            f"{allowed.__name__}() of normalised embeddings, with p=2 and power=1"
         )
