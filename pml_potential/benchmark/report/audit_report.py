@@ -79,11 +79,11 @@ def read_audit(folder: Path, sha256: str) -> dict[str, Any] | None:
                 return None
             found = {key: content["counts"][key] for key in ("equal", "near")}
             counts = {key: {kind: int(each[kind]) for kind in KINDS} for key, each in found.items()}
-            others = {"labels": [[str(name) for name in names] for names in content["labels"]]}
-            others["files"] = list(map(str, content["files"]))
+            labels = [[str(name) for name in names] for names in content["labels"]]
+            files = [str(each) for each in content["files"]]
         except (KeyError, TypeError) as error:
             raise ValueError(f"{type(error).__name__}: {error}") from error
-        return {"sound": bool(content["sound"]), "counts": counts, **others}
+        return {"sound": bool(content["sound"]), "counts": counts, "labels": labels, "files": files}
 
     found: dict[str, Any] | None = read_json_or_set_aside(folder / "audit.json", understood)
     return found
