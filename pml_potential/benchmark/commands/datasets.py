@@ -10,20 +10,34 @@ from pydantic import ValidationError
 from rich import box
 from rich.table import Table
 
-from pml_potential.benchmark.commands.errors import fail, notes_as_lines
+from pml_potential.benchmark.commands.errors import fail, notes_as_lines, stoppable
+from pml_potential.benchmark.commands.options import RUNS
 from pml_potential.benchmark.commands.terminal import new_console
 from pml_potential.benchmark.config.schema import ConfigError, Dataset
 from pml_potential.benchmark.data.datasets.catalogue import CATALOGUE, entry_of
 from pml_potential.benchmark.data.datasets.check import check
 from pml_potential.benchmark.data.datasets.download import download
+from pml_potential.benchmark.data.long_step import steps_shown_on
+from pml_potential.benchmark.report.auditing import audit_dataset, audit_run
 
 datasets_app = typer.Typer(
-    help="List, download and check data sets.", no_args_is_help=True, pretty_exceptions_enable=False
+    help="List, download, check and audit data sets.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
 )
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="As `list` calls it.")]
 Root = Annotated[
     Path | None, typer.Option(help="Folder of the files. Default: data/NAME in the working folder.")
+]
+ImagesTable = Annotated[Path | None, typer.Option(help="For table: the CSV or Parquet file.")]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column",
+        metavar="ROLE=NAME",
+        help="For table: what the column of path, label or split is called.",
+    ),
 ]
 
 
@@ -68,15 +82,8 @@ def download_dataset(
 def check_dataset(
     name: Name,
     root: Root = None,
-    file: Annotated[Path | None, typer.Option(help="For table: the CSV or Parquet file.")] = None,
-    columns: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--column",
-            metavar="ROLE=NAME",
-            help="For table: what the column of path, label or split is called.",
-        ),
-    ] = None,
+    file: ImagesTable = None,
+    columns: Columns = None,
 ) -> None:
     """Count the images, open every one, and exit with 1 if something is wrong."""
     console = new_console()
@@ -88,6 +95,48 @@ def check_dataset(
     for line in report.lines():
         console.print(line, soft_wrap=True)
     if not report.good:
+        raise typer.Exit(1)
+
+
+@datasets_app.command("audit")
+def audit_images(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="As `list` calls it.")] = None,
+    root: Root = None,
+    file: ImagesTable = None,
+    columns: Columns = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="In place of NAME: a run that has ended, whose images it is."),
+    ] = None,
+) -> None:
+    """Look for equal and near pictures, labels in two spellings and wrong files; 1 if not sound.
+
+    Equal pictures, labels in two spellings and wrong files make a data set unsound. Near pictures are
+    listed to be looked at. The sheet goes to runs/audits, where the reports of runs look for it. With
+    --run, it goes beside the run, and the images are ranked by how few of their nearest neighbours
+    share their label, in embeddings that were trained without their class.
+    """
+    console = new_console()
+    if run is None:
+        if name is None:
+            fail("NAME is missing: give a data set, or --run RUN for that of a run")
+        with stoppable(console, RUNS), steps_shown_on(console):
+            found, sheet = audit_dataset(_dataset(name, root, file, columns or []), RUNS)
+    else:
+        if name is not None or root is not None or file is not None or columns:
+            fail(f"--run {run} names its own images; leave NAME, --root, --file and --column out")
+        with stoppable(console, run), steps_shown_on(console):
+            found, sheet, ranking, labels = audit_run(run)
+    lines = [*found.lines(), f"Sheet: {sheet}"]
+    if run is not None:
+        count = len(ranking.images.labels)
+        lines.append(
+            f"Labels: {ranking.doubted} of {count} images have more neighbours of another class"
+        )
+        lines.append(f"Their sheet, and labels.csv beside it: {labels}")
+    for line in lines:
+        console.print(line, soft_wrap=True)
+    if not found.sound:
         raise typer.Exit(1)
 
 

@@ -22,6 +22,9 @@ DEFAULTS = {
 }
 """The presets that are used where none is named."""
 
+RUNS = Path("runs")
+"""Folder of the runs that are given none."""
+
 Preset = Annotated[
     str | None,
     typer.Argument(
@@ -108,7 +111,7 @@ def default_folder(
     }
     is_file = {name: name.endswith((".yaml", ".yml")) for name in called.values()}
     names = [Path(name).stem if is_file[name] else name for name in called.values()]
-    return Path("runs") / (prefix + "-".join(names))
+    return RUNS / (prefix + "-".join(names))
 
 
 def images_called(dataset: str, root: Path | None, table: Path | None) -> str:

@@ -12,6 +12,7 @@ from pml_potential.benchmark.commands.tables import result_table
 from pml_potential.benchmark.commands.terminal import new_console
 from pml_potential.benchmark.config.run_folder import RunFolder
 from pml_potential.benchmark.data.long_step import steps_shown_on
+from pml_potential.benchmark.report.audit_report import audit_of_run
 from pml_potential.benchmark.report.comparison import compare_runs
 from pml_potential.benchmark.report.comparison_report import comparison_in_markdown, write_comparison
 from pml_potential.benchmark.report.formatting import interval
@@ -36,9 +37,10 @@ def export(
 def report(
     folder: Annotated[Path, typer.Argument(help="Folder of a run that has ended.")],
 ) -> None:
-    """Write the report of a run again from its results.json."""
+    """Write the report of a run again from its results.json, with what an audit found since."""
     results = read_results(folder)
-    page = write_report(results, RunFolder(folder).report)
+    run = RunFolder(folder)
+    page = write_report(results, run.report, audit_of_run(run, results))
     console = new_console()
     console.print(result_table(results))
     console.print(f"Report: {page}", soft_wrap=True)

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from pml_potential.benchmark.commands.errors import fail, stoppable
 from pml_potential.benchmark.commands.options import (
+    RUNS,
     Assignments,
     DatasetName,
     Folder,
@@ -149,7 +150,7 @@ def profile(
     console = new_console()
     with steps_shown_on(console):
         config = composed(presets, placed(assignments, root, file))
-        found = profile_training(config, feature_cache(Path("runs")))
+        found = profile_training(config, feature_cache(RUNS))
     table = Table(box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("stage", no_wrap=True)
     table.add_column("seconds", justify="right")

@@ -66,6 +66,11 @@ class RunFolder:
         return self.path / "analysis"
 
     @property
+    def audit(self) -> Path:
+        """Folder of what ``pml-potential datasets audit --run`` says of the labels."""
+        return self.path / "audit"
+
+    @property
     def feature_cache(self) -> Path:
         """Features of frozen trunks, shared with the runs beside this one."""
         return feature_cache(self.path.parent)
@@ -93,6 +98,21 @@ def hash_memory(features: Path, data: Path) -> Path:
     """What remembers the hashes of a data set's files, beside the features; by where the data lie."""
     name = hashlib.sha256(str(data.absolute()).encode()).hexdigest()[:32]
     return features.parent / "hashes" / f"{name}.json"
+
+
+def picture_hash_cache(features: Path) -> Path:
+    """What tells equal and near pictures, beside the features."""
+    return features.parent / "picture_hashes"
+
+
+def audit_folder(runs: Path, name: str, sha256: str) -> Path:
+    """What an audit of a data set found, for all runs in a folder; by the hash of the data set.
+
+    Examples:
+        >>> audit_folder(Path("runs"), "glyphs", "2bf9ddab8114e91d").as_posix()
+        'runs/audits/glyphs-2bf9ddab8114'
+    """
+    return runs / "audits" / f"{name}-{sha256[:12]}"
 
 
 def fold_folder(piece: Path, fold: int) -> Path:

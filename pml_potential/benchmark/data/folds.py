@@ -12,7 +12,7 @@ from torch import nn
 
 from pml_potential.analysis.label_noise import corrupt_labels
 from pml_potential.benchmark.config.run_folder import hash_memory, image_cache
-from pml_potential.benchmark.config.schema import Config, ConfigError
+from pml_potential.benchmark.config.schema import Config, ConfigError, Dataset
 from pml_potential.benchmark.config.seeds import derive_seed
 from pml_potential.benchmark.data.datasets.catalogue import entry_of, load_images
 from pml_potential.benchmark.data.features import View
@@ -116,10 +116,15 @@ def load_fold_data(config: Config, cache: Path) -> FoldData:
     Raises:
         ConfigError: The data set has too few classes for the folds, or could not be judged.
     """
-    images = load_images(config.dataset)
+    return divide(config, remembered_images(config.dataset, cache), cache)
+
+
+def remembered_images(dataset: Dataset, cache: Path) -> Images:
+    """Load a data set whose files are read once for their hash, as what lies beside the cache tells."""
+    images = load_images(dataset)
     if isinstance(images, ImageFiles):
-        images = replace(images, memory=hash_memory(cache, images.root))
-    return divide(config, images, cache)
+        return replace(images, memory=hash_memory(cache, images.root))
+    return images
 
 
 def divide(config: Config, images: Images, cache: Path) -> FoldData:

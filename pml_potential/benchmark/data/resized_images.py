@@ -1,10 +1,7 @@
 """Pictures decoded and resized once, so that loading keeps up with training."""
 
-import os
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pml_potential.benchmark.config.schema import Crop
+from pml_potential.benchmark.data.ahead_of_time import ahead_of_time
 from pml_potential.benchmark.data.cache import alone_with, cache_path, is_cached
 from pml_potential.benchmark.data.images import Images
 from pml_potential.benchmark.data.long_step import long_step
@@ -121,13 +119,9 @@ def _write_pixels(images: Images, crop: Crop, path: Path, most: int) -> NDArray[
 
 
 def _decoded(images: Images, crop: Crop, first: int) -> Iterator[NDArray[np.uint8]]:
-    """Pixels of each picture from one on, in order, a few ahead of time in threads."""
+    """Pixels of each picture from one on, in order."""
 
     def one(number: int) -> NDArray[np.uint8]:
         return np.asarray(resized(images.image(number), crop), dtype=np.uint8)
 
-    numbers = iter(range(first, len(images.labels)))
-    threads = os.cpu_count() or 1
-    with ThreadPoolExecutor(threads) as pool:
-        while some := list(islice(numbers, 16 * threads)):
-            yield from pool.map(one, some)
+    return ahead_of_time(one, range(first, len(images.labels)))

@@ -7,17 +7,19 @@ import yaml
 
 from pml_potential.benchmark.files import write_text
 from pml_potential.benchmark.report import figures
+from pml_potential.benchmark.report.audit_report import audit_in_words
 from pml_potential.benchmark.report.formatting import metric_names
 from pml_potential.benchmark.report.page import PageFigure, render_page
 from pml_potential.benchmark.report.results import embedding_kinds
 
 
-def write_report(results: dict[str, Any], folder: Path) -> Path:
+def write_report(results: dict[str, Any], folder: Path, audit: dict[str, Any] | None = None) -> Path:
     """Write ``index.html``, self-contained, from the results of a run.
 
     Args:
         results: what ``collect_results`` gathered, or ``results.json`` holds.
         folder: where the page goes.
+        audit: what ``audit_of_run`` read of the same images. Default: none was made.
 
     Returns:
         Path of the page.
@@ -29,6 +31,8 @@ def write_report(results: dict[str, Any], folder: Path) -> Path:
         metrics=metric_names(results),
         configuration=yaml.safe_dump(results["config"], sort_keys=False, allow_unicode=True),
         figures=_figures(results),
+        audit=audit,
+        audit_in_words=audit_in_words(audit),
     )
     path = folder / "index.html"
     write_text(path, page)

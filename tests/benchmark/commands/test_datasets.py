@@ -11,6 +11,7 @@ from pml_potential.benchmark.commands.app import app
 from pml_potential.benchmark.data.datasets.catalogue import CATALOGUE
 from tests.benchmark.data.datasets.local_server import serving
 from tests.benchmark.data.datasets.miniatures import pack, write_class_folders, write_sop
+from tests.benchmark.data.datasets.test_audit import copy_picture, write_photographs
 
 
 def command(*arguments: str | Path) -> Result:
@@ -68,6 +69,11 @@ def test_a_wrong_checksum_exits_with_1(tmp_path: Path) -> None:
         (["download", "glyphs"], "needs no download"),
         (["download", "imagenet"], "error: there is no data set 'imagenet'"),
         (["check", "imagenet"], "error: there is no data set 'imagenet'"),
+        (["audit", "imagenet"], "error: there is no data set 'imagenet'"),
+        (["audit"], "error: NAME is missing: give a data set, or --run RUN for that of a run"),
+        (["audit", "glyphs", "--run", "x"], "error: --run x names its own images; leave NAME"),
+        (["audit", "--run", "x", "--root", "y"], "error: --run x names its own images; leave NAME"),
+        (["audit", "--run", "x"], "results.json does not exist; a run writes it at its end"),
         (["check", "table"], "error: dataset.file is missing"),
         (["check", "glyphs", "--root", "x"], "error: dataset.root is 'x', but 'glyphs' takes none"),
         (["check", "table", "--column", "label"], "error: --column label: it must be ROLE=NAME"),
@@ -133,3 +139,28 @@ def test_an_interruption_is_told(monkeypatch: pytest.MonkeyPatch, name: str) -> 
     result = command(name, "sop")
     assert result.exit_code == 130
     assert "error: stopped" in result.stderr
+
+
+def test_audit_exits_with_1_only_where_something_is_certainly_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    root = write_photographs(tmp_path / "data")
+    sound = command("audit", "folder", "--root", root)
+    assert (sound.exit_code, "Nothing is certainly wrong." in sound.stdout) == (0, True)
+    copy_picture(root, "class 0/0.png", "class 7/copy.png")
+    unsound = command("audit", "folder", "--root", root)
+    assert unsound.exit_code == 1
+    assert "Equal pictures, groups: 1 across the border of training and test" in unsound.stdout
+    sheet = Path(unsound.stdout.rpartition("Sheet: ")[2].strip())
+    assert sheet.is_file()
+    assert (sheet.parts[:2], sheet.name) == (("runs", "audits"), "index.html")
+
+
+def test_audit_of_damaged_files_exits_with_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    root = write_photographs(tmp_path / "data")
+    (root / "class 0" / "0.png").write_bytes(b"no image")
+    result = command("audit", "folder", "--root", root)
+    assert result.exit_code == 2
+    assert "error: cannot read the image" in result.stderr

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from pml_potential.benchmark import load_model
 from pml_potential.benchmark.commands.app import app
-from pml_potential.benchmark.config.run_folder import RunFolder, fold_folder
+from pml_potential.benchmark.config.run_folder import RunFolder, audit_folder, fold_folder
 from pml_potential.benchmark.data.datasets import load_glyphs
 from pml_potential.benchmark.data.folds import FoldData
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC, embed
@@ -45,6 +45,17 @@ def test_report_writes_the_page_again_and_shows_the_scores(ended: Path, experime
     score = experiment.results["test"]["trained"]["separated"][PRIMARY_METRIC]
     assert interval(score) in result.stdout
     assert result.stdout.endswith(f"Report: {page}\n")
+
+
+def test_report_shows_an_audit_that_was_made_since(ended: Path, experiment: Experiment) -> None:
+    data = experiment.results["data"]
+    none = {"border": 0, "classes": 0, "class": 0}
+    found = {"sound": False, "labels": [], "files": [], "format": 1, "data": data}
+    folder = audit_folder(ended.parent, data["name"], data["sha256"])
+    write_json(folder / "audit.json", found | {"counts": {"equal": none | {"classes": 3}, "near": none}})
+    assert command("report", ended).exit_code == 0
+    page = (ended / "report" / "index.html").read_text(encoding="utf-8")
+    assert "audit says: equal pictures: 3 across classes; near pictures: none." in page
 
 
 def test_an_exported_model_embeds_images(ended: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pml_potential.benchmark.config.composing import compose
+from pml_potential.benchmark.data.datasets.audit import KINDS
 from pml_potential.benchmark.evaluation import METRICS, PRIMARY_METRIC
 from pml_potential.benchmark.report.formatting import METRIC_NAMES, interval, number
 from pml_potential.benchmark.report.published_figures import published_figures
@@ -202,3 +203,28 @@ def test_wrong_labels_are_said(experiment: Experiment, tmp_path: Path, noise: fl
     results["config"]["dataset"]["label_noise"] = noise
     text = page_of(results, tmp_path).text
     assert ("20% of the training labels are wrong" in text) == (noise > 0)
+
+
+def test_the_page_says_that_no_audit_was_made(page: Page) -> None:
+    assert "audit none was made of these images; pml-potential datasets audit makes one" in page.text
+
+
+def test_the_page_says_what_an_audit_found(experiment: Experiment, tmp_path: Path) -> None:
+    counts = {"equal": {"border": 2, "classes": 0, "class": 1}, "near": dict.fromkeys(KINDS, 0)}
+    audit = {"sound": False, "counts": counts, "labels": [["a b", "A_b"]], "files": [EVIL]}
+    html = write_report(experiment.results, tmp_path, audit).read_text("utf-8")
+    found = (
+        "equal pictures: 2 across the border of training and test, 1 inside a class; near pictures: none"
+    )
+    text = Page(html).text
+    assert f"The images are not sound , as an audit says: {found}" in text
+    assert f"audit {found}; one label in several spellings: a b, A_b" in text
+    assert EVIL not in html
+
+
+def test_a_sound_audit_is_no_warning(experiment: Experiment, tmp_path: Path) -> None:
+    counts = {"equal": dict.fromkeys(KINDS, 0), "near": {"border": 0, "classes": 0, "class": 6}}
+    audit = {"sound": True, "counts": counts, "labels": [], "files": []}
+    text = Page(write_report(experiment.results, tmp_path, audit).read_text("utf-8")).text
+    assert "not sound" not in text
+    assert "audit equal pictures: none; near pictures: 6 inside a class" in text

@@ -8,12 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 
 from pml_potential.benchmark.config.schema import Dataset
 from pml_potential.benchmark.data.datasets.catalogue import entry_of, load_images
-from pml_potential.benchmark.data.datasets.entry import DatasetEntry, root_of
+from pml_potential.benchmark.data.datasets.entry import root_of
 from pml_potential.benchmark.data.datasets.layout import LayoutError
 from pml_potential.benchmark.data.datasets.possible_runs import (
     PossibleRuns,
@@ -21,6 +20,12 @@ from pml_potential.benchmark.data.datasets.possible_runs import (
     describe_duplicates,
     describe_sizes,
     possible_runs,
+)
+from pml_potential.benchmark.data.datasets.published import (
+    count_division,
+    counted,
+    wrong_counts,
+    wrong_sizes,
 )
 from pml_potential.benchmark.data.image_files import ImageFiles
 from pml_potential.benchmark.data.image_reading import (
@@ -46,7 +51,7 @@ class Report:
         division: For each of train, test, query and gallery, how many images and classes.
         sha256: The hash of the data set, if no file is missing.
         layout: What is wrong with its lists or folders, so that it cannot be loaded at all.
-        counts: Each difference from the published counts, in words.
+        counts: Each difference from the published counts and sizes, in words.
         missing: Files that are listed but not there.
         unreadable: Files that are no image or damaged, each with the reason, in words.
         changed: For each change that reading made to images, as `read_image` words it, their files.
@@ -90,8 +95,8 @@ class Report:
         """
         if self.layout is not None:
             return [f"{self.name} cannot be loaded: {self.layout}"]
-        lines = [f"{self.name}: {_counted(self.images, self.classes)}"]
-        lines += [f"  {split}: {_counted(*counts)}" for split, counts in self.division.items()]
+        lines = [f"{self.name}: {counted(self.images, self.classes)}"]
+        lines += [f"  {split}: {counted(*counts)}" for split, counts in self.division.items()]
         if self.sha256 is not None:
             lines.append(f"  sha256: {self.sha256}")
         lines += self.counts
@@ -150,55 +155,33 @@ def _check(dataset: Dataset) -> Report:
         images = load_images(dataset)
     except LayoutError as error:
         return Report(dataset.name, layout=str(error))
-    division = _count_division(images)
+    entry = entry_of(dataset.name)
+    differences = list(wrong_counts(images, entry))
     facts = describe_classes(images.labels, images.division)
     files = _Files()
     strangers: tuple[Path, ...] = ()
     if isinstance(images, ImageFiles):
         files = _read_all(images)
-        if "root" in entry_of(dataset.name).takes:
+        if "root" in entry.takes:
             strangers = tuple(_strangers(images, root_of(dataset), anything=dataset.name == "folder"))
         if not files.missing and not files.unreadable:
             names = [images.relative_path(place) for place in range(len(images.paths))]
+            differences += wrong_sizes(images, entry)
             facts += [describe_duplicates(names, images.file_hashes), describe_sizes(images.sizes)]
     return Report(
         name=dataset.name,
         images=len(images.labels),
         classes=len(images.class_names),
-        division=division,
+        division=count_division(images),
         sha256=_hash(images),
-        counts=tuple(_differences(images, division, entry_of(dataset.name))),
+        counts=tuple(differences),
         missing=tuple(files.missing),
         unreadable=tuple(files.unreadable),
         changed={change: tuple(paths) for change, paths in files.changed.items()},
         strangers=strangers,
-        runs=possible_runs(images, entry_of(dataset.name).mlrc_halves),
+        runs=possible_runs(images, entry.mlrc_halves),
         facts=tuple(facts),
     )
-
-
-def _count_division(images: Images) -> dict[str, tuple[int, int]]:
-    if images.division is None:
-        return {}
-    counts = {}
-    for split in dict.fromkeys(images.division.tolist()):
-        labels = images.labels[images.division == split]
-        counts[split] = (len(labels), len(np.unique(labels)))
-    return counts
-
-
-def _differences(
-    images: Images, division: dict[str, tuple[int, int]], published: DatasetEntry
-) -> Iterator[str]:
-    if published.images is None or published.classes is None:
-        return
-    found, wanted = (len(images.labels), len(images.class_names)), (published.images, published.classes)
-    if found != wanted:
-        yield f"{_counted(*found)}, but {_counted(*wanted)} were published"
-    for split, counts in published.division.items():
-        there = division.get(split, (0, 0))
-        if there != counts:
-            yield f"{split}: {_counted(*there)}, but {_counted(*counts)} were published"
 
 
 def _hash(images: Images) -> str | None:
@@ -262,10 +245,6 @@ def _strangers(images: ImageFiles, root: Path, anything: bool) -> Iterator[Path]
             wanted = anything or is_image_name(path)
             if wanted and not name.startswith(".") and os.path.abspath(path) not in listed:
                 yield path
-
-
-def _counted(images: int, classes: int) -> str:
-    return f"{images} images of {classes} classes"
 
 
 def _listing(title: str, items: Sequence[str]) -> list[str]:

@@ -25,6 +25,8 @@ class DatasetEntry:
         classes: How many classes were published, or None.
         division: For "train", "test", "query" and "gallery", how many images and classes were
             published, where the data set comes divided.
+        size: Width and height of every published picture, where all have one.
+        other_sizes: What pictures of another size are likely to be, and where the right ones are.
         mlrc_halves: Whether cross-validation takes the halves of the sorted classes, as "A Metric
             Learning Reality Check" did for this data set, rather than the published division.
         paper: Where it was published.
@@ -43,6 +45,8 @@ class DatasetEntry:
     images: int | None = None
     classes: int | None = None
     division: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    size: tuple[int, int] | None = None
+    other_sizes: str = ""
     mlrc_halves: bool = False
     paper: str = ""
     home: str = ""

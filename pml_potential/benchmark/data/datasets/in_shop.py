@@ -18,6 +18,10 @@ ADVICE = (
     "there is no free public link: ask for it at the DeepFashion project page of MMLab CUHK, "
     f"{HOME}, and give the folder with list_eval_partition.txt and img/ as dataset.root"
 )
+OTHER_SIZES = (
+    "those of img_highres.zip are for parsing, and scores on them cannot be compared with published "
+    "ones; unpack img.zip, which is for retrieval"
+)
 STATUSES = ("train", "query", "gallery")
 
 
@@ -38,7 +42,13 @@ def load_in_shop(root: Path) -> ImageFiles:
     list_path = root / "Eval" / LIST if is_there(root / "Eval" / LIST) else root / LIST
     require_files(root, [list_path.relative_to(root).as_posix()], TITLE, ADVICE)
     # Asked for first because "img" and "Img" are one folder to some file systems.
-    base = root / "Img" if is_there(root / "Img" / "img") else root
+    is_nested = any(is_there(root / "Img" / pictures) for pictures in ("img", "img_highres"))
+    base = root / "Img" if is_nested else root
+    if is_there(base / "img_highres") and not is_there(base / "img"):
+        raise LayoutError(
+            f"{base} holds img_highres and no img; its pictures are for parsing, so unpack "
+            "img.zip, which is for retrieval, beside it"
+        )
     require_files(base, ["img"], TITLE, ADVICE)
     with reading(root, TITLE):
         rows = _read_list(list_path)
@@ -86,6 +96,8 @@ ENTRY = DatasetEntry(
     images=52_712,
     classes=7_982,
     division={"train": (25_882, 3_997), "query": (14_218, 3_985), "gallery": (12_612, 3_985)},
+    size=(256, 256),
+    other_sizes=OTHER_SIZES,
     paper="Liu et al., DeepFashion: Powering Robust Clothes Recognition and Retrieval, CVPR 2016",
     home=HOME,
     licence="non-commercial research, on request",

@@ -95,7 +95,7 @@ def test_missing_images_are_listed(tmp_path: Path) -> None:
 def test_counts_are_compared_with_the_published_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_in_shop(tmp_path, classes=6, images=3)
+    write_in_shop(tmp_path, classes=6, images=3, side=256)
     dataset = Dataset(name="in_shop", root=str(tmp_path))
     report = check(dataset)
     assert not report.good
@@ -114,8 +114,11 @@ def test_counts_are_compared_with_the_published_ones(
     )
     monkeypatch.setattr(catalogue, "CATALOGUE", {**catalogue.CATALOGUE, "in_shop": small})
     assert check(dataset).good
-    write_in_shop(tmp_path, classes=6, images=2)
+    write_in_shop(tmp_path, classes=6, images=2, side=256)
     assert len(check(dataset).counts) == 3
+    write_in_shop(tmp_path, classes=6, images=3, side=300)
+    (said,) = check(dataset).counts
+    assert "18 of 18 images do not have the published 256 x 256 pixels" in said
 
 
 def test_a_wrong_layout_is_a_finding_and_a_wrong_key_an_error(tmp_path: Path) -> None:

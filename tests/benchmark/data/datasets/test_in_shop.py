@@ -50,3 +50,11 @@ def test_an_empty_list_is_refused(tmp_path: Path) -> None:
     (write_in_shop(tmp_path) / "list_eval_partition.txt").write_text("")
     with pytest.raises(LayoutError, match="line 1: got ''; it must be the number of images"):
         load_in_shop(tmp_path)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_pictures_of_high_resolution_alone_are_refused(tmp_path: Path, nested: bool) -> None:
+    base = write_in_shop(tmp_path, nested=nested) / ("Img" if nested else "")
+    (base / "img").rename(base / "img_highres")
+    with pytest.raises(LayoutError, match="holds img_highres and no img; its pictures are for parsing"):
+        load_in_shop(tmp_path)
