@@ -153,11 +153,10 @@ def _seen(config: Config) -> str:
 def _training(config: Config, results: dict[str, Any], fold: int) -> dict[str, str]:
     """What was trained on what, by what and how: names and values of a table."""
     data, protocol, made = results["data"], config.protocol, results["environment"]
-    parts = {
-        "training": f"fold {fold + 1}: train",
-        "validation": f"fold {fold + 1}: validation",
-        "the test": "test",
-    }
+    parts = {"training": f"fold {fold + 1}: train"}
+    if protocol.folds > 1:
+        parts["validation"] = f"fold {fold + 1}: validation"
+    parts["the test"] = "test"
     counts = {part: data["classes_by_part"].get(key) for part, key in parts.items()}
     rows = {
         "data": f"{data['name']}: {data['images']} images of {data['classes']} classes",

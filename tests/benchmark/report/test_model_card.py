@@ -72,6 +72,7 @@ def test_the_text_has_the_table_and_the_scores_of_this_model(
     repetition = results["reproductions"][1]
     own = repetition["trained"]["separated"][PRIMARY_METRIC]
     assert f"The models of this reproduction have a test MAP@R of {own:.4f} on average." in text
+    assert "test classes that neither training nor search saw: mean" in text
     fold = repetition["folds"][1]
     assert f"it has a MAP@R of {fold['score']:.4f}, in epoch {fold['best_epoch']}." in text
     assert "It is model 2 of 2 of reproduction 2 of a run" in text
@@ -102,7 +103,8 @@ def test_what_makes_scores_flatter_or_worse_is_among_the_limits(
     assert "**20% of the training labels were wrong**" in text
     assert "It is the model of reproduction 2 of a run" in text
     assert "This model has a test MAP@R of" in text
-    assert "On the test classes, which chose its epoch, it has" in text
+    assert "test classes that training did not see: mean" in text
+    assert "validation" not in text
     assert "Concatenated" not in text
 
 
