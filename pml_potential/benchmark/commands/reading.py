@@ -16,6 +16,7 @@ from pml_potential.benchmark.report.audit_report import audit_of_run
 from pml_potential.benchmark.report.comparison import compare_runs
 from pml_potential.benchmark.report.comparison_report import comparison_in_markdown, write_comparison
 from pml_potential.benchmark.report.formatting import interval
+from pml_potential.benchmark.report.model_card import check_place_for_card, write_model_card
 from pml_potential.benchmark.report.results import best_config, read_results
 from pml_potential.benchmark.report.run_analysis import MEASURES, analyze_run
 from pml_potential.benchmark.report.run_report import write_report
@@ -27,10 +28,17 @@ def export(
     target: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the model goes.")],
     reproduction: Annotated[int, typer.Option(min=1, help="Which reproduction.")] = 1,
     fold: Annotated[int, typer.Option(min=1, help="Which of its models.")] = 1,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Write model.onnx for onnxruntime, too.")] = False,
 ) -> None:
-    """Write a trained model, ready for pml_potential.benchmark.load_model."""
-    config = best_config(run_folder, read_results(run_folder))
-    export_from_run(RunFolder(run_folder), config, reproduction - 1, fold - 1, target)
+    """Write a trained model, ready for pml_potential.benchmark.load_model, with a model card.
+
+    The card, README.md, says what was trained on what, and how well it does, as results.json has it.
+    """
+    results = read_results(run_folder)
+    config = best_config(run_folder, results)
+    check_place_for_card(target)
+    export_from_run(RunFolder(run_folder), config, reproduction - 1, fold - 1, target, onnx)
+    write_model_card(target, config, results, reproduction - 1, fold - 1)
     new_console().print(f"Model: {target}", soft_wrap=True)
 
 

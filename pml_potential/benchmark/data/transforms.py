@@ -12,6 +12,7 @@ from torch import Tensor
 from pml_potential.benchmark.config.optional_library import import_library
 from pml_potential.benchmark.config.schema import ConfigError, Crop, Input
 from pml_potential.benchmark.data.image_reading import MOST_ELONGATED
+from pml_potential.benchmark.data.normalisation import Normalisation
 
 ImageTransform = Callable[[Image], Tensor]
 """From a picture of Pillow, grey (mode L) or coloured (mode RGB), to (channels, height, width).
@@ -89,6 +90,14 @@ def resized(image: Image, crop: Crop) -> Image:
     return picture
 
 
+def border_colour(model_input: Input) -> tuple[int, int, int]:
+    """Red, green and blue of the borders of ``fit: pad``: the mean colour of a network's input."""
+    first, green, last = (
+        min(max(round(255 * mean / model_input.white), 0), 255) for mean in model_input.mean
+    )
+    return (last, green, first) if model_input.channels == "BGR" else (first, green, last)
+
+
 def _squashed(image: Image, side: int) -> Image:
     return image.resize((side, side), Resampling.BILINEAR)
 
@@ -129,6 +138,7 @@ class _WholeImage:
         if channels not in {1, 3}:
             raise ValueError(f"channels is {channels}; a picture has 1 or 3")
         self._channels = channels
+        self._normalised = Normalisation(None)
 
     def __call__(self, image: Image) -> Tensor:
         if self._channels == 1 and image.mode != "L":
@@ -136,8 +146,7 @@ class _WholeImage:
                 f"a picture has mode {image.mode!r} in a data set of grey ones; read it with "
                 "read_image(picture, channels=1), as the benchmark does"
             )
-        pixels = _pixels(image if self._channels == 1 else _coloured(image))
-        return pixels.float() / 127.5 - 1
+        return self._normalised(_pixels(image if self._channels == 1 else _coloured(image)))
 
     def __repr__(self) -> str:
         return f"whole image, {self._channels} channels, [-1, 1]"
@@ -148,16 +157,14 @@ class _Picture:
 
     def __init__(self, model_input: Input, crop: Crop, is_random: bool) -> None:
         _check(model_input, crop)
-        self._input = model_input
-        self._mean = torch.tensor(model_input.mean).view(3, 1, 1)
-        self._std = torch.tensor(model_input.std).view(3, 1, 1)
+        self._normalised = Normalisation(model_input)
         library: Any = import_library("torchvision.transforms.v2", "torchvision", "model.input")
         bilinear: Any = {"interpolation": library.InterpolationMode.BILINEAR, "antialias": True}
         steps: list[Any] = [partial(resized, crop=crop)]
         text = [f"bilinear resize {crop.resize}"]
         if crop.fit != "crop":
             side = crop.resize if is_random else crop.size
-            border = _border(model_input)
+            border = border_colour(model_input)
             to_square = {"squash": partial(_squashed, side=side)}
             to_square["pad"] = partial(_padded, side=side, colour=border)
             steps.append(to_square[crop.fit])
@@ -178,10 +185,7 @@ class _Picture:
         self._text = " > ".join(text)
 
     def __call__(self, image: Image) -> Tensor:
-        pixels = _pixels(self._steps(_coloured(image)))
-        if self._input.channels == "BGR":
-            pixels = pixels.flip(0)
-        return (pixels.float() * self._input.white / 255 - self._mean) / self._std
+        return self._normalised(_pixels(self._steps(_coloured(image))))
 
     def __repr__(self) -> str:
         return self._text
@@ -191,14 +195,6 @@ def _transform(model_input: Input | None, crop: Crop, channels: int, is_random: 
     if model_input is None:
         return _WholeImage(channels)
     return _Picture(model_input, crop, is_random)
-
-
-def _border(model_input: Input) -> tuple[int, int, int]:
-    """The mean colour of a network's input, as the red, green and blue of a pixel."""
-    first, green, last = (
-        min(max(round(255 * mean / model_input.white), 0), 255) for mean in model_input.mean
-    )
-    return (last, green, first) if model_input.channels == "BGR" else (first, green, last)
 
 
 def _coloured(image: Image) -> Image:

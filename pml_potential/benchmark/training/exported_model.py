@@ -25,6 +25,12 @@ from pml_potential.benchmark.models.building import build_models
 from pml_potential.benchmark.models.trunks import takes_any_channels
 from pml_potential.benchmark.models.weights import load_weights
 
+ONNX_FILE = "model.onnx"
+"""The model as a graph, if it was exported as one, too."""
+
+PREPROCESSING_FILE = "preprocessing.json"
+"""What the graph takes and gives."""
+
 _FORMAT: Literal["pml-potential model 1"] = "pml-potential model 1"
 
 
@@ -33,7 +39,7 @@ class _Hashes(Section):
     embedder: str
 
 
-class _Description(Section):
+class Description(Section):
     """What ``model.yaml`` holds."""
 
     format: Literal["pml-potential model 1"]
@@ -136,7 +142,8 @@ def export_model(folder: Path, config: Config, trunk: nn.Module, embedder: nn.Mo
     """Write a trained model to a folder, for ``load_model``.
 
     Each file is written whole or not at all, and ``model.yaml``, with the hashes of the others, is the
-    last: a folder in which two exports are mixed is refused when it is read.
+    last: a folder in which two exports are mixed is refused when it is read. A graph of a former export
+    is removed.
 
     Args:
         folder: ``trunk.safetensors``, ``embedder.safetensors`` and ``model.yaml`` go there.
@@ -153,11 +160,13 @@ def export_model(folder: Path, config: Config, trunk: nn.Module, embedder: nn.Mo
             f"trunk is {trunk} without weights; give the one whose features the embedder was trained on"
         )
     folder.mkdir(parents=True, exist_ok=True)
+    for name in (ONNX_FILE, PREPROCESSING_FILE):
+        (folder / name).unlink(missing_ok=True)
     hashes = {
         "trunk": _write_weights(folder / "trunk.safetensors", trunk),
         "embedder": _write_weights(folder / "embedder.safetensors", embedder),
     }
-    description = _Description.model_validate(
+    description = Description.model_validate(
         {
             "format": _FORMAT,
             "channels": _channels(config.model, trunk),
@@ -183,7 +192,7 @@ def load_model(folder: str | Path) -> EmbeddingModel:
             is not installed.
     """
     folder = Path(folder)
-    description = _read_description(folder / "model.yaml")
+    description = read_description(folder)
     paths = {name: folder / f"{name}.safetensors" for name in ("trunk", "embedder")}
     for name, expected in description.sha256.model_dump().items():
         if not paths[name].is_file():
@@ -202,7 +211,13 @@ def load_model(folder: str | Path) -> EmbeddingModel:
     return model.eval()
 
 
-def _read_description(path: Path) -> _Description:
+def read_description(folder: Path) -> Description:
+    """Read the ``model.yaml`` of an exported model.
+
+    Raises:
+        ConfigError: It is missing, damaged or of another program.
+    """
+    path = folder / "model.yaml"
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -214,7 +229,7 @@ def _read_description(path: Path) -> _Description:
     if found != _FORMAT:
         raise ConfigError(f"{path} has format {found!r}, not {_FORMAT!r}; it is not of this package")
     try:
-        return _Description.model_validate(values)
+        return Description.model_validate(values)
     except ValidationError as error:
         raise ConfigError(f"{path}: {reason_of(error)}") from error
 

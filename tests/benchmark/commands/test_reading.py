@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from PIL import Image
@@ -66,10 +67,34 @@ def test_an_exported_model_embeds_images(ended: Path, tmp_path: Path) -> None:
         assert result.exit_code == 0, result.output
         assert result.stdout == f"Model: {target}\n"
         models.append(load_model(target))
+        card = (target / "README.md").read_text(encoding="utf-8")
+        assert f"of reproduction {2 if words else 1} of a run" in card
+        assert not (target / "model.onnx").exists()
     images = [Image.new("L", (32, 32), grey) for grey in (0, 255)]
     first, second = (model.embed(images) for model in models)
     assert first.shape == second.shape == (2, 64)
     assert not torch.allclose(first, second)
+
+
+def test_a_model_is_exported_for_onnxruntime_too(ended: Path, tmp_path: Path) -> None:
+    result = command("export", ended, tmp_path / "model", "--onnx")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == f"Model: {tmp_path / 'model'}\n"
+    glyphs = load_glyphs()
+    session = onnxruntime.InferenceSession(tmp_path / "model" / "model.onnx")
+    (found,) = session.run(None, {"pixels": glyphs.images[:3, :, :, None]})
+    expected = load_model(tmp_path / "model").embed([glyphs.image(index) for index in range(3)])
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert "`model.onnx` gives the same vectors" in (tmp_path / "model" / "README.md").read_text()
+
+
+def test_the_readme_of_something_else_is_not_overwritten(ended: Path, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# My project\n")
+    result = command("export", ended, tmp_path)
+    assert result.exit_code == 2
+    assert re.fullmatch(r"error: .*README\.md is no model card of .* own\n", result.stderr)
+    assert (tmp_path / "README.md").read_text() == "# My project\n"
+    assert not (tmp_path / "model.yaml").exists()
 
 
 def test_an_exported_model_embeds_as_it_did_in_the_run(

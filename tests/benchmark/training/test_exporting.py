@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
+import onnxruntime
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
@@ -31,6 +34,12 @@ def keep_models(run: RunFolder, models: dict[str, nn.Module]) -> None:
     )
 
 
+def vectors(folder: Path, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"pixels": pixels})
+    return np.asarray(found)
+
+
 @pytest.mark.parametrize("on_features", [False, True])
 def test_the_trunk_is_the_trained_one_or_the_one_that_made_the_features(
     on_features: bool, tmp_path: Path
@@ -43,7 +52,7 @@ def test_the_trunk_is_the_trained_one_or_the_one_that_made_the_features(
     models = fold_models(config, 1, width)
     run = RunFolder(tmp_path / "run")
     keep_models(run, models)
-    export_from_run(run, config, NUMBER, FOLD, tmp_path / "model")
+    export_from_run(run, config, NUMBER, FOLD, tmp_path / "model", onnx=True)
     trunk = made if on_features else models["trunk"]
     image = glyphs.images[0]
     pixels = torch.from_numpy(image).float()[None, None] / 127.5 - 1
@@ -51,6 +60,8 @@ def test_the_trunk_is_the_trained_one_or_the_one_that_made_the_features(
         expected = models["embedder"](trunk.eval()(pixels))
     found = load_model(tmp_path / "model").embed([Image.fromarray(image)]).cpu()
     torch.testing.assert_close(found, nn.functional.normalize(expected).cpu())
+    by_onnxruntime = vectors(tmp_path / "model", image[None, :, :, None])
+    np.testing.assert_allclose(by_onnxruntime, found, atol=1e-4)
 
 
 def test_a_trunk_that_was_trained_behind_a_block_is_exported_whole(tmp_path: Path) -> None:
@@ -67,6 +78,24 @@ def test_a_trunk_that_was_trained_behind_a_block_is_exported_whole(tmp_path: Pat
         expected = models["embedder"](whole.eval()(pixels))
     found = load_model(tmp_path / "model").embed([Image.fromarray(image)]).cpu()
     torch.testing.assert_close(found, nn.functional.normalize(expected).cpu())
+
+
+def test_an_efficientnet_that_was_trained_behind_a_block_is_a_graph(tmp_path: Path) -> None:
+    config = tiny_config(
+        "model.trunk=efficientnet_lite0",
+        "model.weights=download",
+        "model.input={mean: [0.5, 0.5, 0.5], std: [0.2, 0.2, 0.2]}",
+        "protocol.crop={resize: 32, size: 32}",
+        "model.freeze_until=blocks.5",
+    )
+    run = RunFolder(tmp_path / "run")
+    keep_models(run, fold_models(config, 1, None))
+    export_from_run(run, config, NUMBER, FOLD, tmp_path / "model", onnx=True)
+    images = load_glyphs().images[:40:8]
+    expected = load_model(tmp_path / "model").embed([Image.fromarray(image) for image in images])
+    assert torch.pdist(expected).min() > 1e-3
+    pixels = images[..., None].repeat(3, axis=3)
+    np.testing.assert_allclose(vectors(tmp_path / "model", pixels), expected, atol=1e-4)
 
 
 def test_a_fold_without_a_result_has_no_model(tmp_path: Path) -> None:
