@@ -17,6 +17,7 @@ from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 from pytorch_metric_learning.utils.inference import CustomKNN, FaissKNN
 from torch import Tensor, nn
 from torch.nn.functional import normalize
+from torch.utils.data import Subset
 
 from pml_potential.benchmark.config.schema import Config
 from pml_potential.benchmark.data.labelled_tensors import LabelledTensors
@@ -189,19 +190,38 @@ def embed(models: dict[str, nn.Module], dataset: LabelledTensors, device: torch.
     return normalize(_output(models["trunk"], models["embedder"], dataset, device))
 
 
-def trunk_output(trunk: nn.Module, dataset: LabelledTensors, device: torch.device) -> Tensor:
-    """What an embedder is given for a data set, (len(dataset), features), in its order."""
-    return _output(trunk, nn.Identity(), dataset, device)
+def trunk_output(
+    trunk: nn.Module, dataset: LabelledTensors, device: torch.device, most: int | None = None
+) -> Tensor:
+    """What an embedder is given for a data set, (len(dataset), features), in its order.
+
+    Args:
+        trunk: the network before the embedder.
+        dataset: the data set.
+        device: where to compute.
+        most: of a larger data set, so many items at even distances are taken; None: all.
+    """
+    count = len(dataset)
+    if most is None or count <= most:
+        return _output(trunk, nn.Identity(), dataset, device)
+    return _output(
+        trunk, nn.Identity(), dataset, device, [place * count // most for place in range(most)]
+    )
 
 
 def _output(
-    trunk: nn.Module, embedder: nn.Module, dataset: LabelledTensors, device: torch.device
+    trunk: nn.Module,
+    embedder: nn.Module,
+    dataset: LabelledTensors,
+    device: torch.device,
+    places: Sequence[int] | None = None,
 ) -> Tensor:
+    read: Any = dataset if places is None else Subset(dataset, places)
     with without_progress_bars():
         tester = build_tester(device)
         tester.normalize_embeddings = False
         tester.dataloader_num_workers = dataset.workers
-        output, _ = tester.get_all_embeddings(dataset, trunk, embedder)
+        output, _ = tester.get_all_embeddings(read, trunk, embedder)
     result: Tensor = output
     return result
 

@@ -68,7 +68,9 @@ def download_dataset(
 def check_dataset(
     name: Name,
     root: Root = None,
-    file: Annotated[Path | None, typer.Option(help="For table: the CSV or Parquet file.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="For table: the CSV or Parquet file; for features: the matrix.")
+    ] = None,
     columns: Annotated[
         list[str] | None,
         typer.Option(

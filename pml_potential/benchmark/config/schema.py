@@ -169,7 +169,11 @@ class Dataset(Section):
     root: Text | None = Field(
         default=None, description="Folder of the files. Default: data/NAME in the working folder."
     )
-    file: Text | None = Field(default=None, description="For table: the CSV or Parquet file.")
+    file: Text | None = Field(
+        default=None,
+        description="For table: the CSV or Parquet file. For features: the matrix, as npy, npz, "
+        "Parquet or safetensors.",
+    )
     columns: Columns = Field(default=Columns(), description="For table: its columns.")
     label_noise: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.0,
@@ -216,7 +220,9 @@ class Head(Section):
 class Model(Section):
     """The network: a trunk, and a linear embedder on top of it."""
 
-    trunk: Text = Field(description="A network of this package, timm/NAME or torchvision/NAME.")
+    trunk: Text = Field(
+        description="A network of this package, timm/NAME or torchvision/NAME; identity for vectors."
+    )
     weights: Text | None = Field(
         default=None,
         description="Pretrained weights: 'download' from where the trunk's library has them, or a local "

@@ -22,6 +22,7 @@ from pml_potential.benchmark.data.datasets.possible_runs import (
     describe_sizes,
     possible_runs,
 )
+from pml_potential.benchmark.data.feature_rows import FeatureRows
 from pml_potential.benchmark.data.image_files import ImageFiles
 from pml_potential.benchmark.data.image_reading import (
     FEW_LEVELS,
@@ -30,6 +31,7 @@ from pml_potential.benchmark.data.image_reading import (
 )
 from pml_potential.benchmark.data.images import Images
 from pml_potential.benchmark.data.long_step import long_step, steps_shown_on
+from pml_potential.benchmark.data.matrix_file import MatrixError
 
 SHOWN = 20
 """How many files of a kind a report names in its text."""
@@ -148,7 +150,8 @@ def check(dataset: Dataset, console: Console | None = None) -> Report:
 def _check(dataset: Dataset) -> Report:
     try:
         images = load_images(dataset)
-    except LayoutError as error:
+        digest = _hash(images)
+    except (LayoutError, MatrixError) as error:
         return Report(dataset.name, layout=str(error))
     division = _count_division(images)
     facts = describe_classes(images.labels, images.division)
@@ -161,12 +164,16 @@ def _check(dataset: Dataset) -> Report:
         if not files.missing and not files.unreadable:
             names = [images.relative_path(place) for place in range(len(images.paths))]
             facts += [describe_duplicates(names, images.file_hashes), describe_sizes(images.sizes)]
+    if isinstance(images, FeatureRows):
+        names = [images.called(place) for place in range(len(images.labels))]
+        facts.append(describe_duplicates(names, images.row_hashes(), "row"))
+        facts.append(f"  vectors: {images.channels} numbers each")
     return Report(
         name=dataset.name,
         images=len(images.labels),
         classes=len(images.class_names),
         division=division,
-        sha256=_hash(images),
+        sha256=digest,
         counts=tuple(_differences(images, division, entry_of(dataset.name))),
         missing=tuple(files.missing),
         unreadable=tuple(files.unreadable),
