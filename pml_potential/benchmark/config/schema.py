@@ -130,6 +130,11 @@ class Protocol(Section):
     recall_at: Annotated[tuple[Positive, ...], Field(strict=False)] = Field(
         default=(), description="K of the Recall@K to report."
     )
+    metrics: Annotated[tuple[Text, ...], Field(strict=False)] = Field(
+        default=(),
+        description="Further metrics of the test: mean_average_precision, mean_reciprocal_rank, ndcg, "
+        "NMI or AMI.",
+    )
     proxy_alignment: bool = Field(
         default=False,
         description="Measure with each validation how far the proxies are from the training "

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -50,7 +51,7 @@ def write_features(config: Config, path: Path, cache: Path) -> tuple[int, int]:
     trunk = frozen_trunk(config, images)
     view = View(evaluation_transform(config.model.input, config.protocol.crop, images.channels))
     (features,) = trunk_views(trunk, images, [view], cache, training_device())
-    columns = {"label": np.array(_names_in_order(images.class_names))[images.labels]}
+    columns: dict[str, Any] = {"label": np.array(_names_in_order(images.class_names))[images.labels]}
     if images.division is not None:
         columns["split"] = images.division
     if isinstance(images, ImageFiles):

@@ -4,6 +4,7 @@ import inspect
 
 from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.data.datasets.catalogue import entry_of
+from pml_potential.benchmark.evaluation import check_metrics
 from pml_potential.benchmark.models.trunks import check_trunk_name, takes_vectors
 from pml_potential.benchmark.training.components import check_arguments
 from pml_potential.benchmark.training.losses import COMPONENTS, component_class, loss_class
@@ -12,11 +13,12 @@ from pml_potential.losses.arguments import accepted_arguments
 
 
 def check_names(config: Config) -> None:
-    """Raise unless data set, trunk, loss and optimizers exist, and take the arguments that are given.
+    """Raise unless data set, metrics, trunk, loss and optimizers exist, and take their arguments.
 
     Raises:
         ConfigError: One of them does not; its ``keys`` say where the configuration names it.
     """
+    check_metrics(config.protocol.metrics)
     holds_vectors = entry_of(config.dataset.name).holds_vectors
     check_arguments(
         config.loss.params, accepted_arguments(loss_class(config.loss.name)), ("loss", "params")

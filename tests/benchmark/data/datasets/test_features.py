@@ -157,15 +157,23 @@ def test_a_matrix_goes_through_every_command(tmp_path: Path) -> None:
     matrix = vectors(classes, of_each, width=16)
     labels = np.repeat(np.arange(classes), of_each).tolist()
     path = write(tmp_path, "parquet", matrix, label=labels)
-    words = ["--dataset", "features", "--file", path, "--model", "vectors", *assigned(*SMALL)]
+    words: list[str | Path] = [
+        "--dataset",
+        "features",
+        "--file",
+        path,
+        "--model",
+        "vectors",
+        *assigned(*SMALL),
+    ]
     folder = tmp_path / "runs" / "run"
     for name, loss in (("run", "potential_field"), ("train", "contrastive")):
         target = folder.with_name(name)
         alone = assigned("protocol.study=null")
         result = command(name, *words, *alone, "--loss", loss, "--folder", target)
         assert result.exit_code == 0, result.output
-    for name, target in (("report", folder), ("analyze", folder), ("profile", None)):
-        result = command(name, *(words if target is None else [target]))
+    for name, further in (("report", [folder]), ("analyze", [folder]), ("profile", words)):
+        result = command(name, *further)
         assert result.exit_code == 0, result.output
     assert (folder / "analysis" / "retrieval_sheet.png").is_file()
     result = command("compare", folder, folder.with_name("train"), "--folder", tmp_path / "comparison")
