@@ -1,4 +1,4 @@
-"""A loss and a network of your own in the benchmark, without a change to the package."""
+"""A loss, a network and a metric of your own in the benchmark, without a change to the package."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from rich.console import Console
 from torch import nn
 
 from pml_potential.benchmark.config.composing import compose
+from pml_potential.benchmark.evaluation import FURTHER_METRICS, Metric
 from pml_potential.benchmark.experiments.experiment import run_experiment
 
 
@@ -44,6 +45,15 @@ def own_network(**_):
     return network
 
 
+# Called as PML's calculator calls its own: with the labels of the nearest neighbours, and more.
+def hit_at_2(knn_labels, query_labels, not_lone_query_mask, **_):
+    hits = (knn_labels[:, :2] == query_labels[:, None]).any(dim=1)
+    return hits[not_lone_query_mask].double().mean().item()
+
+
+FURTHER_METRICS["hit_at_2"] = Metric("hit@2", hit_at_2)
+
+
 if __name__ == "__main__":
     here = Path(__file__).parent
     config = compose(
@@ -55,6 +65,7 @@ if __name__ == "__main__":
         },
         # Small enough to see that it works; leave these lines out to search in earnest.
         [
+            "protocol.metrics=[hit_at_2, NMI]",
             *("protocol.study=null", "protocol.folds=2", "protocol.batch_size=8"),
             *("protocol.iterations_per_epoch=1", "protocol.max_epochs=1"),
         ],

@@ -126,4 +126,5 @@ def test_a_loss_and_a_network_of_ones_own_are_judged(tmp_path: Path) -> None:
         [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert (tmp_path / "runs" / "own_parts" / "report" / "index.html").is_file()
+    page = tmp_path / "runs" / "own_parts" / "report" / "index.html"
+    assert "<th>hit@2</th><th>NMI</th>" in page.read_text()

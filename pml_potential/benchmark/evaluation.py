@@ -1,4 +1,4 @@
-"""Judging embeddings: MAP@R, R-precision, precision@1 and Recall@K, by PML's tester and calculator."""
+"""Judging embeddings: MAP@R, R-precision, P@1, Recall@K and more, by PML's tester and calculator."""
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,26 +14,32 @@ import tqdm
 from pytorch_metric_learning.distances import LpDistance
 from pytorch_metric_learning.testers import GlobalEmbeddingSpaceTester
 from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
-from pytorch_metric_learning.utils.inference import CustomKNN, FaissKNN
+from pytorch_metric_learning.utils.inference import CustomKNN, FaissKMeans, FaissKNN
 from torch import Tensor, nn
 from torch.nn.functional import normalize
+from torch.utils.data import Subset
 
-from pml_potential.benchmark.config.schema import Config
+from pml_potential.benchmark.config.nearest import did_you_mean
+from pml_potential.benchmark.config.optional_library import import_library
+from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.data.labelled_tensors import LabelledTensors
 from pml_potential.functional.validation import check_embeddings, check_form_of_labels, check_integer
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric of every validation and test.
+    """A metric.
 
     Attributes:
         title: its name in print.
         calculate: computes it, called as PML's calculator calls its own methods; None: PML has it.
+        ranks_all: whether it asks where every reference ranks. Others see as many neighbours as the
+            largest class has members, or the largest K of a Recall@K.
     """
 
     title: str
     calculate: Callable[..., float] | None = None
+    ranks_all: bool = False
 
 
 PRIMARY_METRIC = "mean_average_precision_at_r"
@@ -44,20 +50,75 @@ METRICS: Mapping[str, Metric] = {
     "r_precision": Metric("R-precision"),
     "precision_at_1": Metric("P@1"),
 }
-"""The metrics by their names in PML and in results, in the order of every table."""
+"""Metrics of every validation and test, by their names in PML and results, in the order of tables."""
+
+
+def _ndcg(knn_labels: Tensor, query_labels: Tensor, not_lone_query_mask: Tensor, **_: Any) -> float:
+    hits = (knn_labels == query_labels[:, None])[not_lone_query_mask].double()
+    gains = 1 / torch.arange(2, hits.shape[1] + 2, device=hits.device).double().log2()
+    ideal = gains.cumsum(0)[hits.sum(dim=1).long() - 1]
+    return ((hits @ gains) / ideal).mean().item()
+
+
+FURTHER_METRICS: dict[str, Metric] = {
+    "mean_average_precision": Metric("MAP", ranks_all=True),
+    "mean_reciprocal_rank": Metric("MRR", ranks_all=True),
+    "ndcg": Metric("nDCG", _ndcg, ranks_all=True),
+    "NMI": Metric("NMI"),
+    "AMI": Metric("AMI"),
+}
+"""Metrics of tests that ask for them, by their names in ``protocol.metrics``; a script may add its own.
+
+MAP, the reciprocal rank of the first hit (MRR) and nDCG (a hit at rank i gains 1 / log2(i + 1)) look at
+all references in their order. NMI and AMI compare classes with as many k-means clusters of the queries;
+AMI, adjusted for chance, may lie below 0.
+"""
 
 TestScores = dict[str, dict[str, float]]
 """``separated`` and ``concatenated``, each with every metric."""
 
 _EVALUATION_BATCH = 256
 
+_OF_CLUSTERS = ("NMI", "AMI")
+
+_RANKS_AT_A_TIME = 2**23
+"""Entries of the neighbour table where all references are ranked; PML makes several tables from it."""
+
 _QUERIES_AT_A_TIME = 4096
 """Rows of the neighbour table, and of PML's tables made from it, that are in memory at a time."""
 
 
 def metrics_of(config: Config) -> tuple[str, ...]:
-    """All metrics of a test: ``METRICS``, and the Recall@K of the protocol."""
-    return (*METRICS, *(f"recall_at_{k}" for k in config.protocol.recall_at))
+    """All metrics of a test: ``METRICS``, and those that the protocol asks for."""
+    return all_metrics(config.protocol.metrics, config.protocol.recall_at)
+
+
+def all_metrics(metrics: Sequence[str], recall_at: Sequence[int]) -> tuple[str, ...]:
+    """``METRICS``, the further ones, and each Recall@K, by their names in results."""
+    return (*METRICS, *metrics, *(f"recall_at_{k}" for k in recall_at))
+
+
+def check_metrics(metrics: Sequence[str]) -> None:
+    """Raise unless these are different ones of ``FURTHER_METRICS``.
+
+    Raises:
+        ConfigError: One is not, or the library that it needs is not installed.
+    """
+    for place, name in enumerate(metrics):
+        if name in METRICS or name in metrics[:place]:
+            raise ConfigError(
+                f"protocol.metrics: {name!r} is reported already; name it once, and only further ones",
+                ("protocol", "metrics"),
+            )
+        if name not in FURTHER_METRICS:
+            near = did_you_mean(name, list(FURTHER_METRICS))
+            raise ConfigError(
+                f"protocol.metrics: there is no {name!r}{near or '.'} There are "
+                f"{', '.join(FURTHER_METRICS)}",
+                ("protocol", "metrics"),
+            )
+    if clusters := [name for name in metrics if name in _OF_CLUSTERS]:
+        import_library("faiss", "faiss-cpu", f"protocol.metrics: {clusters[0]!r}")
 
 
 class RetrievalCalculator(AccuracyCalculator):
@@ -66,39 +127,47 @@ class RetrievalCalculator(AccuracyCalculator):
     Neighbours come from faiss where it is installed, and from PML's search by torch elsewhere; the
     numbers are the same. Queries are worked on in parts, so that n queries with k neighbours each never
     need n * k numbers at once. A query whose class has no other member among the references does not
-    count.
+    count, but for clusters, which are those of all queries.
 
     Args:
         device: where to search.
         recall_at: K of each Recall@K, the share of queries with a member of their class among their K
             nearest neighbours.
+        metrics: of ``FURTHER_METRICS``.
     """
 
-    def __init__(self, device: torch.device, recall_at: Sequence[int] = ()) -> None:
+    def __init__(
+        self, device: torch.device, recall_at: Sequence[int] = (), metrics: Sequence[str] = ()
+    ) -> None:
         self._recall_at = tuple(recall_at)
-        added = {name: metric.calculate for name, metric in METRICS.items() if metric.calculate}
+        wanted = {**METRICS, **{name: FURTHER_METRICS[name] for name in metrics}}
+        self._ranks_all = any(metric.ranks_all for metric in wanted.values())
+        added = {name: metric.calculate for name, metric in wanted.items() if metric.calculate}
         added |= {f"recall_at_{k}": partial(_recall, k) for k in recall_at}
         for name, calculate in added.items():
             setattr(self, f"calculate_{name}", calculate)
         self._added = tuple(added)
-        knn = FaissKNN() if find_spec("faiss") else CustomKNN(LpDistance(), batch_size=_EVALUATION_BATCH)
+        # faiss compares points as they are, and so must the other.
+        plain = LpDistance(normalize_embeddings=False)
+        knn = FaissKNN() if find_spec("faiss") else CustomKNN(plain, batch_size=_EVALUATION_BATCH)
         super().__init__(
-            include=tuple(dict.fromkeys((*METRICS, *self._added))),
+            include=tuple(dict.fromkeys((*wanted, *self._added))),
             k="max_bin_count",
             device=device,
             knn_func=knn,
-            # Clusters are for metrics that nobody asks for here.
-            kmeans_func=len,
+            kmeans_func=_cluster,
         )
 
     def requires_knn(self) -> list[str]:
         """Metrics that look at neighbours."""
-        return [*super().requires_knn(), *self._added]
+        # PML forgets the reciprocal rank.
+        return [*super().requires_knn(), "mean_reciprocal_rank", *self._added]
 
     def determine_k(self, bin_counts: Tensor, num_references: int, ref_includes_query: bool) -> int:
-        """Neighbours to look for: as many as the largest class has, or the largest K."""
+        """Neighbours to look for: as many as the largest class has, or the largest K, or all."""
         most: int = super().determine_k(bin_counts, num_references, ref_includes_query)
-        return min(max((most, *self._recall_at)), num_references - int(ref_includes_query))
+        all_others = num_references - int(ref_includes_query)
+        return all_others if self._ranks_all else min(max((most, *self._recall_at)), all_others)
 
     def get_accuracy(
         self,
@@ -128,8 +197,11 @@ class RetrievalCalculator(AccuracyCalculator):
                 "defined"
             )
         total: dict[str, float] = {}
-        for start in range(0, len(query), _QUERIES_AT_A_TIME):
-            part = slice(start, start + _QUERIES_AT_A_TIME)
+        size = _QUERIES_AT_A_TIME
+        if self._ranks_all:
+            size = max(1, min(size, _RANKS_AT_A_TIME // len(reference)))
+        for start in range(0, len(query), size):
+            part = slice(start, start + size)
             if ref_includes_query:
                 # PML wants the queries to be the first of the references.
                 ends = [(end[start:], end[:start]) for end in (reference, reference_labels)]
@@ -146,12 +218,17 @@ class RetrievalCalculator(AccuracyCalculator):
                 references[1],
                 ref_includes_query,
                 include,
-                exclude,
+                (*exclude, *_OF_CLUSTERS),
             )
             for metric, value in found.items():
                 total[metric] = total.get(metric, 0.0) + counted * float(value)
         counted = int((others > 0).sum())
-        return {metric: value / counted for metric, value in total.items()}
+        scores = {metric: value / counted for metric, value in total.items()}
+        of_clusters = [name for name in self.get_function_dict(include, exclude) if name in _OF_CLUSTERS]
+        if of_clusters:
+            found = super().get_accuracy(query, query_labels, include=of_clusters)
+            scores |= {metric: float(value) for metric, value in found.items()}
+        return scores
 
 
 def _numbered(labels: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
@@ -159,6 +236,13 @@ def _numbered(labels: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
     both = torch.cat([labels.flatten(), others.flatten().to(labels.device)])
     numbers = torch.unique(both, return_inverse=True)[1]
     return numbers[: len(labels)], numbers[len(labels) :]
+
+
+def _cluster(points: Tensor, clusters: int) -> Tensor:
+    """Clusters by PML's k-means, from a fixed seed; on the processor, which is the same everywhere."""
+    # faiss would warn of fewer than 39 points in a cluster.
+    labels: Tensor = FaissKMeans(niter=20, min_points_per_centroid=1)(points, clusters)
+    return labels
 
 
 def _recall(
@@ -189,19 +273,38 @@ def embed(models: dict[str, nn.Module], dataset: LabelledTensors, device: torch.
     return normalize(_output(models["trunk"], models["embedder"], dataset, device))
 
 
-def trunk_output(trunk: nn.Module, dataset: LabelledTensors, device: torch.device) -> Tensor:
-    """What an embedder is given for a data set, (len(dataset), features), in its order."""
-    return _output(trunk, nn.Identity(), dataset, device)
+def trunk_output(
+    trunk: nn.Module, dataset: LabelledTensors, device: torch.device, most: int | None = None
+) -> Tensor:
+    """What an embedder is given for a data set, (len(dataset), features), in its order.
+
+    Args:
+        trunk: the network before the embedder.
+        dataset: the data set.
+        device: where to compute.
+        most: of a larger data set, so many items at even distances are taken; None: all.
+    """
+    count = len(dataset)
+    if most is None or count <= most:
+        return _output(trunk, nn.Identity(), dataset, device)
+    return _output(
+        trunk, nn.Identity(), dataset, device, [place * count // most for place in range(most)]
+    )
 
 
 def _output(
-    trunk: nn.Module, embedder: nn.Module, dataset: LabelledTensors, device: torch.device
+    trunk: nn.Module,
+    embedder: nn.Module,
+    dataset: LabelledTensors,
+    device: torch.device,
+    places: Sequence[int] | None = None,
 ) -> Tensor:
+    read: Any = dataset if places is None else Subset(dataset, places)
     with without_progress_bars():
         tester = build_tester(device)
         tester.normalize_embeddings = False
         tester.dataloader_num_workers = dataset.workers
-        output, _ = tester.get_all_embeddings(dataset, trunk, embedder)
+        output, _ = tester.get_all_embeddings(read, trunk, embedder)
     result: Tensor = output
     return result
 
@@ -212,8 +315,9 @@ def judge(
     gallery: Tensor | None = None,
     gallery_labels: Tensor | None = None,
     recall_at: Sequence[int] = (),
+    metrics: Sequence[str] = (),
 ) -> dict[str, float]:
-    """Compute ``METRICS``, and Recall@K, of images that look for their class.
+    """Compute ``METRICS``, Recall@K and further metrics of images that look for their class.
 
     Args:
         embeddings: (n, d), of any floating type; they are compared in float32.
@@ -221,14 +325,16 @@ def judge(
         gallery: (m, d), where they look; default: among each other.
         gallery_labels: (m,).
         recall_at: K of each Recall@K.
+        metrics: names of ``FURTHER_METRICS``.
 
     Returns:
-        Each metric, in [0, 1]; images without another one of their class to find do not count.
+        Each metric, in [0, 1] but for AMI; images without another one of their class to find do not
+        count, but for NMI and AMI.
 
     Raises:
         TypeError: Embeddings are no floating tensors, labels no integer tensors, or a K is no integer.
         ValueError: A shape does not fit, there is NaN or infinity, one of gallery and gallery_labels is
-            missing, or no image has another one of its class to find.
+            missing, a metric is unknown, or no image has another one of its class to find.
 
     Examples:
         >>> points = torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]])
@@ -245,8 +351,9 @@ def judge(
         gallery = gallery.detach().to(embeddings.device)
         gallery_labels = check_form_of_labels("gallery_labels", gallery_labels, len(gallery))
         gallery_labels = gallery_labels.to(embeddings.device).long()
+    check_metrics(metrics)
     calculator = RetrievalCalculator(
-        embeddings.device, [check_integer("recall_at", k, smallest=1) for k in recall_at]
+        embeddings.device, [check_integer("recall_at", k, smallest=1) for k in recall_at], metrics
     )
     return calculator.get_accuracy(embeddings.detach(), labels, gallery, gallery_labels)
 
@@ -256,6 +363,7 @@ def score_on_test_classes(
     labels: Tensor,
     queries: int | None = None,
     recall_at: Sequence[int] = (),
+    metrics: Sequence[str] = (),
 ) -> TestScores:
     """Judge the models of a cross-validation together on the test set.
 
@@ -264,6 +372,7 @@ def score_on_test_classes(
         labels: (n,).
         queries: so many of the first are queries, which look among the others; None: all among all.
         recall_at: K of each Recall@K.
+        metrics: names of ``FURTHER_METRICS``.
 
     Returns:
         ``separated``: the mean over the models of each metric; ``concatenated``: each metric of the
@@ -278,9 +387,9 @@ def score_on_test_classes(
 
     def judged(points: Tensor) -> dict[str, float]:
         if queries is None:
-            return judge(points, labels, recall_at=recall_at)
+            return judge(points, labels, recall_at=recall_at, metrics=metrics)
         ends = (points[:queries], labels[:queries], points[queries:], labels[queries:])
-        return judge(*ends, recall_at=recall_at)
+        return judge(*ends, recall_at=recall_at, metrics=metrics)
 
     each = [judged(points) for points in embeddings]
     separated = {metric: mean(scores[metric] for scores in each) for metric in each[0]}

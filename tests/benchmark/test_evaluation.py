@@ -11,7 +11,8 @@ from scipy import stats
 from torch import Tensor
 
 from pml_potential.benchmark import evaluation
-from pml_potential.benchmark.evaluation import METRICS, judge, score_on_test_classes
+from pml_potential.benchmark.config.schema import ConfigError
+from pml_potential.benchmark.evaluation import FURTHER_METRICS, METRICS, judge, score_on_test_classes
 from pml_potential.benchmark.report.intervals import confidence_interval
 
 MAP_AT_R, R_PRECISION, PRECISION_AT_1 = METRICS
@@ -293,3 +294,71 @@ def test_a_part_of_the_queries_may_find_nothing(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(evaluation, "_QUERIES_AT_A_TIME", 1)
     scores = judge(on_a_line(0.0, 5.0), torch.tensor([7, 1]), on_a_line(5.1), torch.tensor([1]))
     assert scores[PRECISION_AT_1] == 1.0
+
+
+FURTHER = list(FURTHER_METRICS)
+
+
+def further_by_loops(embeddings: Tensor, labels: Tensor) -> dict[str, float]:
+    points, classes = embeddings.double(), labels.tolist()
+    found: dict[str, list[float]] = {name: [] for name in FURTHER[:3]}
+    for query in range(len(classes)):
+        others = [other for other in range(len(classes)) if other != query]
+        others.sort(key=lambda other: float((points[query] - points[other]).norm()))
+        ranks = [rank for rank, other in enumerate(others, 1) if classes[other] == classes[query]]
+        if ranks:
+            precisions = [hits / rank for hits, rank in enumerate(ranks, 1)]
+            found["mean_average_precision"].append(sum(precisions) / len(ranks))
+            found["mean_reciprocal_rank"].append(1 / ranks[0])
+            ideal = sum(1 / np.log2(1 + rank) for rank in range(1, len(ranks) + 1))
+            found["ndcg"].append(sum(1 / np.log2(1 + rank) for rank in ranks) / ideal)
+    return {name: sum(values) / len(values) for name, values in found.items()}
+
+
+@pytest.mark.parametrize("at_a_time", [2**23, 200])
+def test_further_metrics_equal_plain_loops(at_a_time: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "_RANKS_AT_A_TIME", at_a_time)
+    generator = torch.Generator().manual_seed(3)
+    labels = torch.cat([torch.randint(6, (57,), generator=generator), torch.tensor([6, 7, 8])])
+    embeddings = torch.randn(60, 4, generator=generator) + 0.5 * labels[:, None]
+    found = judge(embeddings, labels, recall_at=[1], metrics=FURTHER)
+    assert set(found) == {*METRICS, *FURTHER, "recall_at_1"}
+    expected = metrics_by_loops(embeddings, labels) | further_by_loops(embeddings, labels)
+    assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-6)
+    assert found == judge(embeddings, labels, recall_at=[1], metrics=FURTHER)
+
+
+def test_clusters_of_all_queries_are_compared_with_the_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "_QUERIES_AT_A_TIME", 7)
+    labels = torch.arange(6).repeat_interleave(5)
+    generator = torch.Generator().manual_seed(0)
+    apart = torch.eye(6).repeat_interleave(5, 0) + 0.01 * torch.randn(30, 6, generator=generator)
+    # k-means ends where it began badly, with two classes in a cluster.
+    found = judge(apart, labels, metrics=["NMI", "AMI"])
+    assert 0.8 < found["NMI"] <= 1
+    assert 0.7 < found["AMI"] <= 1
+    # Clusters that know nothing of the classes.
+    found = judge(apart, torch.arange(5).repeat(6), metrics=["NMI", "AMI"])
+    assert found["AMI"] < 0.05
+    gallery = judge(apart[:10], labels[:10], apart[10:], labels[10:] % 2, metrics=["NMI"])
+    assert gallery["NMI"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "message"),
+    [
+        (["ndgc"], "there is no 'ndgc', did you mean 'ndcg'"),
+        (["NMI", "NMI"], "'NMI' is reported already"),
+        (["precision_at_1"], "'precision_at_1' is reported already"),
+    ],
+)
+def test_metrics_that_are_none_are_refused(metrics: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=f"protocol.metrics: {message}"):
+        judge(FIRST, PAIRS, metrics=metrics)
+
+
+def test_neighbours_are_the_same_without_faiss(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels, embeddings = torch.arange(5).repeat(8), 3 * torch.randn(40, 4)
+    expected = judge(embeddings, labels)
+    monkeypatch.setattr(evaluation, "find_spec", lambda _name: None)
+    assert judge(embeddings, labels) == pytest.approx(expected)

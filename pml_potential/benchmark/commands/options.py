@@ -43,7 +43,11 @@ ImagesRoot = Annotated[
     ),
 ]
 ImagesTable = Annotated[
-    Path | None, typer.Option("--file", help="For --dataset table: the CSV or Parquet file.")
+    Path | None,
+    typer.Option(
+        "--file",
+        help="For --dataset table: the CSV or Parquet file. For features: the matrix of vectors.",
+    ),
 ]
 ModelName = Annotated[str | None, typer.Option(help=f"The network. Default: {DEFAULTS['model']}.")]
 LossName = Annotated[
@@ -119,7 +123,7 @@ def images_called(dataset: str, root: Path | None, table: Path | None) -> str:
     if dataset == "folder" and root is not None:
         # Not Path.resolve, which follows links to where nobody may look.
         return os.path.basename(os.path.abspath(root)) or dataset
-    if dataset == "table" and table is not None:
+    if dataset in {"table", "features"} and table is not None:
         return table.stem
     return dataset
 

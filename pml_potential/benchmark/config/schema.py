@@ -130,6 +130,11 @@ class Protocol(Section):
     recall_at: Annotated[tuple[Positive, ...], Field(strict=False)] = Field(
         default=(), description="K of the Recall@K to report."
     )
+    metrics: Annotated[tuple[Text, ...], Field(strict=False)] = Field(
+        default=(),
+        description="Further metrics of the test: mean_average_precision, mean_reciprocal_rank, ndcg, "
+        "NMI or AMI.",
+    )
     proxy_alignment: bool = Field(
         default=False,
         description="Measure with each validation how far the proxies are from the training "
@@ -169,7 +174,11 @@ class Dataset(Section):
     root: Text | None = Field(
         default=None, description="Folder of the files. Default: data/NAME in the working folder."
     )
-    file: Text | None = Field(default=None, description="For table: the CSV or Parquet file.")
+    file: Text | None = Field(
+        default=None,
+        description="For table: the CSV or Parquet file. For features: the matrix, as npy, npz, "
+        "Parquet or safetensors.",
+    )
     columns: Columns = Field(default=Columns(), description="For table: its columns.")
     label_noise: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.0,
@@ -216,7 +225,9 @@ class Head(Section):
 class Model(Section):
     """The network: a trunk, and a linear embedder on top of it."""
 
-    trunk: Text = Field(description="A network of this package, timm/NAME or torchvision/NAME.")
+    trunk: Text = Field(
+        description="A network of this package, timm/NAME or torchvision/NAME; identity for vectors."
+    )
     weights: Text | None = Field(
         default=None,
         description="Pretrained weights: 'download' from where the trunk's library has them, or a local "

@@ -1,11 +1,14 @@
 """Large files kept under the hash of what they were made from, and read for damage once."""
 
 import hashlib
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from pml_potential.benchmark.data.long_step import long_step
 from pml_potential.benchmark.files import NamedLock, is_whole, set_aside
@@ -26,6 +29,14 @@ def cache_path(folder: Path, made_from: tuple[Any, ...], suffix: str) -> Path:
     """
     key = hashlib.sha256(repr(made_from).encode()).hexdigest()[:32]
     return folder / f"{key}{suffix}"
+
+
+def npy_header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
+    """How a file of rows begins that ``np.load`` maps."""
+    header = io.BytesIO()
+    description = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, description)
+    return header.getvalue()
 
 
 def is_cached(path: Path) -> bool:

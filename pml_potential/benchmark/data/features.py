@@ -1,6 +1,5 @@
 """What a frozen network gives for every image, computed once and kept in a file."""
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from pml_potential.benchmark.config.schema import ConfigError
 from pml_potential.benchmark.config.seeds import derive_seed, drawn_from
-from pml_potential.benchmark.data.cache import alone_with, cache_path, is_cached
+from pml_potential.benchmark.data.cache import alone_with, cache_path, is_cached, npy_header
 from pml_potential.benchmark.data.images import Images
 from pml_potential.benchmark.data.labelled_tensors import ImageTensors
 from pml_potential.benchmark.data.long_step import long_step
@@ -149,14 +148,7 @@ def _write(rows: _Rows, path: Path, title: str) -> None:
             for found in rows.start_from(done):
                 content = found.tobytes()
                 if done == 0:
-                    content = _header((count, *found.shape[1:]), found.dtype) + content
+                    content = npy_header((count, *found.shape[1:]), found.dtype) + content
                 file.append(content, len(found))
                 done += len(found)
                 advance(len(found))
-
-
-def _header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
-    header = io.BytesIO()
-    description = {"descr": dtype.str, "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(header, description)
-    return header.getvalue()

@@ -15,6 +15,7 @@ from pml_potential.benchmark.config.run_folder import hash_memory, image_cache
 from pml_potential.benchmark.config.schema import Config, ConfigError, Dataset
 from pml_potential.benchmark.config.seeds import derive_seed
 from pml_potential.benchmark.data.datasets.catalogue import entry_of, load_images
+from pml_potential.benchmark.data.feature_rows import FeatureRows
 from pml_potential.benchmark.data.features import View
 from pml_potential.benchmark.data.image_files import ImageFiles
 from pml_potential.benchmark.data.images import ImageArrays, Images
@@ -66,8 +67,7 @@ class FoldData:
         Raises:
             ConfigError: The images are of different sizes, and the model takes them as they are.
         """
-        if config.model.input is None and isinstance(self.images, ImageFiles):
-            _check_sizes(self.images)
+        check_sizes(config, self.images)
         self._readers_for(config)
 
     def fold(self, config: Config, number: int) -> tuple[LabelledTensors, LabelledTensors]:
@@ -120,11 +120,19 @@ def load_fold_data(config: Config, cache: Path) -> FoldData:
 
 
 def remembered_images(dataset: Dataset, cache: Path) -> Images:
-    """Load a data set whose files are read once for their hash, as what lies beside the cache tells."""
+    """Load a data set; what takes long to find out of its files is remembered.
+
+    Args:
+        dataset: its name, and where it lies.
+        cache: folder for the features of a frozen trunk, beside which hashes are remembered.
+
+    Raises:
+        ConfigError: As ``load_images``.
+    """
     images = load_images(dataset)
     if isinstance(images, ImageFiles):
         return replace(images, memory=hash_memory(cache, images.root))
-    return images
+    return replace(images, cache=cache) if isinstance(images, FeatureRows) else images
 
 
 def divide(config: Config, images: Images, cache: Path) -> FoldData:
@@ -142,7 +150,14 @@ def divide(config: Config, images: Images, cache: Path) -> FoldData:
     return FoldData(images, splits, cache)
 
 
-def _check_sizes(images: ImageFiles) -> None:
+def check_sizes(config: Config, images: Images) -> None:
+    """Raise unless images are of one size, where the model takes them as they are.
+
+    Raises:
+        ConfigError: They are not.
+    """
+    if config.model.input is not None or not isinstance(images, ImageFiles):
+        return
     sizes = images.sizes
     for place, size in enumerate(sizes):
         if size != sizes[0]:
@@ -171,6 +186,9 @@ def frozen_trunk(config: Config, images: Images | LabelledTensors) -> nn.Module:
 
 def _readers(config: Config, images: Images, cache: Path) -> tuple[Reader, Reader]:
     """How images are read for training, and how for evaluation."""
+    if isinstance(images, FeatureRows):
+        of_vectors = _reader_of([images.vectors], images)
+        return of_vectors, of_vectors
     model, crop = config.model, config.protocol.crop
     evaluation = evaluation_transform(model.input, crop, images.channels)
     if uses_features(config):

@@ -196,8 +196,10 @@ class _Reproductions(Work):
     def _score(self, models: list[dict[str, nn.Module]], test: LabelledTensors) -> TestScores:
         embeddings = [embed(model, test, training_device()) for model in models]
         labels = torch.from_numpy(test.labels)
-        queries, recall_at = self._data.splits.queries, self._config.protocol.recall_at
-        return score_on_test_classes(embeddings, labels, queries, recall_at)
+        protocol = self._config.protocol
+        return score_on_test_classes(
+            embeddings, labels, self._data.splits.queries, protocol.recall_at, protocol.metrics
+        )
 
 
 def _result(folder: Path) -> Path:

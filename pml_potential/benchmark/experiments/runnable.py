@@ -48,7 +48,9 @@ def _build(corner: Config) -> None:
     if corner.model.freeze_until is not None:
         shape = image_shape(corner.model, corner.protocol.crop)
         CutTrunk(models["trunk"], corner.model.freeze_until, shape)
-    optimizer = build_optimizer(corner.model.trunk_optimizer, models["trunk"].parameters())
+    # The embedder's where there is no trunk, for the sake of the optimizer's arguments.
+    trained = list(models["trunk"].parameters()) or models["embedder"].parameters()
+    optimizer = build_optimizer(corner.model.trunk_optimizer, trained)
     if corner.training.schedule is not None:
         build_schedule(corner.training.schedule, optimizer)
     build_miner(corner.loss)

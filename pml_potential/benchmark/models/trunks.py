@@ -12,6 +12,7 @@ from pml_potential.benchmark.config.reasons import reason_of
 from pml_potential.benchmark.config.schema import ConfigError, Crop, Model
 from pml_potential.benchmark.models.bn_inception import bn_inception
 from pml_potential.benchmark.models.efficientnet_lite import Size, efficientnet_lite
+from pml_potential.benchmark.models.identity import identity
 from pml_potential.benchmark.models.small_cnn import small_cnn
 from pml_potential.benchmark.models.timm_trunk import check_timm_name, image_size, timm_trunk
 from pml_potential.benchmark.models.torchvision_trunk import (
@@ -29,10 +30,12 @@ class OwnTrunk:
     Attributes:
         build: builds it from the model's section, the colour channels, and whether to load weights.
         any_channels: whether it takes images of any number of channels; others take three.
+        of_vectors: whether it takes vectors in place of images, as many numbers as there are channels.
     """
 
     build: Callable[[Model, int, bool], nn.Module]
     any_channels: bool = False
+    of_vectors: bool = False
 
 
 def _efficientnet_lite(size: Size) -> OwnTrunk:
@@ -43,6 +46,7 @@ OWN_TRUNKS: Mapping[str, OwnTrunk] = {
     "small_cnn": OwnTrunk(small_cnn, any_channels=True),
     "bn_inception": OwnTrunk(lambda model, _channels, pretrained: bn_inception(model, pretrained)),
     **{f"efficientnet_lite{size}": _efficientnet_lite(size) for size in get_args(Size)},
+    "identity": OwnTrunk(lambda model, _width, _pretrained: identity(model), True, of_vectors=True),
 }
 """The networks of this package, by their names in configurations."""
 
@@ -52,17 +56,23 @@ def takes_any_channels(name: str) -> bool:
     return name in OWN_TRUNKS and OWN_TRUNKS[name].any_channels
 
 
+def takes_vectors(name: str) -> bool:
+    """Whether a trunk takes vectors in place of images."""
+    return name in OWN_TRUNKS and OWN_TRUNKS[name].of_vectors
+
+
 def build_trunk(model: Model, channels: int, pretrained: bool = True) -> tuple[nn.Module, int]:
     """Build the trunk that a configuration names.
 
     Args:
         model: its name, weights, pooling and input.
-        channels: colour channels of the data set's images. With ``model.input`` the trunk sees three
-            in any case.
+        channels: colour channels of the data set's images, or how many numbers its vectors have. With
+            ``model.input`` the trunk sees three in any case.
         pretrained: whether to load ``model.weights``.
 
     Returns:
-        The network, from (n, channels, height, width) to (n, features), and the number of features.
+        The network, from (n, channels, height, width), or vectors (n, channels), to (n, features), and
+        the number of features.
 
     Raises:
         ConfigError: There is no such trunk, its library is not installed, it does not go with the
@@ -86,6 +96,8 @@ def build_trunk(model: Model, channels: int, pretrained: bool = True) -> tuple[n
             "give a local file instead",
             ("model", "weights"),
         ) from error
+    if takes_vectors(model.trunk):
+        return trunk, channels
     return trunk, _count_features(trunk, seen, size)
 
 
@@ -104,7 +116,7 @@ def check_trunk_name(name: str) -> None:
         ...
         pml_potential.benchmark.config.schema.ConfigError: model.trunk: there is no 'smal_cnn', did
         you mean 'small_cnn'? There are 'small_cnn', 'bn_inception', 'efficientnet_lite0',
-        'efficientnet_lite1', 'efficientnet_lite2', 'timm/NAME' and 'torchvision/NAME'
+        'efficientnet_lite1', 'efficientnet_lite2', 'identity', 'timm/NAME' and 'torchvision/NAME'
     """
     library, slash, rest = name.partition("/")
     if slash and library == "timm":

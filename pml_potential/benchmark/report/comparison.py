@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -12,6 +13,7 @@ from pml_potential.benchmark.config.schema import ConfigError
 from pml_potential.benchmark.data.locations import without_locations
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC
 from pml_potential.benchmark.report.pairwise_tests import Difference, pairwise_differences
+from pml_potential.benchmark.report.power import Detectable, detectable
 from pml_potential.benchmark.report.results import best_config, read_results, run_config
 
 _MAY_DIFFER = ("loss.", "sampler.", "search.", "search:", "seed:")
@@ -49,6 +51,13 @@ class ComparedRun:
     def failures(self) -> list[str]:
         """Why the others did not."""
         return [each["failure"] for each in self.results["reproductions"] if "failure" in each]
+
+    @property
+    def score_by_reproduction(self) -> dict[int, float]:
+        """Separated test MAP@R of each reproduction that came to a result, by its number from 1."""
+        tried = enumerate(self.results["reproductions"], start=1)
+        succeeded = [number for number, each in tried if "failure" not in each]
+        return dict(zip(succeeded, self.scores, strict=True))
 
     @property
     def scores(self) -> list[float]:
@@ -95,6 +104,24 @@ class Comparison:
         if chosen:
             found.append(f"The searches chose different values of {_listed(list(chosen))}.")
         return found
+
+    @cached_property
+    def detectable(self) -> list[Detectable | None]:
+        """What the test of each of ``differences`` could find with these reproductions."""
+        scores = {run.name: run.scores for run in self.runs}
+        return [detectable(scores[each.first], scores[each.second]) for each in self.differences]
+
+    @property
+    def reach(self) -> str | None:
+        """Which difference between the first two the test can find; None where neither varies."""
+        difference = self.differences[0]
+        if (found := self.detectable[0]) is None:
+            return None
+        return (
+            f"With these reproductions the test finds a difference of {found.difference:.4f} between "
+            f"{difference.first} and {difference.second} in 80% of cases; half of that takes "
+            f"{found.needed} reproductions of each."
+        )
 
     @property
     def verdict(self) -> str:

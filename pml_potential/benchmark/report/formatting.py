@@ -4,21 +4,27 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from pml_potential.benchmark.evaluation import METRICS
+from pml_potential.benchmark.evaluation import FURTHER_METRICS, METRICS
 
 METRIC_NAMES = {name: metric.title for name, metric in METRICS.items()}
 """The metrics' names in print, in the order of the columns."""
 
 
 def metric_names(results: dict[str, Any]) -> dict[str, str]:
-    """Names in print of the metrics of a run: ``METRIC_NAMES``, and the Recall@K of its protocol.
+    """Names in print of the metrics of a run: ``METRIC_NAMES``, and those that its protocol asks for.
 
     Examples:
         >>> metric_names({"config": {"protocol": {"recall_at": [1]}}})["recall_at_1"]
         'R@1'
     """
-    recall_at = results["config"]["protocol"].get("recall_at", ())
-    return METRIC_NAMES | {f"recall_at_{k}": f"R@{k}" for k in recall_at}
+    protocol = results["config"]["protocol"]
+    further = {
+        # One that a script has added is known to that script alone.
+        name: FURTHER_METRICS[name].title if name in FURTHER_METRICS else name
+        for name in protocol.get("metrics", ())
+    }
+    recalls = {f"recall_at_{k}": f"R@{k}" for k in protocol.get("recall_at", ())}
+    return METRIC_NAMES | further | recalls
 
 
 def interval(value: dict[str, Any]) -> str:

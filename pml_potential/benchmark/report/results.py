@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pml_potential.benchmark.config.reasons import reason_of
 from pml_potential.benchmark.config.run_folder import RunFolder
 from pml_potential.benchmark.config.schema import Config, ConfigError
-from pml_potential.benchmark.evaluation import METRICS
+from pml_potential.benchmark.evaluation import all_metrics
 from pml_potential.benchmark.files import read_json
 
 FORMAT = 2
@@ -26,6 +26,7 @@ class _Protocol(_Layout):
     folds: int
     batch_size: int
     iterations_per_epoch: int
+    metrics: list[str] = []
     recall_at: list[int] = []
 
 
@@ -119,7 +120,8 @@ class _Results(_Layout):
 
     @model_validator(mode="after")
     def _check_metrics(self) -> "_Results":
-        metrics = (*METRICS, *(f"recall_at_{k}" for k in self.config.protocol.recall_at))
+        protocol = self.config.protocol
+        metrics = all_metrics(protocol.metrics, protocol.recall_at)
         for state, kinds in self.test.items():
             for kind in ("separated", "concatenated"):
                 missing = [metric for metric in metrics if metric not in kinds.get(kind, {})]

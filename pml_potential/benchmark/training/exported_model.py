@@ -5,11 +5,13 @@ import reprlib
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
+import numpy as np
 import torch
 import yaml
-from pydantic import ValidationError
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
@@ -22,8 +24,9 @@ from pml_potential.benchmark.data.image_warnings import warnings_name_images
 from pml_potential.benchmark.data.transforms import ImageTransform, evaluation_transform
 from pml_potential.benchmark.files import write_bytes, write_text
 from pml_potential.benchmark.models.building import build_models
-from pml_potential.benchmark.models.trunks import takes_any_channels
+from pml_potential.benchmark.models.trunks import takes_any_channels, takes_vectors
 from pml_potential.benchmark.models.weights import load_weights
+from pml_potential.functional.validation import check_embeddings
 
 ONNX_FILE = "model.onnx"
 """The model as a graph, if it was exported as one, too."""
@@ -43,28 +46,29 @@ class Description(Section):
     """What ``model.yaml`` holds."""
 
     format: Literal["pml-potential model 1"]
-    channels: Literal[1, 3]
+    channels: Annotated[int, Field(ge=1)]
     crop: Crop
     model: Model
     sha256: _Hashes
 
 
 class EmbeddingModel(nn.Module):
-    """A trunk and an embedder that embed pictures.
+    """A trunk and an embedder that embed pictures, or vectors of another encoder.
 
     Args:
         trunk: from normalised pictures (n, channels, h, w) to features (n, features).
         embedder: from features to (n, embedding_size).
-        transform: from a picture to the trunk's numbers.
+        transform: from a picture to the trunk's numbers; None: it embeds vectors.
         embedding_size: width of the embedding.
-        channels: of the pictures that it was trained on, 1 for grey or 3 for colours.
+        channels: of the pictures that it was trained on, 1 for grey or 3 for colours; of vectors, how
+            many numbers each has.
     """
 
     def __init__(
         self,
         trunk: nn.Module,
         embedder: nn.Module,
-        transform: ImageTransform,
+        transform: ImageTransform | None,
         embedding_size: int,
         channels: int,
     ) -> None:
@@ -76,11 +80,17 @@ class EmbeddingModel(nn.Module):
         self.channels = channels
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Embed transformed pictures (n, channels, h, w): (n, embedding_size), l2-normalised."""
+        """Embed transformed pictures (n, channels, h, w), or vectors (n, channels).
+
+        Returns:
+            (n, embedding_size), l2-normalised.
+        """
         return normalize(self.embedder(self.trunk(pictures)))
 
     @torch.no_grad()
-    def embed(self, images: Sequence[Source], batch_size: int = 64) -> Tensor:
+    def embed(
+        self, images: Sequence[Source] | Tensor | NDArray[np.floating[Any]], batch_size: int = 64
+    ) -> Tensor:
         """Embed pictures, read as the benchmark reads them, in float32.
 
         A warning says which pictures were changed: turned upright, laid over white, cut to 8 bits and
@@ -89,7 +99,8 @@ class EmbeddingModel(nn.Module):
 
         Args:
             images: paths, open files or pictures of Pillow. A model that sees whole images wants them in
-                one size.
+                one size. A model of vectors (``transform`` is None) wants a floating matrix, an array or
+                a tensor, (n, channels).
             batch_size: how many go through the network at a time.
 
         Returns:
@@ -97,14 +108,16 @@ class EmbeddingModel(nn.Module):
 
         Raises:
             RuntimeError: The model is in training mode, where BatchNorm would mix the pictures.
-            TypeError: ``images`` is a single picture, or holds what is none.
+            TypeError: ``images`` is a single picture, or holds what is none, or is no matrix.
             UnreadableImageError: A file is missing, damaged or no image; the message names it.
-            ValueError: Sizes differ where they must not.
+            ValueError: Sizes differ where they must not, or vectors have another width, NaN or infinity.
         """
         if self.training:
             raise RuntimeError("the model is in training mode; call its eval() before embed()")
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
+        if self.transform is None:
+            return self._embed_vectors(images, batch_size)
         if not isinstance(images, Sequence) or isinstance(images, str | bytes):
             raise TypeError(
                 f"images is {reprlib.repr(images)}; give a list of pictures, or [picture] for one"
@@ -132,6 +145,23 @@ class EmbeddingModel(nn.Module):
             warnings.warn(f"{_some(names)}: {change}, as in the benchmark", stacklevel=3)
         return torch.cat(parts)
 
+    def _embed_vectors(self, vectors: Any, batch_size: int) -> Tensor:
+        if not isinstance(vectors, Tensor | np.ndarray) or vectors.ndim != 2:
+            raise TypeError(
+                f"images is {reprlib.repr(vectors)}; this model embeds vectors, an array or a tensor of "
+                f"shape (n, {self.channels})"
+            )
+        device = next(self.parameters()).device
+        parts = [torch.empty(0, self.embedding_size, device=device)]
+        for start in range(0, len(vectors), batch_size):
+            rows = vectors[start : start + batch_size]
+            if not isinstance(rows, Tensor):
+                # A copy of these rows alone: the array may be mapped from a file.
+                rows = torch.from_numpy(np.array(rows))
+            check_embeddings("images", rows, self.channels)
+            parts.append(self(rows.float().to(device)))
+        return torch.cat(parts)
+
 
 def _some(names: Sequence[str]) -> str:
     """A name, and how many more there are."""
@@ -155,7 +185,7 @@ def export_model(folder: Path, config: Config, trunk: nn.Module, embedder: nn.Mo
         ValueError: The trunk has no weights, as where a frozen trunk's features stand in for it.
     """
     folder = Path(folder)
-    if not trunk.state_dict():
+    if not trunk.state_dict() and not takes_vectors(config.model.trunk):
         raise ValueError(
             f"trunk is {trunk} without weights; give the one whose features the embedder was trained on"
         )
@@ -169,7 +199,7 @@ def export_model(folder: Path, config: Config, trunk: nn.Module, embedder: nn.Mo
     description = Description.model_validate(
         {
             "format": _FORMAT,
-            "channels": _channels(config.model, trunk),
+            "channels": _channels(config.model, trunk, embedder),
             "crop": config.protocol.crop.model_dump(),
             "model": config.model.model_dump(),
             "sha256": hashes,
@@ -203,9 +233,12 @@ def load_model(folder: str | Path) -> EmbeddingModel:
                 "again"
             )
     models = build_models(description.model, description.channels, pretrained=False)
-    for name, model in models.items():
-        load_weights(model, paths[name])
-    transform = evaluation_transform(description.model.input, description.crop, description.channels)
+    for name, module in models.items():
+        if module.state_dict():
+            load_weights(module, paths[name])
+    transform = None
+    if not takes_vectors(description.model.trunk):
+        transform = evaluation_transform(description.model.input, description.crop, description.channels)
     size = description.model.embedding_size
     model = EmbeddingModel(models["trunk"], models["embedder"], transform, size, description.channels)
     return model.eval()
@@ -234,8 +267,10 @@ def read_description(folder: Path) -> Description:
         raise ConfigError(f"{path}: {reason_of(error)}") from error
 
 
-def _channels(model: Model, trunk: nn.Module) -> int:
-    """Colour channels of the data set, which only some trunks of whole images adapt to."""
+def _channels(model: Model, trunk: nn.Module, embedder: nn.Module) -> int:
+    """Colour channels of the data set, which only some trunks of whole images adapt to; or its width."""
+    if takes_vectors(model.trunk):
+        return int(next(embedder.parameters()).shape[1])
     if model.input is not None or not takes_any_channels(model.trunk):
         return 3
     return int(next(trunk.parameters()).shape[1])

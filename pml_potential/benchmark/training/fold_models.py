@@ -21,6 +21,9 @@ from pml_potential.losses import initialize_head
 LOSS = "metric_loss"
 """Name of the loss among the modules of a fold, as PML's trainers call it."""
 
+_MOST_FOR_HEAD = 100_000
+"""Images whose features a head starts in, so that those of a large data set need not be in memory."""
+
 
 def fold_models(
     config: Config, channels: int, width: int | None, pretrained: bool = True
@@ -61,8 +64,9 @@ def untrained_models(config: Config, train: LabelledTensors, seed: int) -> dict[
         # Without a trace in the generator: what is random besides is the same behind any head.
         with torch.random.fork_rng(devices=[]):
             judged = train if train.as_judged is None else train.as_judged
-            with long_step(f"starting the head in the features of {len(judged):,} images"):
-                features = trunk_output(models["trunk"], judged, training_device())
+            count = min(len(judged), _MOST_FOR_HEAD)
+            with long_step(f"starting the head in the features of {count:,} images"):
+                features = trunk_output(models["trunk"], judged, training_device(), _MOST_FOR_HEAD)
                 initialize_head(cast("nn.Linear", models["embedder"]), features)
     return models
 

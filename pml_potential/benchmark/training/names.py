@@ -4,7 +4,8 @@ import inspect
 
 from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.data.datasets.catalogue import entry_of
-from pml_potential.benchmark.models.trunks import check_trunk_name
+from pml_potential.benchmark.evaluation import check_metrics
+from pml_potential.benchmark.models.trunks import check_trunk_name, takes_vectors
 from pml_potential.benchmark.training.components import check_arguments
 from pml_potential.benchmark.training.losses import COMPONENTS, component_class, loss_class
 from pml_potential.benchmark.training.optimizers import optimizer_class
@@ -12,12 +13,13 @@ from pml_potential.losses.arguments import accepted_arguments
 
 
 def check_names(config: Config) -> None:
-    """Raise unless data set, trunk, loss and optimizers exist, and take the arguments that are given.
+    """Raise unless data set, metrics, trunk, loss and optimizers exist, and take their arguments.
 
     Raises:
         ConfigError: One of them does not; its ``keys`` say where the configuration names it.
     """
-    entry_of(config.dataset.name)
+    check_metrics(config.protocol.metrics)
+    holds_vectors = entry_of(config.dataset.name).holds_vectors
     check_arguments(
         config.loss.params, accepted_arguments(loss_class(config.loss.name)), ("loss", "params")
     )
@@ -30,6 +32,18 @@ def check_names(config: Config) -> None:
         check_trunk_name(config.model.trunk)
     except ConfigError as error:
         raise ConfigError(str(error), ("model", "trunk")) from None
+    if holds_vectors != takes_vectors(config.model.trunk):
+        if holds_vectors:
+            raise ConfigError(
+                f"the data set {config.dataset.name!r} holds vectors, and model.trunk "
+                f"{config.model.trunk!r} takes pictures; give --model vectors",
+                ("model", "trunk"),
+            )
+        raise ConfigError(
+            f"model.trunk {config.model.trunk!r} takes vectors, and the data set "
+            f"{config.dataset.name!r} holds pictures; give --dataset features, or another model",
+            ("model", "trunk"),
+        )
     optimizers = {
         ("loss", "optimizer"): config.loss.optimizer,
         ("model", "trunk_optimizer"): config.model.trunk_optimizer,

@@ -9,7 +9,8 @@ from typer.testing import CliRunner, Result
 from pml_potential import __version__
 from pml_potential.benchmark.commands.app import app
 
-COMMANDS = ["run", "worker", "release", "train", "profile", "export", "report", "analyze", "compare"]
+COMMANDS = ["run", "worker", "release", "train", "profile", "features"]
+COMMANDS += ["export", "report", "analyze", "compare"]
 GROUPS = {"datasets": ["list", "download", "check"], "study": ["noise", "ablation"]}
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from pml_potential.benchmark.config.composing import read_saved, to_yaml
-from pml_potential.benchmark.config.presets import KINDS, preset_names, presets_folder
+from pml_potential.benchmark.config.presets import KINDS, preset_names, preset_path, presets_folder
 from pml_potential.benchmark.config.schema import Config
 from pml_potential.benchmark.data.datasets import load_glyphs
 from pml_potential.benchmark.data.folds import divide
@@ -16,6 +17,7 @@ from pml_potential.benchmark.data.labelled_tensors import ArrayTensors
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC
 from pml_potential.benchmark.experiments.runnable import check_runnable
 from pml_potential.benchmark.files import read_state
+from pml_potential.benchmark.models import build_models, check_image_size
 from pml_potential.benchmark.training.fold import train_fold
 from tests.benchmark.config.configurations import LOSS_FILE, composed, own_file, refusal
 from tests.benchmark.config.published_optima import (
@@ -41,6 +43,17 @@ FEATURES = {
 }
 
 
+FOUNDATION = {
+    "dinov2_vit_small": (384, "apache-2.0"),
+    "dinov2_vit_base": (768, "apache-2.0"),
+    "dinov3_vit_small": (384, "dinov3-license"),
+    "dinov3_vit_base": (768, "dinov3-license"),
+    "siglip2_vit_base": (768, "apache-2.0"),
+    "clip_vit_base": (768, "apache-2.0"),
+}
+"""Networks whose features are used as they are, with the features and the licence of each."""
+
+
 def few_glyphs(classes: int) -> ImageArrays:
     glyphs = load_glyphs()
     chosen = np.flatnonzero((glyphs.labels < classes) & (np.arange(len(glyphs.labels)) % 32 < 4))
@@ -55,7 +68,8 @@ def assert_saved_as_it_was(config: Config, folder: Path) -> None:
     ("kind", "name"), [(kind, name) for kind in ("protocol", "dataset") for name in preset_names(kind)]
 )
 def test_a_protocol_or_data_set_can_be_run(kind: str, name: str, tmp_path: Path) -> None:
-    config = composed(**{kind: name})
+    of_vectors = {"model": "vectors"} if name == "features" else {}
+    config = composed(**{kind: name}, **of_vectors)
     check_runnable(config)
     assert getattr(config, kind).name == name
     assert_saved_as_it_was(config, tmp_path)
@@ -75,7 +89,7 @@ def test_a_loss_can_be_run_and_trains_a_step(name: str, tmp_path: Path) -> None:
     assert 0 < result.score <= 1
 
 
-@pytest.mark.parametrize("name", preset_names("model"))
+@pytest.mark.parametrize("name", sorted(FEATURES))
 def test_a_model_takes_the_crops_of_the_reality_check_and_trains_a_step(
     name: str, tmp_path: Path
 ) -> None:
@@ -97,7 +111,33 @@ def test_a_model_takes_the_crops_of_the_reality_check_and_trains_a_step(
     assert embedder["weight"].shape == (config.model.embedding_size, FEATURES[name])
 
 
-@pytest.mark.parametrize("name", ["resnet50", "vit_small", "dino_vit_small"])
+def test_every_model_is_tested() -> None:
+    assert {*FEATURES, *FOUNDATION, "vectors"} == set(preset_names("model"))
+
+
+@pytest.mark.parametrize("name", FOUNDATION)
+def test_a_foundation_model_is_built_and_takes_the_size_that_timm_says(
+    name: str, tmp_path: Path
+) -> None:
+    config = composed(model=name)
+    assert_saved_as_it_was(config, tmp_path)
+    assert config.model.weights == "download"
+    assert config.model.freeze_trunk
+    assert not config.protocol.crop.augment
+    published = import_module("timm").get_pretrained_cfg(config.model.trunk.removeprefix("timm/"))
+    width, licence = FOUNDATION[name]
+    assert published.license == licence
+    assert f"licence {licence}" in preset_path("model", name).read_text().lower()
+    assert config.protocol.crop.size == published.input_size[-1]
+    assert config.protocol.crop.resize == int(published.input_size[-1] / published.crop_pct)
+    # Shapes alone: the weights cannot be had here, and random ones would take a gigabyte.
+    with torch.device("meta"):
+        models = build_models(config.model, 3, pretrained=False)
+    assert models["embedder"].weight.shape == (config.model.embedding_size, width)
+    check_image_size(models["trunk"], config.model, config.protocol.crop)
+
+
+@pytest.mark.parametrize("name", ["resnet50", "vit_small", "dino_vit_small", *FOUNDATION])
 def test_a_network_of_timm_takes_what_timm_says(name: str) -> None:
     config = composed(model=name).model
     published = import_module("timm").get_pretrained_cfg(config.trunk.removeprefix("timm/"))

@@ -45,6 +45,6 @@ def test_an_unknown_trunk_is_refused_with_the_nearest(name: str, message: str) -
 
 
 @pytest.mark.parametrize("name", [*OWN_TRUNKS, "timm/test_resnet", "torchvision/resnet18"])
-def test_a_network_that_exists_is_accepted_and_small_cnn_alone_takes_any_channels(name: str) -> None:
+def test_a_network_that_exists_is_accepted_and_few_take_any_channels(name: str) -> None:
     check_trunk_name(name)
-    assert takes_any_channels(name) == (name == "small_cnn")
+    assert takes_any_channels(name) == (name in {"small_cnn", "identity"})

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pml_potential.benchmark.config.schema import ConfigError
+from pml_potential.benchmark.evaluation import PRIMARY_METRIC
 from pml_potential.benchmark.files import write_json
 from pml_potential.benchmark.report import figures
 from pml_potential.benchmark.report.comparison import Comparison, compare_runs
@@ -43,7 +44,17 @@ def test_markdown_has_the_verdict_first_and_both_tables_with_what_they_are(
     experiment: Experiment, tmp_path: Path
 ) -> None:
     comparison = compared(experiment, tmp_path)
-    verdict, leaderboard, caption, differences, method = comparison_in_markdown(comparison).split("\n\n")
+    parts = comparison_in_markdown(comparison).split("\n\n")
+    verdict, reach, leaderboard, caption, differences, method, each, of_each = parts
+    assert reach == (
+        "With these reproductions the test finds a difference of 0.0442 between ContrastiveLoss and "
+        "ArcFaceLoss in 80% of cases; half of that takes 4 reproductions of each."
+    )
+    assert each.splitlines()[2:] == [
+        "| ContrastiveLoss | 0.5000 | 0.5200 | 0.5100 |",
+        "| ArcFaceLoss | 0.4000 | 0.4100 | – |",
+    ]
+    assert of_each == "Separated test MAP@R of each reproduction."
     assert verdict == "ContrastiveLoss is ahead of every other run by more than chance."
     assert leaderboard.splitlines()[2].startswith("| ContrastiveLoss | separated | 0.5100 ± ")
     assert caption == (
@@ -51,7 +62,9 @@ def test_markdown_has_the_verdict_first_and_both_tables_with_what_they_are(
         "over n = 2 to 3 reproductions."
     )
     header, _, row = differences.splitlines()
-    assert header == "| first | second | difference | p | p (Holm) | Hedges' g |"
+    assert header == (
+        "| first | second | difference | p | p (Holm) | Hedges' g | detectable | n for half |"
+    )
     assert row.startswith("| ContrastiveLoss | ArcFaceLoss | +0.1050 [+0.0")
     assert method.startswith("The first less the second, in separated test MAP@R")
 
@@ -90,8 +103,8 @@ def test_cautions_follow_the_verdict(experiment: Experiment, tmp_path: Path) -> 
     results["seed"] = 6
     write_json(tmp_path / "ArcFaceLoss" / "report" / "results.json", results)
     parts = comparison_in_markdown(compare_runs([tmp_path / loss for loss in SCORES])).split("\n\n")
-    assert parts[1] == "The runs have different seeds."
-    assert len(parts) == 6
+    assert parts[2] == "The runs have different seeds."
+    assert len(parts) == 9
 
 
 def test_equal_counts_of_reproductions_are_said_once(experiment: Experiment, tmp_path: Path) -> None:
@@ -103,13 +116,13 @@ def test_what_cannot_be_tested_is_a_dash_and_an_empty_cell(
     experiment: Experiment, tmp_path: Path
 ) -> None:
     comparison = compared(experiment, tmp_path, STILL)
-    assert "| ContrastiveLoss | ArcFaceLoss | +0.1000 | – | – | – |" in comparison_in_markdown(
-        comparison
-    )
+    found = comparison_in_markdown(comparison)
+    assert "| ContrastiveLoss | ArcFaceLoss | +0.1000 | – | – | – | – | – |" in found
+    assert "With these reproductions" not in found
     write_comparison(comparison, tmp_path / "out")
     (row,) = rows_of(tmp_path / "out" / "differences.csv")
     untested = ("low_95", "high_95", "p", "p_holm", "hedges_g", "g_low_95", "g_high_95")
-    assert [row[column] for column in untested] == [""] * 7
+    assert [row[column] for column in (*untested, "detectable_80", "n_for_half")] == [""] * 9
     assert (row["n_first"], row["n_second"]) == ("2", "2")
 
 
@@ -125,6 +138,32 @@ def test_a_row_of_the_differences_has_the_limits_and_counts(
     assert (float(row["low_95"]), float(row["high_95"])) == found.interval
     assert (float(row["g_low_95"]), float(row["g_high_95"])) == found.effect_interval
     assert (row["n_first"], row["n_second"]) == ("3", "2")
+    (reach,) = comparison.detectable
+    assert reach is not None
+    assert float(row["detectable_80"]) == reach.difference
+    assert int(row["n_for_half"]) == reach.needed
+
+
+def test_the_score_of_each_reproduction_is_in_a_table_and_a_file(
+    experiment: Experiment, tmp_path: Path
+) -> None:
+    compared(experiment, tmp_path)
+    results = write_run(experiment.results, tmp_path / "ContrastiveLoss", [0.5, 0.52])
+    results["reproductions"].insert(1, {"folds": [], "failure": "fold 1: the loss is nan"})
+    write_json(tmp_path / "ContrastiveLoss" / "report" / "results.json", results)
+    comparison = compare_runs([tmp_path / loss for loss in SCORES])
+    page = write_comparison(comparison, tmp_path / "out")
+    expected = {"1": "0.5", "3": "0.52"}
+    rows = [
+        row
+        for row in rows_of(tmp_path / "out" / "reproductions.csv")
+        if row["name"] == "ContrastiveLoss"
+    ]
+    chosen = [row for row in rows if row["embeddings"] == "separated"]
+    found = {row["reproduction"]: row["score"] for row in chosen if row["metric"] == PRIMARY_METRIC}
+    assert found == expected
+    assert "| ContrastiveLoss | 0.5000 | – | 0.5200 |" in comparison_in_markdown(comparison)
+    assert "ContrastiveLoss 0.5000 – 0.5200" in " ".join(Page(page.read_text("utf-8")).text.split())
 
 
 def test_the_path_of_the_page_is_returned(experiment: Experiment, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pml_potential.benchmark.data.datasets import (
     cars196,
     cub200,
     digits,
+    features,
     folder,
     glyphs,
     in_shop,
@@ -25,7 +26,7 @@ from pml_potential.benchmark.data.images import Images
 
 CATALOGUE: Mapping[str, DatasetEntry] = {
     module.ENTRY.name: module.ENTRY
-    for module in (glyphs, digits, cub200, cars196, sop, in_shop, folder, table)
+    for module in (glyphs, digits, cub200, cars196, sop, in_shop, folder, table, features)
 }
 """The data sets by their names in configurations, in the order of every listing."""
 

@@ -27,6 +27,7 @@ from pml_potential.benchmark.data.datasets.published import (
     wrong_counts,
     wrong_sizes,
 )
+from pml_potential.benchmark.data.feature_rows import FeatureRows
 from pml_potential.benchmark.data.image_files import ImageFiles
 from pml_potential.benchmark.data.image_reading import (
     FEW_LEVELS,
@@ -35,6 +36,7 @@ from pml_potential.benchmark.data.image_reading import (
 )
 from pml_potential.benchmark.data.images import Images
 from pml_potential.benchmark.data.long_step import long_step, steps_shown_on
+from pml_potential.benchmark.data.matrix_file import MatrixError
 
 SHOWN = 20
 """How many files of a kind a report names in its text."""
@@ -153,7 +155,8 @@ def check(dataset: Dataset, console: Console | None = None) -> Report:
 def _check(dataset: Dataset) -> Report:
     try:
         images = load_images(dataset)
-    except LayoutError as error:
+        digest = _hash(images)
+    except (LayoutError, MatrixError) as error:
         return Report(dataset.name, layout=str(error))
     entry = entry_of(dataset.name)
     differences = list(wrong_counts(images, entry))
@@ -168,12 +171,16 @@ def _check(dataset: Dataset) -> Report:
             names = [images.relative_path(place) for place in range(len(images.paths))]
             differences += wrong_sizes(images, entry)
             facts += [describe_duplicates(names, images.file_hashes), describe_sizes(images.sizes)]
+    if isinstance(images, FeatureRows):
+        names = [images.called(place) for place in range(len(images.labels))]
+        facts.append(describe_duplicates(names, images.row_hashes(), "row"))
+        facts.append(f"  vectors: {images.channels} numbers each")
     return Report(
         name=dataset.name,
         images=len(images.labels),
         classes=len(images.class_names),
         division=count_division(images),
-        sha256=_hash(images),
+        sha256=digest,
         counts=tuple(differences),
         missing=tuple(files.missing),
         unreadable=tuple(files.unreadable),

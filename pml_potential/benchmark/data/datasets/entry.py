@@ -35,6 +35,7 @@ class DatasetEntry:
         url: The archive to download, if there is one.
         checksum: The archive's, as ``md5:...`` or ``sha256:...``, if it is known for certain.
         advice: What to do to get it where it cannot be downloaded.
+        holds_vectors: Whether it holds vectors in place of images.
     """
 
     name: str
@@ -54,6 +55,7 @@ class DatasetEntry:
     url: str | None = None
     checksum: str | None = None
     advice: str = ""
+    holds_vectors: bool = False
 
 
 def default_root(name: str) -> Path:

@@ -106,12 +106,13 @@ def describe_classes(labels: NDArray[np.int64], division: NDArray[np.str_] | Non
     return [line, f"  division: {own}"]
 
 
-def describe_duplicates(names: Sequence[str], hashes: Sequence[str]) -> str:
+def describe_duplicates(names: Sequence[str], hashes: Sequence[str], kind: str = "file") -> str:
     """Says which files are copies of others.
 
     Args:
         names: Of the files.
         hashes: Of what each holds.
+        kind: What they are, if no files.
 
     Examples:
         >>> describe_duplicates(["a", "b"], ["x", "y"])
@@ -125,7 +126,7 @@ def describe_duplicates(names: Sequence[str], hashes: Sequence[str]) -> str:
             copies.append((name, original))
     if not copies:
         return "  duplicates: none"
-    some = "1 file is a copy" if len(copies) == 1 else f"{len(copies)} files are copies"
+    some = f"1 {kind} is a copy" if len(copies) == 1 else f"{len(copies)} {kind}s are copies"
     return (
         f"  duplicates: {some} of another, the first is {copies[0][0]} of {copies[0][1]}; a copy in the "
         "test finds its original, and scores rise"

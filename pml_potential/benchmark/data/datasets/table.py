@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ def load_table(file: Path, columns: Columns | None = None) -> ImageFiles:
     """
     columns = columns or Columns()
     wanted = {role: name for role, name in columns.model_dump().items() if name is not None}
-    cells = _read(file, wanted)
+    cells = read_cells(file, wanted)
     rows = [_Row(file, place, wanted, row) for place, row in cells]
     if not rows:
         raise LayoutError(f"{file} has no row below its columns")
@@ -112,8 +112,28 @@ def _check(rows: Iterable[_Row]) -> None:
             raise row.error("path", f"is {row.path!r}, as in {first.place}; list every image once")
 
 
-def _read(file: Path, wanted: dict[str, str]) -> list[tuple[str, dict[str, Any]]]:
-    """Reads the rows of a table, each with what to call it in an error."""
+def read_cells(
+    file: Path,
+    wanted: dict[str, str],
+    optional: Sequence[str] = (),
+    key: str = "dataset.columns",
+) -> list[tuple[str, dict[str, Any]]]:
+    """Reads the rows of a CSV or Parquet file.
+
+    Args:
+        file: The table.
+        wanted: Names of columns that it must have, by what they are for.
+        optional: Names of columns that are read, too, if it has them.
+        key: Of the configuration that says which columns are wanted, for errors.
+
+    Returns:
+        For each row what to call it in an error, and its cells by their columns. Cells of a CSV file are
+        text.
+
+    Raises:
+        ConfigError: If there is no such file, it is of another kind, or a column is missing.
+        LayoutError: If it is damaged.
+    """
     suffix = file.suffix.lower()
     if suffix not in CSV_SUFFIXES + PARQUET_SUFFIXES:
         raise ConfigError(
@@ -123,10 +143,12 @@ def _read(file: Path, wanted: dict[str, str]) -> list[tuple[str, dict[str, Any]]
         )
     if not is_there(file) or not file.is_file():
         raise ConfigError(f"dataset.file is {str(file)!r}; there is no such file", ("dataset", "file"))
-    return _read_csv(file, wanted) if suffix in CSV_SUFFIXES else _read_parquet(file, wanted)
+    if suffix in CSV_SUFFIXES:
+        return _read_csv(file, wanted, key)
+    return _read_parquet(file, wanted, optional, key)
 
 
-def _read_csv(file: Path, wanted: dict[str, str]) -> list[tuple[str, dict[str, Any]]]:
+def _read_csv(file: Path, wanted: dict[str, str], key: str) -> list[tuple[str, dict[str, Any]]]:
     # Not by pandas: it guesses the types of cells ("NA" is a country), and shifts the columns of
     # rows that have too many.
     rows: list[tuple[str, dict[str, Any]]] = []
@@ -143,7 +165,7 @@ def _read_csv(file: Path, wanted: dict[str, str]) -> list[tuple[str, dict[str, A
                 lines.seek(0)
             reader = csv.reader(lines, delimiter=separator, strict=True)
             header = [name.strip() for name in next(reader, [])]
-            _check_columns(file, header, wanted)
+            _check_columns(file, header, wanted, key)
             for cells in reader:
                 if not cells:
                     continue
@@ -173,7 +195,9 @@ def _separator(header: str, wanted: dict[str, str]) -> str:
     return max(SEPARATORS, key=found)
 
 
-def _read_parquet(file: Path, wanted: dict[str, str]) -> list[tuple[str, dict[str, Any]]]:
+def _read_parquet(
+    file: Path, wanted: dict[str, str], optional: Sequence[str], key: str
+) -> list[tuple[str, dict[str, Any]]]:
     try:
         from pyarrow.parquet import ParquetFile
     except ImportError as error:
@@ -182,11 +206,13 @@ def _read_parquet(file: Path, wanted: dict[str, str]) -> list[tuple[str, dict[st
             "table as CSV",
             ("dataset", "file"),
         ) from error
-    names = list(dict.fromkeys(wanted.values()))
     # pyarrow's errors are OSError and ValueError too.
     try:
         with ParquetFile(file) as table:
-            _check_columns(file, table.schema_arrow.names, wanted)
+            there = table.schema_arrow.names
+            _check_columns(file, there, wanted, key)
+            found = (name for name in optional if name in there)
+            names = list(dict.fromkeys([*wanted.values(), *found]))
             columns = [table.read([name]).column(name).to_pylist() for name in names]
     except ConfigError:
         raise
@@ -200,12 +226,12 @@ def _read_parquet(file: Path, wanted: dict[str, str]) -> list[tuple[str, dict[st
     ]
 
 
-def _check_columns(file: Path, header: list[str], wanted: dict[str, str]) -> None:
+def _check_columns(file: Path, header: list[str], wanted: dict[str, str], key: str) -> None:
     for role, name in wanted.items():
         if header.count(name) != 1:
             times = "no" if name not in header else "more than one"
             raise ConfigError(
-                f"dataset.columns.{role}: {file} has {times} column {name!r}; it has "
+                f"{key}.{role}: {file} has {times} column {name!r}; it has "
                 f"{', '.join(header) or 'none'}",
                 ("dataset", "columns", role),
             )

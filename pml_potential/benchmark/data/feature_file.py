@@ -1,0 +1,69 @@
+"""Writing what a trunk makes of a data set, as a file that the data set ``features`` reads."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pml_potential.benchmark.config.schema import Config, ConfigError
+from pml_potential.benchmark.data.feature_rows import FeatureRows
+from pml_potential.benchmark.data.features import View
+from pml_potential.benchmark.data.folds import check_sizes, frozen_trunk, remembered_images
+from pml_potential.benchmark.data.image_files import ImageFiles
+from pml_potential.benchmark.data.labelling import number_classes
+from pml_potential.benchmark.data.long_step import long_step
+from pml_potential.benchmark.data.transforms import evaluation_transform
+from pml_potential.benchmark.data.trunk_views import trunk_views
+from pml_potential.benchmark.files import whole_file
+from pml_potential.benchmark.models.device import training_device
+
+
+def write_features(config: Config, path: Path, cache: Path) -> tuple[int, int]:
+    """Write the features of all images of a data set, with labels, parts and paths.
+
+    What the trunk computes is kept in the cache, where another call after Ctrl-C or a kill goes on with
+    it, and where a run with this frozen trunk finds it. The file is written whole or not at all.
+
+    Args:
+        config: names the data set, the trunk with its weights, and the crop.
+        path: of the file, ending in ``.npz``. It gets ``vector`` (n, width) as float32; ``label``, the
+            names of the classes, behind their numbers where the names alone would come in another
+            order; ``split`` if the data set comes divided; and ``id``, paths of images that have any.
+        cache: folder for what the trunk computes.
+
+    Returns:
+        n and the width.
+
+    Raises:
+        ConfigError: The path has another ending, the data set holds vectors, or it cannot be loaded.
+    """
+    if path.suffix != ".npz":
+        raise ConfigError(f"{path} is where the features go; give a name that ends in .npz")
+    images = remembered_images(config.dataset, cache)
+    if isinstance(images, FeatureRows):
+        raise ConfigError(
+            f"the data set {config.dataset.name!r} holds vectors already; give --dataset and --model "
+            "for the images and the network to compute them with",
+            ("dataset", "name"),
+        )
+    check_sizes(config, images)
+    trunk = frozen_trunk(config, images)
+    view = View(evaluation_transform(config.model.input, config.protocol.crop, images.channels))
+    (features,) = trunk_views(trunk, images, [view], cache, training_device())
+    columns: dict[str, Any] = {"label": np.array(_names_in_order(images.class_names))[images.labels]}
+    if images.division is not None:
+        columns["split"] = images.division
+    if isinstance(images, ImageFiles):
+        columns["id"] = np.array([images.relative_path(place) for place in range(len(images.paths))])
+    with whole_file(path) as file, long_step(f"writing {path.name}"):
+        np.savez(file, vector=features, **columns)
+    return features.shape[0], features.shape[1]
+
+
+def _names_in_order(names: Sequence[str]) -> Sequence[str]:
+    """Names of classes, or numbers with names, that are sorted as the classes are numbered."""
+    if number_classes(names)[1] == tuple(names):
+        return names
+    digits = len(str(len(names)))
+    return [f"{number:0{digits}} {name}" for number, name in enumerate(names)]
