@@ -46,15 +46,15 @@ def card_of(folder: Path, config: Config, results: dict[str, Any], fold: int = 1
 def test_hubs_read_the_scores_with_their_intervals(
     tmp_path: Path, config: Config, results: dict[str, Any]
 ) -> None:
-    card = ModelCard(card_of(tmp_path, config, results))
-    assert card.data.library_name == "pml-potential"
-    assert card.data.license == "unknown"
-    assert card.data.datasets == ["glyphs"]
-    assert "PotentialFieldLoss" in card.data.tags
-    assert card.data.metrics == list(metric_names(results))
-    assert card.data.model_name == "PotentialFieldLoss on glyphs"
+    read: Any = ModelCard(card_of(tmp_path, config, results)).data
+    assert read.library_name == "pml-potential"
+    assert read.license == "unknown"
+    assert read.datasets == ["glyphs"]
+    assert "PotentialFieldLoss" in read.tags
+    assert read.metrics == list(metric_names(results))
+    assert read.model_name == "PotentialFieldLoss on glyphs"
     scores = results["test"]["trained"]["separated"]
-    found = {each.metric_type: each for each in card.data.eval_results}
+    found = {each.metric_type: each for each in read.eval_results}
     assert {name: each.metric_value for name, each in found.items()} == {
         name: scores[name]["mean"] for name in metric_names(results)
     }
@@ -115,7 +115,8 @@ def test_a_run_whose_reproductions_failed_claims_no_score(
     results["reproductions"][1] = {"folds": results["reproductions"][1]["folds"][:1], "failure": "x"}
     text = card_of(tmp_path, config, results)
     assert "No reproduction of the run came to a result." in text
-    assert ModelCard(text).data.eval_results is None
+    read: Any = ModelCard(text).data
+    assert read.eval_results is None
     assert "MAP@R of" not in text
 
 
