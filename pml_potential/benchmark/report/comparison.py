@@ -93,13 +93,13 @@ class Comparison:
         found = []
         environments = [run.results["environment"] for run in self.runs]
         for what, values in (
-            ("seeds", [run.results["seed"] for run in self.runs]),
-            ("commits of this package", [each["commit"] for each in environments]),
-            ("versions of packages", [each["packages"] for each in environments]),
-            ("processors, threads or GPUs", list(map(_machine, environments))),
+            ("have different seeds", [run.results["seed"] for run in self.runs]),
+            ("were made at different commits", [each["commit"] for each in environments]),
+            ("used different versions of packages", [each["packages"] for each in environments]),
+            ("used different processors, threads or GPUs", list(map(_machine, environments))),
         ):
             if any(value != values[0] for value in values):
-                found.append(f"The runs have different {what}.")
+                found.append(f"The runs {what}.")
         chosen = {path: None for run in self.runs[1:] for path in _chosen_apart(self.runs[0], run)}
         if chosen:
             found.append(f"The searches chose different values of {_listed(list(chosen))}.")

@@ -159,7 +159,7 @@ def test_another_seed_or_commit_is_said(experiment: Experiment, tmp_path: Path) 
     rewrite(folders[0], other)
     assert compare_runs(folders).cautions == [
         "The runs have different seeds.",
-        "The runs have different commits of this package.",
+        "The runs were made at different commits.",
     ]
 
 
@@ -173,7 +173,7 @@ def test_another_machine_is_said(
     other = write_run(experiment.results, folders[0], [0.1, 0.2])
     other["environment"][key] = value
     rewrite(folders[0], other)
-    assert compare_runs(folders).cautions == ["The runs have different processors, threads or GPUs."]
+    assert compare_runs(folders).cautions == ["The runs used different processors, threads or GPUs."]
 
 
 def test_two_runs_of_one_loss_are_named_by_their_folders(experiment: Experiment, tmp_path: Path) -> None:
