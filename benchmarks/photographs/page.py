@@ -50,6 +50,12 @@ PLANNED = {
 
 TITLES = {preset: candidate.title for preset, candidate in CANDIDATES.items()}
 
+WORDS: Mapping[str, Mapping[Any, str]] = {
+    "model.head.start": {"random": "random head", "pca": "pca head"},
+    "loss.initialize_proxies_after_epoch": {None: "random proxies", 0: "data-initialised proxies"},
+}
+"""What some values mean."""
+
 Rows = Mapping[str, Any]
 
 
@@ -224,7 +230,9 @@ def _questions(rows: Rows) -> dict[str, str]:
             names = (f"{key}={value}-{seed}" for seed in SEEDS)
             scores = [rows[name]["validation"] for name in names if "validation" in rows.get(name, {})]
             if scores:
-                lines.append([_shown(value), interval(confidence_interval(scores)), str(len(scores))])
+                lines.append(
+                    [_shown(path, value), interval(confidence_interval(scores)), str(len(scores))]
+                )
         if lines:
             found[f"`{path}`"] = _markdown(["value", "validation MAP@R", "seeds"], lines)
     return found
@@ -268,14 +276,17 @@ def _from_scratch(rows: Rows) -> str:
 
 
 def _what(changes: Mapping[str, Any]) -> str:
-    """A setting in a line."""
+    """A setting in words, the numbers of the loss first."""
     flat = {**changes, **changes.get("loss.params", {})}
     flat.pop("loss.params", None)
-    return ", ".join(f"{path.rpartition('.')[2]} {_shown(value)}" for path, value in flat.items())
+    numbers = [
+        f"{path.rpartition('.')[2]} {number(value)}" for path, value in flat.items() if path not in WORDS
+    ]
+    return ", ".join([*numbers, *(WORDS[path][flat[path]] for path in WORDS if path in flat)])
 
 
-def _shown(value: Any) -> str:
-    return "never" if value is None else number(value)
+def _shown(path: str, value: Any) -> str:
+    return WORDS[path][value] if path in WORDS else number(value)
 
 
 def _minutes(parts: Iterable[Rows]) -> str:
