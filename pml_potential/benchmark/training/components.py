@@ -30,7 +30,8 @@ def find_class(
         found = getattr(module, name, None)
         if inspect.isclass(found) and issubclass(found, base):
             return found
-        known += [each for each, value in vars(module).items() if _is_choice(value, base)]
+        # Not vars(), which lacks what a module imports only when it is asked for.
+        known += [each for each in dir(module) if _is_choice(getattr(module, each), base)]
     where = where or f"{modules[0].__name__} has no"
     raise ConfigError(
         f"{'.'.join(keys)}.name: {where} {name!r}{did_you_mean(name, known)}", (*keys, "name")

@@ -189,6 +189,7 @@ def test_mlrc_is_the_protocol_of_the_paper() -> None:
         "study": {"trials": 50, "startup_trials": 10, "sampler": "gp", "pruner": None},
         "reproductions": 10,
         "recall_at": (),
+        "metrics": (),
         "proxy_alignment": False,
         "crop": {
             "resize": 256,
