@@ -132,7 +132,8 @@ def with_values(config: Config, values: Mapping[str, Any]) -> Config:
             section = section.get(key) if isinstance(section, dict) else None
         if not isinstance(section, dict):
             raise ConfigError(f"there is no section {'.'.join(parents)!r} in the configuration")
-        section[last] = value
+        # A copy, for a later path may lead into it.
+        section[last] = copy.deepcopy(value)
     return _validated(nested, {})
 
 

@@ -377,3 +377,13 @@ def test_with_values_replaces_by_dotted_path() -> None:
 def test_with_values_refuses_what_the_schema_refuses(path: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=r"nothing|flods|folds"):
         with_values(tiny_config(), {path: value})
+
+
+def test_values_are_put_in_without_a_change_to_what_was_given() -> None:
+    config = compose(
+        {"protocol": "quick", "dataset": "glyphs", "model": "small_cnn", "loss": "potential_field"}
+    )
+    given = {"loss.params": {"alpha": 2.0, "delta": 0.3}, "loss.params.alpha": 1.0}
+    found = with_values(config, given)
+    assert found.loss.params == {"alpha": 1.0, "delta": 0.3}
+    assert given["loss.params"] == {"alpha": 2.0, "delta": 0.3}
