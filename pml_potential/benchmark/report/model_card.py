@@ -10,6 +10,7 @@ from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.data.datasets.catalogue import CATALOGUE
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC
 from pml_potential.benchmark.files import write_text
+from pml_potential.benchmark.models.trunks import takes_vectors
 from pml_potential.benchmark.report.formatting import (
     duration,
     interval,
@@ -74,8 +75,9 @@ def write_model_card(
     scores = repetition.get("trained")
     folds = repetition["folds"]
     has_test = bool(results["test"])
+    of_vectors = takes_vectors(config.model.trunk)
     text = environment.get_template("model_card.md.j2").render(
-        front_matter=_front_matter(config.loss.name, results),
+        front_matter=_front_matter(config, results),
         results=results,
         data=results["data"],
         protocol=config.protocol,
@@ -84,6 +86,8 @@ def write_model_card(
         fold_number=fold + 1,
         reproduction_number=reproduction + 1,
         has_onnx=(folder / ONNX_FILE).is_file(),
+        things="vectors" if of_vectors else "pictures",
+        example="vectors" if of_vectors else '["a.jpg", "b.jpg"]',
         seen=_seen(config),
         test=results["test"],
         table=score_table([config.loss.name], [results]).to_markdown() if has_test else "",
@@ -105,14 +109,22 @@ def _test_scores(results: dict[str, Any]) -> dict[str, Any]:
     return scores
 
 
-def _front_matter(loss: str, results: dict[str, Any]) -> str:
+def _front_matter(config: Config, results: dict[str, Any]) -> str:
     """What hubs read, as YAML."""
-    data, names = results["data"], metric_names(results)
+    loss, data, names = config.loss.name, results["data"], metric_names(results)
+    of_vectors = takes_vectors(config.model.trunk)
+    task = "feature-extraction" if of_vectors else "image-feature-extraction"
+    retrieval = "Retrieval" if of_vectors else "Image retrieval"
     values: dict[str, Any] = {
         "license": "unknown",
         "library_name": _LIBRARY,
-        "pipeline_tag": "image-feature-extraction",
-        "tags": ["deep-metric-learning", "image-retrieval", "pytorch-metric-learning", loss],
+        "pipeline_tag": task,
+        "tags": [
+            "deep-metric-learning",
+            retrieval.lower().replace(" ", "-"),
+            "pytorch-metric-learning",
+            loss,
+        ],
         "datasets": [data["name"]],
         "metrics": list(names),
     }
@@ -128,7 +140,7 @@ def _front_matter(loss: str, results: dict[str, Any]) -> str:
             for metric, name in names.items()
         ]
         result = {
-            "task": {"type": "image-feature-extraction", "name": "Image retrieval"},
+            "task": {"type": task, "name": retrieval},
             "dataset": {"type": data["name"], "name": data["name"], "split": "test"},
             "metrics": measured,
         }
@@ -137,17 +149,19 @@ def _front_matter(loss: str, results: dict[str, Any]) -> str:
 
 
 def _seen(config: Config) -> str:
-    """How pictures reach the network, in words."""
-    crop = config.protocol.crop
+    """How the network is given what it embeds, in a sentence."""
+    if takes_vectors(config.model.trunk):
+        return "`vectors` is an array or a tensor, a row for each, by the same encoder as in the run"
+    crop, read = config.protocol.crop, "Pictures are read as in the run"
     if config.model.input is None:
-        return "whole, at the size that they have"
+        return f"{read}: whole, at the size that they have"
     side = f"{crop.size} x {crop.size} pixels"
     fits = {
         "crop": f"the shorter side resized to {crop.resize} pixels, and {side} of the middle kept",
         "squash": f"squashed to {side}",
         "pad": f"fitted into {side}, between borders of one colour",
     }
-    return fits[crop.fit]
+    return f"{read}: {fits[crop.fit]}"
 
 
 def _training(config: Config, results: dict[str, Any], fold: int) -> dict[str, str]:

@@ -8,6 +8,7 @@ from pml_potential.benchmark.data.datasets.catalogue import load_images
 from pml_potential.benchmark.data.folds import frozen_trunk, uses_features
 from pml_potential.benchmark.data.identity import check_weights
 from pml_potential.benchmark.models.cut_trunk import CutTrunk, image_shape
+from pml_potential.benchmark.models.trunks import takes_vectors
 from pml_potential.benchmark.training.exported_model import export_model
 from pml_potential.benchmark.training.fold import finished_fold
 from pml_potential.benchmark.training.fold_models import best_models
@@ -29,7 +30,7 @@ def export_from_run(
 
     Raises:
         ConfigError: There is no such model, the weights of its frozen trunk have changed, or it cannot
-            be written as a graph.
+            be written as a graph, as one that takes vectors cannot.
         DamagedFileError: Its file is damaged.
     """
     folder = fold_folder(run.reproduction(reproduction), fold)
@@ -39,6 +40,11 @@ def export_from_run(
             f"reproductions of {config.protocol.folds} folds"
         )
     if onnx:
+        if takes_vectors(config.model.trunk):
+            raise ConfigError(
+                "the model takes vectors, and --onnx writes graphs that take pictures; export it "
+                "without --onnx"
+            )
         check_onnx_libraries()
     images = load_images(config.dataset)
     models = best_models(config, images.channels, folder)

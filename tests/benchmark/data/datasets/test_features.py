@@ -208,6 +208,14 @@ def test_the_head_that_is_exported_is_the_trained_one(tmp_path: Path) -> None:
     assert command("export", tmp_path / "run", tmp_path / "model").exit_code == 0
     exported = load_model(tmp_path / "model")
     torch.testing.assert_close(exported.embedder.state_dict(), models["embedder"].cpu().state_dict())
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "image" not in card.partition("## Scores")[0]
+    assert "picture" not in card
+    assert "model.embed(vectors)" in card
+    refused = command("export", tmp_path / "run", tmp_path / "graph", "--onnx")
+    assert refused.exit_code == 2
+    assert "the model takes vectors, and --onnx writes graphs that take pictures" in refused.output
+    assert not (tmp_path / "graph").exists()
 
 
 def test_parts_divide_the_rows(tmp_path: Path) -> None:
