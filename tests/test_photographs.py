@@ -97,3 +97,10 @@ def test_the_plan_counts_what_is_trained(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_page_is_made_from_the_committed_results() -> None:
     assert page.page() == page.PAGE.read_text()
+
+
+def test_committed_trials_are_those_of_the_plan() -> None:
+    planned = {each.name: each.changes for each in plan.search()}
+    rows = read_part("search")
+    assert rows
+    assert {name: row["changes"] for name, row in rows.items()} == {name: planned[name] for name in rows}

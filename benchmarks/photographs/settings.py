@@ -77,6 +77,11 @@ Space = Mapping[str, Span | tuple[Any, ...]]
 """Dotted paths of the configuration, each with a span, or with the values to choose from."""
 
 _PROXIES: Space = {"loss.optimizer.lr": Span(3e-3, 3e-2, log=True)}
+_CLASS_WISE: Space = {
+    "loss.params.alpha": Span(0.01, 10.0, log=True),
+    "loss.params.beta": Span(10.0, 100.0, log=True),
+    "loss.params.base": Span(0.3, 0.9),
+}
 _IN_THE_DATA: Space = {"loss.initialize_proxies_after_epoch": (None, 0)}
 
 
@@ -146,9 +151,7 @@ CANDIDATES: Mapping[str, Candidate] = {
             "mean_field_class_wise_multi_similarity",
             {},
             {
-                "loss.params.alpha": Span(0.01, 10.0, log=True),
-                "loss.params.beta": Span(10.0, 100.0, log=True),
-                "loss.params.base": Span(0.3, 0.9),
+                **_CLASS_WISE,
                 **_PROXIES,
             },
         ),
@@ -157,9 +160,7 @@ CANDIDATES: Mapping[str, Candidate] = {
             "class_wise_multi_similarity",
             {},
             {
-                "loss.params.alpha": Span(0.01, 10.0, log=True),
-                "loss.params.beta": Span(10.0, 100.0, log=True),
-                "loss.params.base": Span(0.3, 0.9),
+                **_CLASS_WISE,
             },
         ),
         Candidate(
