@@ -82,7 +82,6 @@ _CLASS_WISE: Space = {
     "loss.params.beta": Span(10.0, 100.0, log=True),
     "loss.params.base": Span(0.3, 0.9),
 }
-_IN_THE_DATA: Space = {"loss.initialize_proxies_after_epoch": (None, 0)}
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,8 @@ CANDIDATES: Mapping[str, Candidate] = {
         Candidate(
             "PotentialFieldLoss",
             "potential_field",
-            # Best plotted alpha of the PFML paper, the middle of its deltas, proxies in the data.
+            # Best plotted alpha of the PFML paper, and the middle of its deltas. Data-initialised
+            # proxies are what the preset for pretrained networks has.
             {
                 "loss.params": {"alpha": 3.0, "delta": 0.2, "proxies_per_class": 15},
                 "loss.initialize_proxies_after_epoch": 0,
@@ -117,7 +117,6 @@ CANDIDATES: Mapping[str, Candidate] = {
                 "loss.params.alpha": Span(1.0, 4.0),
                 "loss.params.delta": Span(0.2, 0.8),
                 "loss.params.proxies_per_class": (2, 5),
-                **_IN_THE_DATA,
                 **_PROXIES,
             },
         ),
@@ -131,7 +130,6 @@ CANDIDATES: Mapping[str, Candidate] = {
             {
                 "loss.params.delta": Span(0.2, 0.8),
                 "loss.params.proxies_per_class": (2, 5),
-                **_IN_THE_DATA,
                 **_PROXIES,
             },
         ),
@@ -253,6 +251,8 @@ def trial(preset: str, number: int) -> dict[str, Any]:
     head = {"model.head.start": HEADS[number % len(HEADS)]}
     if number < len(HEADS):
         return head | dict(candidate.start)
+    if "loss.initialize_proxies_after_epoch" in candidate.start:
+        head["loss.initialize_proxies_after_epoch"] = 0
     sequence = qmc.Sobol(len(candidate.space), scramble=True, rng=0)
     shares = sequence.random(4)[number - len(HEADS)]
     return head | {
