@@ -23,11 +23,12 @@ TEMPLATE = Path(__file__).with_name("page.md.j2")
 
 def page(results: dict[str, Any]) -> str:
     """Write the page."""
+    results = _worded(results)
     template = Template(TEMPLATE.read_text(), undefined=StrictUndefined, keep_trailing_newline=True)
-    ranking, pairs = _comparison(results)
     rendered: str = template.render(
-        ranking=ranking,
-        pairs=pairs,
+        pairs=_pairs(results),
+        scores=_scores(results),
+        gain={preset: _gain(results, preset) for preset in results["runs"]},
         test={preset: interval(_test(run)) for preset, run in results["runs"].items()},
         kept={name: _kept(points) for name, points in Study.from_json(results["noise"]).series.items()},
         w2={
@@ -54,6 +55,15 @@ def page(results: dict[str, Any]) -> str:
     return rendered
 
 
+def _worded(results: dict[str, Any]) -> dict[str, Any]:
+    """The results with the field's word for proxies that start in the data."""
+    runs = {
+        preset: {**run, "loss": run["loss"].replace("proxies in the data", "data-initialised proxies")}
+        for preset, run in results["runs"].items()
+    }
+    return {**results, "runs": runs}
+
+
 def _test(run: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = run["test"]["trained"]["separated"][PRIMARY_METRIC]
     return found
@@ -69,20 +79,42 @@ def write_page() -> None:
     """Write page and figures from the committed results."""
     results = read_json(RESULTS)
     write_text(PAGE, page(results))
-    for name, figure in draw_figures(results).items():
+    for name, figure in draw_figures(_worded(results)).items():
         path = DOCS / "images" / f"{name}.png"
         figure.savefig(path, dpi=110)
         shrink(path)
 
 
-def _comparison(results: dict[str, Any]) -> tuple[str, str]:
-    """The leaderboard with its verdict, and what the test says of every pair."""
+def _pairs(results: dict[str, Any]) -> str:
+    """What the test says of every pair."""
     text: str = results["comparison"]
     for preset, run in results["runs"].items():
         loss, _, _ = run["loss"].partition(",")
         text = text.replace(f"{loss} ({RUNS / 'noise' / preset}-0)", run["loss"])
-    *ranking, differences, method = text.split("\n\n")
-    return "\n\n".join(ranking), f"{differences}\n\n{method}"
+    *_, differences, method = text.split("\n\n")
+    return f"{differences}\n\n{method}"
+
+
+def _scores(results: dict[str, Any]) -> str:
+    """A line for each loss, and one for the head before training."""
+    runs = sorted(results["runs"].values(), key=lambda run: -_test(run)["mean"])
+    lines = [(run["loss"], run["test"]["trained"]) for run in runs]
+    lines.append(("untrained", runs[0]["test"]["untrained"]))
+    columns = (
+        ("separated", PRIMARY_METRIC),
+        ("concatenated", PRIMARY_METRIC),
+        ("separated", "precision_at_1"),
+    )
+    return "\n".join(
+        f"| {' | '.join([title, *(interval(scores[kind][metric]) for kind, metric in columns)])} |"
+        for title, scores in lines
+    )
+
+
+def _gain(results: dict[str, Any], preset: str) -> str:
+    run = results["runs"][preset]
+    untrained = run["test"]["untrained"]["separated"][PRIMARY_METRIC]["mean"]
+    return f"{_test(run)['mean'] - untrained:.2f}"
 
 
 def _best(results: dict[str, Any]) -> str:

@@ -5,22 +5,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from benchmarks.loss_looks import look
 from pml_potential.analysis.figure import new_figure
-
-# Okabe and Ito's colours without their yellow, which is hard to see on white.
-COLOURS = {
-    "potential_field": "#D55E00",
-    "cpml": "#E69F00",
-    "multi_similarity": "#0072B2",
-    "proxy_anchor": "#009E73",
-    "mean_field_contrastive": "#CC79A7",
-    "mean_field_class_wise_multi_similarity": "#882255",
-    "class_wise_multi_similarity": "#56B4E9",
-    "contrastive": "#000000",
-    "soft_triple": "#999933",
-    "normalized_softmax": "#777777",
-}
-"""One colour for a loss in all figures."""
 
 Line = Mapping[float, Mapping[str, Any]]
 """For each place on the horizontal axis a mean and half of its interval."""
@@ -36,11 +22,9 @@ def wrong_labels(lines: Mapping[str, Line], titles: Mapping[str, str], message: 
             [100 * place for place in places],
             [line[place]["mean"] for place in places],
             [line[place]["half_width"] or 0.0 for place in places],
-            color=COLOURS[preset],
-            marker="o",
-            markersize=4,
+            **look(preset),
+            markersize=5,
             capsize=2,
-            linewidth=2.2 if preset == "potential_field" else 1.2,
             label=titles[preset],
         )
     axes.set(title=message, xlabel="wrong labels, %", ylabel="test MAP@R, mean and 95% interval")
@@ -63,8 +47,8 @@ def curves(
             axes.plot(
                 [steps * (epoch + 1) for epoch in range(len(history))],
                 history,
-                color=COLOURS[preset],
-                linewidth=2.0 if preset == "potential_field" else 1.0,
+                **look(preset),
+                markersize=3,
                 label=titles[preset] if number == 0 else None,
             )
     axes.set(title=message, xlabel="training steps", ylabel="validation MAP@R")
