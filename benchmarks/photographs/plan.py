@@ -14,6 +14,7 @@ from benchmarks.photographs.settings import (
     SEEDS,
     TINY,
     TRIALS,
+    WRONG_LABELS,
     trial,
 )
 
