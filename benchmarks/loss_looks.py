@@ -22,7 +22,7 @@ OTHERS = {
 
 
 def look(preset: str) -> dict[str, Any]:
-    """Keyword arguments of matplotlib for a loss, by its preset; one that follows up on another is dashed.
+    """Keyword arguments of matplotlib for a loss, by its preset; a variant of a preset is dashed.
 
     Examples:
         >>> look("potential_field")["color"] == look("potential_field_frozen")["color"]

@@ -88,7 +88,9 @@ def _settings(results: dict[str, Any]) -> Figure:
         axes.set(xlabel=name)
     panels[0].set_ylabel("test MAP@R, mean and 95% interval")
     figure.suptitle("PotentialFieldLoss on letters: alpha up to 4 hardly matters, delta does")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8)
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8
+    )
     return figure
 
 

@@ -140,6 +140,11 @@ class Protocol(Section):
         description="Measure with each validation how far the proxies are from the training "
         "embeddings (W2); it costs a pass over the training images.",
     )
+    deterministic: bool = Field(
+        default=False,
+        description="Use deterministic algorithms alone, so that a GPU repeats its numbers; slower, and "
+        "an operation that has none is an error.",
+    )
     crop: Crop = Field(
         default=Crop(size=227), description="For models with an input; others see whole images."
     )
@@ -259,6 +264,12 @@ class Model(Section):
     )
     amp: Literal["float16", "bfloat16"] | None = Field(
         default=None, description="Mixed precision of the network; the loss stays in float32."
+    )
+    chunk_size: Positive | None = Field(
+        default=None,
+        description="Images that the network sees at a time in training, for batches larger than "
+        "memory: the gradients are those of the whole batch, in the time of one more forward pass. "
+        "BatchNorm that is not frozen takes its statistics over a chunk. null: the whole batch.",
     )
     channels_last: bool = Field(default=False, description="Memory format of images.")
     compile: bool = Field(default=False, description="torch.compile of the trunk.")

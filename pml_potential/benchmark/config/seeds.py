@@ -1,5 +1,6 @@
 """One seed for each piece of work, so that a piece gives the same result whenever it is done."""
 
+import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,15 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
+
+
+def use_deterministic_algorithms() -> None:
+    """Let torch use deterministic algorithms alone, from now on in this process.
+
+    Call it before the first operation on a GPU: cuBLAS chooses its workspace once.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
 
 
 @contextmanager

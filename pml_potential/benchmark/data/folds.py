@@ -13,7 +13,7 @@ from torch import nn
 from pml_potential.analysis.label_noise import corrupt_labels
 from pml_potential.benchmark.config.run_folder import hash_memory, image_cache
 from pml_potential.benchmark.config.schema import Config, ConfigError, Dataset
-from pml_potential.benchmark.config.seeds import derive_seed
+from pml_potential.benchmark.config.seeds import derive_seed, use_deterministic_algorithms
 from pml_potential.benchmark.data.datasets.catalogue import entry_of, load_images
 from pml_potential.benchmark.data.feature_rows import FeatureRows
 from pml_potential.benchmark.data.features import View
@@ -109,6 +109,9 @@ class FoldData:
 def load_fold_data(config: Config, cache: Path) -> FoldData:
     """Load the data set of a configuration and divide it.
 
+    The process is made deterministic here if the protocol asks for it, since features may be the first
+    that a GPU computes.
+
     Args:
         config: names the data set and the protocol.
         cache: folder for the features of a frozen trunk.
@@ -116,6 +119,8 @@ def load_fold_data(config: Config, cache: Path) -> FoldData:
     Raises:
         ConfigError: The data set has too few classes for the folds, or could not be judged.
     """
+    if config.protocol.deterministic:
+        use_deterministic_algorithms()
     return divide(config, remembered_images(config.dataset, cache), cache)
 
 

@@ -115,6 +115,7 @@ class FoldTrainer:
         logging.getLogger("PML").addFilter(_is_not_about_the_trunk)
         self._trainer = PMLTrainer(
             model.amp,
+            model.chunk_size,
             models=models,
             optimizers=self._optimizers,
             batch_size=protocol.batch_size // number_of_processes(),

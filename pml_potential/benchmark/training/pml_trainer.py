@@ -5,10 +5,11 @@ from typing import Any, Literal
 
 import torch
 from pytorch_metric_learning.trainers import MetricLossOnly
-from torch import Tensor
+from torch import Tensor, nn
 from torch.profiler import record_function
 
 from pml_potential.benchmark.training.process_group import sum_gradients, whole_batch
+from pml_potential.gradient_cache import GradientCache
 
 
 class PMLTrainer(MetricLossOnly):
@@ -17,11 +18,18 @@ class PMLTrainer(MetricLossOnly):
     Args:
         dtype: of the network's arithmetic; None is full precision, as in PML. With float16 gradients
             are scaled, and a step whose gradients overflow is skipped.
+        chunk_size: images that the network sees at a time; None: the whole batch.
         **kwargs: those of ``MetricLossOnly``.
     """
 
-    def __init__(self, dtype: Literal["float16", "bfloat16"] | None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        dtype: Literal["float16", "bfloat16"] | None,
+        chunk_size: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         self._dtype = None if dtype is None else getattr(torch, dtype)
+        self._chunk_size = chunk_size
         super().__init__(**kwargs)
         self.scaler = torch.amp.GradScaler(self.data_device.type, enabled=dtype == "float16")
 
@@ -41,9 +49,17 @@ class PMLTrainer(MetricLossOnly):
         """Embed a batch."""
         half = torch.autocast(self.data_device.type, self._dtype, enabled=self._dtype is not None)
         with record_function("network"), half:
-            embeddings: Tensor = super().compute_embeddings(data)
+            embeddings: Tensor = self._network()(data.to(self.data_device))
         # PML's losses would change the type of their own parameters to that of a half.
         return embeddings if self._dtype is None else embeddings.float()
+
+    def _network(self) -> Any:
+        """What embeds a batch, at once or in chunks."""
+        if self._chunk_size is None:
+            return super().compute_embeddings
+        network = nn.Sequential(self.models["trunk"], self.models["embedder"])
+        # The loss of the embeddings is taken by PML's trainer: here they are only handed on.
+        return GradientCache(network, lambda embeddings: embeddings, self._chunk_size)
 
     def maybe_get_metric_loss(self, embeddings: Tensor, labels: Tensor, indices_tuple: Any) -> Tensor:
         """Compute the loss."""

@@ -158,13 +158,19 @@ def check_shared(config: Config, trunk: nn.Module) -> None:
     """Raise unless the processes can share each batch of a configuration.
 
     Raises:
-        ConfigError: The batch is not divisible, or BatchNorm would see a share of it only.
+        ConfigError: The batch is not divisible, would be embedded in chunks, or BatchNorm would see a
+            share of it only.
     """
     processes, model = number_of_processes(), config.model
     if config.protocol.batch_size % processes:
         raise ConfigError(
             f"protocol.batch_size is {config.protocol.batch_size} and torchrun started {processes} "
             "processes, which take equal shares of each batch; it must be divisible by their number"
+        )
+    if processes > 1 and model.chunk_size is not None:
+        raise ConfigError(
+            f"model.chunk_size is {model.chunk_size} and torchrun started {processes} processes, which "
+            "share each batch already; set it to null, or take a single process"
         )
     if processes == 1 or torch.cuda.is_available() or model.freeze_batchnorm or model.freeze_trunk:
         return

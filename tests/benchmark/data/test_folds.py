@@ -1,5 +1,6 @@
 """How a configuration reads its images, with label noise where it asks for some."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,13 @@ from pml_potential.benchmark.config.presets import preset_names
 from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.data.datasets import load_glyphs
 from pml_potential.benchmark.data.datasets.folder import load_folder
-from pml_potential.benchmark.data.folds import FoldData, divide, frozen_trunk, uses_features
+from pml_potential.benchmark.data.folds import (
+    FoldData,
+    divide,
+    frozen_trunk,
+    load_fold_data,
+    uses_features,
+)
 from pml_potential.benchmark.data.images import ImageArrays
 from pml_potential.benchmark.report.published_figures import published_figures
 from pml_potential.benchmark.training.names import check_names
@@ -93,6 +100,20 @@ def test_a_share_that_is_none_is_refused(noise: str) -> None:
 def few() -> ImageArrays:
     chosen = np.flatnonzero((GLYPHS.labels < 40) & (np.arange(len(GLYPHS.labels)) % 32 < 4))
     return ImageArrays("few", GLYPHS.images[chosen], GLYPHS.labels[chosen], GLYPHS.class_names[:40])
+
+
+def test_data_of_a_deterministic_protocol_make_the_process_deterministic(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    load_fold_data(CLEAN, tmp_path)
+    assert not torch.are_deterministic_algorithms_enabled()
+    try:
+        load_fold_data(tiny_config("protocol.deterministic=true"), tmp_path)
+        assert torch.are_deterministic_algorithms_enabled()
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    finally:
+        torch.use_deterministic_algorithms(False)
 
 
 def test_a_frozen_trunk_is_read_as_its_features(few: ImageArrays, tmp_path: Path) -> None:

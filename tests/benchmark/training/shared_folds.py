@@ -119,11 +119,13 @@ def poisoned(folder: Path) -> str:
 
 def refusals() -> list[str]:
     odd, own = config_of("protocol.batch_size=9", "sampler.m=3"), tiny_config()
+    parts = tiny_config("model.chunk_size=2")
     trunk, _ = build_trunk(own.model, 1)
     found = []
     for check in (
         lambda: check_shared(odd, trunk),
         lambda: check_shared(own, trunk),
+        lambda: check_shared(parts, trunk),
         lambda: check_fold_processes(2),
     ):
         try:

@@ -54,6 +54,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "a trunk that learns behind a block": ("model.freeze_until='3'", "model.warm_up_epochs=2"),
     "a frozen BatchNorm": ("model.freeze_batchnorm=true",),
     "wrong labels": ("dataset.label_noise=0.2",),
+    "chunks of a batch": ("model.chunk_size=3",),
 }
 LOSSES = ("contrastive", "proxy_anchor", "mean_field_contrastive", "multi_similarity_miner")
 

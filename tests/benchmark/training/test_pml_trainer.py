@@ -43,11 +43,14 @@ class Recorded(nn.Module):
         return found
 
 
-def trainer_of(dtype: Half | None, freeze: tuple[str, ...] = (), clip: Any = None) -> Any:
+def trainer_of(
+    dtype: Half | None, freeze: tuple[str, ...] = (), clip: Any = None, chunk_size: int | None = None
+) -> Any:
     seed_everything(0)
     models = {"trunk": Recorded(), "embedder": nn.Linear(6, 8)}
     return PMLTrainer(
         dtype,
+        chunk_size,
         models=models,
         optimizers={
             f"{name}_optimizer": torch.optim.SGD(model.parameters(), lr=0.1)
@@ -96,6 +99,19 @@ def test_the_network_alone_computes_in_half_precision(dtype: Half | None, given:
     assert {each.dtype for each in trainer.models["trunk"].given} == {given}
     assert {parameter.dtype for parameter in trainer.models["trunk"].parameters()} == {torch.float32}
     assert trainer.scaler.is_enabled() is (dtype == "float16")
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(None, 1e-5), ("bfloat16", 0.05)])
+def test_a_batch_in_chunks_takes_the_same_steps(dtype: Half | None, tolerance: float) -> None:
+    start, whole, parts = trainer_of(None), trainer_of(dtype), trainer_of(dtype, chunk_size=3)
+    train(whole, 1)
+    train(parts, 1)
+    assert {len(given) for given in whole.models["trunk"].given} == {8}
+    assert {len(given) for given in parts.models["trunk"].given} == {3, 2}
+    for name in ("trunk", "embedder"):
+        moved = (weights(whole, name) - weights(start, name)).norm()
+        assert moved > 0
+        assert (weights(parts, name) - weights(whole, name)).norm() < tolerance * moved
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])

@@ -127,10 +127,11 @@ def test_after_a_fold_that_diverged_the_processes_train_on(together: Path) -> No
 
 
 def test_what_cannot_be_shared_is_refused(together: Path) -> None:
-    batch, batchnorm, folds = read_json(together / "found.json")["refusals"]
+    batch, batchnorm, chunks, folds = read_json(together / "found.json")["refusals"]
     assert "protocol.batch_size is 9 and torchrun started 2 processes" in batch
     assert "model.freeze_batchnorm is false and small_cnn has BatchNorm" in batchnorm
     assert "--fold-processes is 2 and torchrun started 2 processes" in folds
+    assert "model.chunk_size is 2 and torchrun started 2" in chunks
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux names the threads of a process")
