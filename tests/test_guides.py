@@ -120,6 +120,12 @@ def test_the_folds_on_the_start_page_are_those_of_the_committed_run() -> None:
         assert (f"{fold['score']:.4f}", str(fold["best_epoch"])) == (score, epoch)
 
 
+def test_tests_that_hold_what_a_page_claims_are_there() -> None:
+    named = re.findall(r"`(tests/[^`]+)`", (DOCS / "guides" / "which_library.md").read_text())
+    assert len(named) > 9
+    assert [path for path in named if not (ROOT / path).is_file()] == []
+
+
 def test_a_loss_and_a_network_of_ones_own_are_judged(tmp_path: Path) -> None:
     script = ROOT / "examples" / "own_parts.py"
     done = subprocess.run(
