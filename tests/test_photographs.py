@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.photographs import cells, page, plan
 from benchmarks.photographs.cells import Cell, Laboratory, read_part
+from benchmarks.photographs.claims import claims
 from benchmarks.photographs.settings import CANDIDATES, CARS, TRIALS, base_config, trial
 from pml_potential.benchmark.config.composing import with_values
 from pml_potential.benchmark.experiments.runnable import check_runnable
@@ -93,6 +94,50 @@ def test_the_plan_counts_what_is_trained(monkeypatch: pytest.MonkeyPatch) -> Non
     rows = {each.name: {"validation": 0.1} | vars(each) for each in plan.search()}
     monkeypatch.setattr(plan, "read_part", lambda _part: rows)
     assert [len(list(part())) for part in plan.PARTS] == [count for _, count in page.PLANNED.values()]
+
+
+def judged(preset: str, number: int, score: float, **changes: Any) -> dict[str, Any]:
+    """A row whose seeds scatter a little."""
+    found = score + 0.001 * number
+    return {
+        "preset": preset,
+        "changes": changes,
+        "validation": found,
+        "history": [0.5 * found, found],
+        "test": {"mean_average_precision_at_r": found},
+    }
+
+
+@pytest.mark.parametrize(
+    ("score", "verdict"), [(0.2, "holds"), (0.1, "not told apart"), (0.05, "does not hold")]
+)
+def test_a_claim_is_judged_by_a_test_of_the_difference(score: float, verdict: str) -> None:
+    rows = {
+        f"{preset}-{number}": judged(preset, number, score if preset == "potential_field" else 0.1)
+        for preset in CANDIDATES
+        for number in (1, 2, 3)
+    }
+    noisy = {
+        name: judged(row["preset"], 0, row["validation"] / 2, **{"dataset.label_noise": 0.2})
+        for name, row in rows.items()
+    }
+    parts = {"comparison": rows, "wrong_labels": noisy, "questions": {}}
+    found = {each.claim: each.verdict for each in claims(parts)}
+    assert found["PFML beats losses of pairs and of proxies (PFML, Section 4.2)"] == verdict
+    assert found["A force that decays beats one that grows (PFML, Section 4.2)"] == verdict
+    assert found["PFML stands wrong labels best (PFML, Section 4.3): 20% wrong"] == verdict
+    assert found["Mean-field losses converge faster (mean-field paper)"] == "not told apart"
+
+
+def test_a_published_optimum_is_judged_by_the_grid() -> None:
+    rows = {
+        f"delta={value}-{number}": judged("potential_field", number, 0.1 + value / 10)
+        for value in (0.1, 0.3, 0.5)
+        for number in (1, 2, 3)
+    }
+    [found] = claims({"comparison": {}, "wrong_labels": {}, "questions": rows})
+    assert found.claim.startswith("delta of 0.1 to 0.3")
+    assert found.verdict == "does not hold"
 
 
 def test_page_is_made_from_the_committed_results() -> None:

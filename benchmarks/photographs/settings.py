@@ -211,6 +211,10 @@ CANDIDATES: Mapping[str, Candidate] = {
     )
 }
 
+PAIR_LOSSES = ("contrastive", "multi_similarity")
+PROXY_LOSSES = ("proxy_anchor", "soft_triple", "normalized_softmax")
+"""Of pytorch-metric-learning, as rivals."""
+
 FEW_IMAGES = ("potential_field", "proxy_anchor", "normalized_softmax", "multi_similarity")
 """Losses that are compared on many classes of few images; PotentialFieldLoss with 1 and 2 proxies."""
 
