@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from pml_potential.benchmark.config.nearest import did_you_mean
-from pml_potential.benchmark.config.presets import presets_folder
+from pml_potential.benchmark.config.presets import first_comment, presets_folder
 from pml_potential.benchmark.config.schema import ConfigError
 from pml_potential.benchmark.config.yaml_text import read_yaml_file
 
@@ -73,6 +73,17 @@ def recipe_names() -> list[str]:
         True
     """
     return sorted("-".join(row) for _, _, row in _rows())
+
+
+def recipe_paper(name: str) -> str:
+    """The paper of a recipe, in a line: the comment on the first line of its file.
+
+    Examples:
+        >>> recipe_paper("pfml-sop-resnet50")
+        '"Potential Field Based Deep Metric Learning" (Bhatnagar & Ahuja, CVPR 2025, arXiv...'
+    """
+    (path,) = {path for path, _, row in _rows() if "-".join(row) == name}
+    return first_comment(path)
 
 
 def find_recipe(name: str) -> Recipe:

@@ -1,7 +1,6 @@
 """One experiment from configuration to report: search, reproductions, results."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,8 @@ from pml_potential.benchmark.experiments.progress import RunProgress
 from pml_potential.benchmark.experiments.reproduction import run_reproductions
 from pml_potential.benchmark.experiments.runnable import check_runnable
 from pml_potential.benchmark.experiments.search import run_search, trials_to_run, with_best_trial
-from pml_potential.benchmark.experiments.trial_storage import HEARTBEAT, open_storage
+from pml_potential.benchmark.experiments.sharing import HEARTBEAT, Sharing
+from pml_potential.benchmark.experiments.trial_storage import open_storage
 from pml_potential.benchmark.experiments.work_queue import release, requeue
 from pml_potential.benchmark.files import NamedLock, read_json_or_set_aside, write_json, write_text
 from pml_potential.benchmark.report.audit_report import audit_of_run
@@ -29,22 +29,6 @@ from pml_potential.benchmark.report.environment import check_environment, descri
 from pml_potential.benchmark.report.run_report import write_report
 from pml_potential.benchmark.training.batches import check_batches
 from pml_potential.benchmark.training.process_group import check_fold_processes
-
-
-@dataclass(frozen=True)
-class Sharing:
-    """How the work of a run is shared out.
-
-    Attributes:
-        storage: address of the database, or path of the journal file, in which Optuna keeps the studies;
-            None: what the run has used before, or a file in its folder.
-        fold_processes: folds that this worker trains at a time.
-        heartbeat: seconds between its signs of life.
-    """
-
-    storage: str | None = None
-    fold_processes: int = 1
-    heartbeat: int = HEARTBEAT
 
 
 def run_experiment(

@@ -24,9 +24,6 @@ from pml_potential.benchmark.config.run_folder import RunFolder
 from pml_potential.benchmark.config.schema import ConfigError
 from pml_potential.benchmark.files import read_json, set_aside, write_json
 
-HEARTBEAT = 60
-"""Seconds between the signs of life of a worker."""
-
 _MISSED_HEARTBEATS = 3
 """A trial whose worker has missed so many is requeued."""
 

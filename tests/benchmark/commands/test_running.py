@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from pml_potential.benchmark.commands import running
 from pml_potential.benchmark.commands.app import app
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC
 from pml_potential.benchmark.files import read_json
@@ -206,7 +205,7 @@ def test_an_interruption_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, tmp_
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(running, "run_experiment", interrupt)
+    monkeypatch.setattr("pml_potential.benchmark.experiments.experiment.run_experiment", interrupt)
     result = command("run", "--folder", tmp_path / "mine")
     assert result.exit_code == 130
     assert f"Stopped. The same command goes on with {tmp_path / 'mine'}." in result.stdout
@@ -215,4 +214,4 @@ def test_an_interruption_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_release_of_nothing_is_refused(folder: Path) -> None:
     result = command("release", folder)
     assert result.exit_code == 2
-    assert "nothing to requeue is named" in result.stderr
+    assert "nothing to requeue; give" in result.stderr

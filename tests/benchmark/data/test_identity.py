@@ -21,7 +21,8 @@ from pml_potential.benchmark.data.identity import (
     hash_of_weights,
     identity_of,
 )
-from pml_potential.benchmark.experiments.experiment import Sharing, join_experiment, run_experiment
+from pml_potential.benchmark.experiments.experiment import join_experiment, run_experiment
+from pml_potential.benchmark.experiments.sharing import Sharing
 from pml_potential.benchmark.files import read_json, write_json
 from pml_potential.benchmark.models.building import build_models
 from pml_potential.benchmark.report.run_analysis import analyze_run

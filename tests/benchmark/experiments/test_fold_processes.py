@@ -21,9 +21,10 @@ from pml_potential.benchmark.data import folds
 from pml_potential.benchmark.data.datasets import load_glyphs
 from pml_potential.benchmark.data.folds import FoldData
 from pml_potential.benchmark.data.labelled_tensors import ArrayTensors, LabelledTensors
-from pml_potential.benchmark.experiments.experiment import Sharing, run_experiment
+from pml_potential.benchmark.experiments.experiment import run_experiment
 from pml_potential.benchmark.experiments.fold_processes import FoldRunner
 from pml_potential.benchmark.experiments.progress import RunProgress
+from pml_potential.benchmark.experiments.sharing import Sharing
 from pml_potential.benchmark.experiments.work_queue import PieceFailedError
 from pml_potential.benchmark.training.fold import finished_fold, train_fold
 from tests.benchmark.tiny import tiny_config
@@ -197,7 +198,8 @@ WITHOUT_GUARD = """
 import io, sys
 from pathlib import Path
 from rich.console import Console
-from pml_potential.benchmark.experiments.experiment import Sharing, run_experiment
+from pml_potential.benchmark.experiments.experiment import run_experiment
+from pml_potential.benchmark.experiments.sharing import Sharing
 from tests.benchmark.tiny import tiny_config
 
 processes = int(sys.argv[2])

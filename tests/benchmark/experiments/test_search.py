@@ -26,7 +26,8 @@ from pml_potential.benchmark.experiments.search import (
     run_search,
     with_best_trial,
 )
-from pml_potential.benchmark.experiments.trial_storage import HEARTBEAT, TrialStorage, open_storage
+from pml_potential.benchmark.experiments.sharing import HEARTBEAT
+from pml_potential.benchmark.experiments.trial_storage import TrialStorage, open_storage
 from pml_potential.benchmark.experiments.work_queue import FAILURE, NUMBER, WORKER, ended_pieces, requeue
 from pml_potential.benchmark.files import read_json
 from tests.benchmark.conftest import Experiment
