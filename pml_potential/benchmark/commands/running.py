@@ -217,7 +217,7 @@ def _show(work: Callable[[], dict[str, Any]], folder: Path, console: Console) ->
 
 def _lead(work: Callable[[], dict[str, Any]], folder: Path, console: Console) -> None:
     from pml_potential.benchmark.commands.tables import result_table
-    from pml_potential.benchmark.report.formatting import duration
+    from pml_potential.benchmark.data.duration import duration
 
     start = time.perf_counter()
     with stoppable(console, folder):

@@ -13,7 +13,7 @@ from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.data.folds import FoldData, load_fold_data
 from pml_potential.benchmark.data.identity import bind, check_bound, identity_of
 from pml_potential.benchmark.data.locations import located, without_locations
-from pml_potential.benchmark.data.long_step import steps_shown_on
+from pml_potential.benchmark.data.long_step import long_step, steps_shown_on
 from pml_potential.benchmark.experiments.collecting import collect_results
 from pml_potential.benchmark.experiments.fold_processes import FoldRunner, end_if_importing
 from pml_potential.benchmark.experiments.progress import RunProgress
@@ -61,7 +61,8 @@ def run_experiment(
 
 def _run(config: Config, run: RunFolder, console: Console, sharing: Sharing) -> dict[str, Any]:
     check_fold_processes(sharing.fold_processes)
-    check_runnable(config)
+    with long_step("checking the configuration"):
+        check_runnable(config)
     config = located(config)
     # Asked before a frozen trunk computes features, and claimed when the data are known to be there.
     _is_claimed(run, config)
@@ -144,7 +145,7 @@ def _work(
         search = run_search(config, runner, run, storage, progress)
         best = with_best_trial(config, search)
         run_reproductions(best, data, runner, run, storage, progress)
-    with _only_one_at_a_time(run):
+    with _only_one_at_a_time(run), long_step("writing the report"):
         results = collect_results(config, data, search, run, environment)
         write_json(run.results, results)
         write_report(results, run.report, audit_of_run(run, results))

@@ -35,7 +35,8 @@ def assert_shows_the_scores(result: Result, folder: Path) -> None:
     for kinds in results["test"].values():
         assert all(interval(metrics[PRIMARY_METRIC]) in result.stdout for metrics in kinds.values())
     assert re.search(
-        r"^\d+ min \d+ s in this session\. Report: " + re.escape(str(folder / "report" / "index.html")),
+        r"^(?:\d+ min )?\d+ s in this session\. Report: "
+        + re.escape(str(folder / "report" / "index.html")),
         result.stdout,
         re.MULTILINE,
     )
@@ -44,8 +45,8 @@ def assert_shows_the_scores(result: Result, folder: Path) -> None:
 def test_run_searches_reproduces_and_reports(first: Result, folder: Path) -> None:
     assert_shows_the_scores(first, folder)
     assert first.stderr == ""
-    trained = re.findall(r"^(trial|reproduction) \d/\d, fold \d/2: MAP@R", first.stdout, re.MULTILINE)
-    assert trained == ["trial"] * 2 + ["reproduction"] * 4
+    ended = re.findall(r"^(trial|reproduction) \d/\d: 0.\d+ (\w+) MAP@R", first.stdout, re.MULTILINE)
+    assert ended == [("trial", "validation")] + [("reproduction", "test")] * 2
 
 
 def test_a_recipe_is_run_by_its_name_in_a_folder_of_its_own(
