@@ -52,7 +52,7 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
 
 def test_ctrl_c_ends_the_command_with_code_130_and_says_how_to_go_on(interrupted: Interrupted) -> None:
     assert interrupted.stopped.code == 130
-    assert f"Stopped. The same command goes on with {interrupted.folder}." in (
+    assert f"Stopped. The same command resumes {interrupted.folder}." in (
         interrupted.stopped.output.replace("\n", " ")
     )
     assert "Traceback" not in interrupted.stopped.output + interrupted.stopped.errors

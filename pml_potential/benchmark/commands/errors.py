@@ -90,7 +90,7 @@ def _fail_of_libraries(error: Exception) -> None:
         fail(reason_of(error), 2)
     if isinstance(error, SQLAlchemyError | StorageInternalError | sqlite3.Error):
         reason = getattr(error, "orig", None) or error.__cause__ or error
-        fail(f"the studies' database failed, and what has ended is kept: {reason_of(reason)}", 1)
+        fail(f"the database of the studies failed; finished work is kept: {reason_of(reason)}", 1)
     if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
         fail(f"memory ran out; lower protocol.batch_size, or use a smaller model: {reason_of(error)}", 1)
     if isinstance(error, DivergedError | DownloadError | NotFiniteError | SearchFailedError):
@@ -104,7 +104,7 @@ def stoppable(console: Console, folder: Path) -> Iterator[None]:
         with notes_as_lines(console):
             yield
     except KeyboardInterrupt:
-        console.print(f"\nStopped. The same command goes on with {folder}.", soft_wrap=True)
+        console.print(f"\nStopped. The same command resumes {folder}.", soft_wrap=True)
         raise typer.Exit(130) from None
 
 

@@ -56,7 +56,7 @@ def preset_path(kind: str, name: str) -> Path:
         names = preset_names(kind)
         near = did_you_mean(name, names)
         raise ConfigError(
-            f"there is no {kind} {name!r}{near}; there are: {', '.join(names)}. A file of your own "
-            "is given by its path, ending in .yaml"
+            f"there is no {kind} {name!r}{near}; there are: {', '.join(names)}. Give a file of your "
+            f"own by its path, which ends in .yaml"
         )
     return path

@@ -106,12 +106,8 @@ def find_recipe(name: str) -> Recipe:
                 {kind: preset for part in parts for kind, preset in part.presets.items()},
                 [(str(path), part.values) for part in parts if part.values],
             )
-    names = recipe_names()
-    near = did_you_mean(name, names)
-    raise ConfigError(
-        f"there is no recipe {name!r}{near}; the {len(names)} that there are stand in "
-        f"{presets_folder() / 'recipes'}, as the rows of each file"
-    )
+    near = did_you_mean(name, recipe_names())
+    raise ConfigError(f"there is no recipe {name!r}{near}; `pml-potential presets recipes` lists them")
 
 
 def _rows() -> Iterator[tuple[Path, Paper, tuple[str, ...]]]:

@@ -110,7 +110,7 @@ def release_pieces(folder: Path, address: str | None, pieces: Sequence[int], stu
             if not release(study, piece):
                 raise ConfigError(
                     f"number {piece + 1} of the {study_name} of {folder} is not being worked on, so "
-                    "that there is nothing to requeue; pml-potential worker does what is left"
+                    f"there is nothing to requeue; pml-potential worker does the rest"
                 )
 
 
@@ -165,7 +165,7 @@ def _is_claimed(run: RunFolder, config: Config) -> bool:
     """Whether the folder holds this run already; one that holds another is an error."""
     if any("\ud800" <= character <= "\udfff" for character in str(run.path)):
         raise ConfigError(
-            f"{run.path}: the name is no text in UTF-8, and TensorBoard cannot write there; choose "
+            f"{run.path}: the name is not valid UTF-8, and TensorBoard cannot write there; choose "
             "another folder with --folder"
         )
     if run.path.exists() and not run.path.is_dir():
@@ -175,9 +175,9 @@ def _is_claimed(run: RunFolder, config: Config) -> bool:
     saved = without_locations(read_saved(run.configuration))
     if found := differences(saved, without_locations(config)):
         raise ConfigError(
-            f"{run.path} holds a run of another configuration; they differ (there, here) in\n  "
+            f"{run.path} holds a run with another configuration; they differ (there, here) in\n  "
             + "\n  ".join(found)
-            + "\nchoose another folder with --folder, or go on with the configuration that is there"
+            + "\nchoose another folder with --folder, or use the configuration of that run"
         )
     return True
 

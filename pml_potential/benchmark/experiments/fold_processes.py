@@ -147,7 +147,7 @@ class FoldRunner:
                 if number_of_processes() > 1 and not isinstance(error, DivergedError):
                     # Of one process; the others wait for it, and torchrun ends them all.
                     raise ConnectionError(
-                        f"the processes do not work together any more: {reason}"
+                        f"the processes can no longer work together: {reason}"
                     ) from error
                 self.abandon()
                 raise PieceFailedError(f"fold {task.number + 1}: {reason}") from error
@@ -201,13 +201,13 @@ class FoldRunner:
             self._pool = None
             if not self._has_begun.is_set():
                 raise ConfigError(
-                    "the processes that train folds ended before they began, as where a script calls "
-                    "run_experiment at its top level, which each of them imports; put the call below "
-                    "if __name__ == '__main__':"
+                    "the processes that train folds ended before they began. If a script of yours "
+                    "calls run_experiment at its top level, put the call below if __name__ == "
+                    "'__main__':"
                 ) from error
             raise RuntimeError(
-                "a process that trains folds was killed, as a system does that is short of memory; "
-                "lower --fold-processes"
+                "a process that trains folds was killed, probably because memory ran out; lower "
+                "--fold-processes"
             ) from error
 
     def _finish_epoch(self, fold: int, epoch: int, _score: float | None) -> None:

@@ -136,7 +136,7 @@ def _own_database(path: Path, heartbeat: int, on_stale_trial: OnStaleTrial) -> B
         aside = set_aside(path, "damaged")
         set_aside(path.with_name(f"{path.name}-journal"), "damaged")
         warnings.warn(
-            f"{path} is damaged; set aside as {aside.name}, and filled anew from the trials' folders",
+            f"{path} is damaged; set aside as {aside.name}, and rebuilt from the trials' folders",
             stacklevel=2,
         )
     # Not by an address, in which "%20", "?" and braces of a folder's name would not be themselves.
@@ -192,8 +192,8 @@ def _without_password(address: str) -> str:
         url = make_url(address)
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise ConfigError(
-            "--storage: an address reads like postgresql+psycopg://user@host/database, or is the path "
-            "of a journal file"
+            "--storage: give a URL such as postgresql+psycopg://user@host/database, or the path of a "
+            "journal file"
         ) from error
     database = url.database
     if (
@@ -215,7 +215,8 @@ def _is_sound(path: Path) -> bool:
     except sqlite3.OperationalError as error:
         # Locked, or not to be opened: nothing that setting it aside would mend.
         raise ConfigError(
-            f"{path} cannot be used: {error}; check your rights, and that no other program holds it"
+            f"{path} cannot be used: {error}; check its permissions, and that no other program is "
+            f"using it"
         ) from error
     except sqlite3.DatabaseError:
         return False

@@ -209,7 +209,7 @@ def test_an_interruption_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr("pml_potential.benchmark.experiments.experiment.run_experiment", interrupt)
     result = command("run", "--folder", tmp_path / "mine")
     assert result.exit_code == 130
-    assert f"Stopped. The same command goes on with {tmp_path / 'mine'}." in result.stdout
+    assert f"Stopped. The same command resumes {tmp_path / 'mine'}." in result.stdout
 
 
 def test_release_of_nothing_is_refused(folder: Path) -> None:

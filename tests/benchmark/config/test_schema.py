@@ -142,7 +142,7 @@ def test_a_range_may_begin_at_zero_unless_it_is_logarithmic() -> None:
         ({"low": 1.0}, "it needs low and high, or choices"),
         ({"choices": ["avg", "max"], "high": 2}, "has choices, and low, high or log"),
         ({"choices": ["avg", "max"], "log": True}, "has choices, and low, high or log"),
-        ({"choices": ["avg"]}, r"choices are \['avg'\]; give two or more, each of them once"),
+        ({"choices": ["avg"]}, r"choices are \['avg'\]; give at least two different ones"),
         ({"choices": []}, "it needs low and high, or choices"),
         ({"choices": ["avg", "max", "avg"]}, "each of them once"),
     ],

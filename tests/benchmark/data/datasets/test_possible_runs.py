@@ -33,7 +33,7 @@ def test_sixteen_classes_can_do_all() -> None:
     assert runs.any
     assert runs.lines() == [
         "  cross-validation (quick, mlrc): yes, with protocol.folds 2, 3, 4",
-        "  training and test classes alone (traditional): yes",
+        "  training and test classes only (traditional): yes",
         "  batches: protocol.batch_size up to 6 with sampler.m 1, and from 4 to 24 with sampler.m 4",
     ]
 
@@ -108,5 +108,5 @@ def test_a_check_of_what_cannot_be_judged_is_not_good(tmp_path: Path) -> None:
     write_class_folders(tmp_path, classes=16, images=1)
     report = check(Dataset(name="folder", root=str(tmp_path)))
     assert not report.good
-    assert "The files are good, but no run on them could be judged." in report.lines()
+    assert "The files are fine, but no run on them could be evaluated." in report.lines()
     assert "Nothing is wrong." not in report.lines()
