@@ -413,7 +413,7 @@ class Config(Section):
             section = path.partition(".")[0]
             if section not in {"loss", "model", "sampler"}:
                 raise ValueError(
-                    f"search.{path}: nothing of {section!r} can be searched; only values of loss, "
+                    f"search.{path}: {section!r} cannot be searched; only values of loss, "
                     f"model and sampler can, so that trials stay comparable"
                 )
             if path in _BOUND:

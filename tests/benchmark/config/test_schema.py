@@ -95,8 +95,11 @@ def test_other_bounds_and_choices_are_told(assignment: str, bound: str) -> None:
         (["search.loss.params.alpha.low=9.0"], "low is 9.0 and high is 8.0; low must be below high"),
         (["search.loss.optimizer.lr.low=0.0"], "low is 0.0; a logarithmic range must lie above 0"),
         (["training.clipped=network"], "training: clipped is 'network', but nothing is clipped"),
-        (["search.nothing.here={low: 1, high: 2}"], "search.nothing.here: nothing of 'nothing'"),
-        (["search.protocol.folds={low: 2, high: 4}"], "search.protocol.folds: nothing of 'protocol'"),
+        (["search.nothing.here={low: 1, high: 2}"], "search.nothing.here: 'nothing' cannot be searched"),
+        (
+            ["search.protocol.folds={low: 2, high: 4}"],
+            "search.protocol.folds: 'protocol' cannot be searched",
+        ),
     ],
 )
 def test_values_that_do_not_go_together_are_named(assignments: list[str], reason: str) -> None:

@@ -151,6 +151,7 @@ def test_a_trial_that_is_given_up_or_whose_process_is_killed_does_not_stop_the_n
         pool = multiprocessing.pool.ThreadPool(1)
         first = pool.apply_async(lambda: list(results))
         wait_for(lambda: checkpoints(tmp_path), "no fold began")
+        wait_for(lambda: progress._epochs_done, "no epoch of another process is told")
         started = [pid for pid in set(children(os.getpid())) - before if is_python(pid)]
         assert len(started) == 2
         # The last, whose end Python's pool of processes misses when nothing is submitted after it.
