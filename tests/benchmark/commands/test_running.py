@@ -114,7 +114,7 @@ def test_a_run_that_has_ended_is_not_trained_again(name: str, folder: Path) -> N
 def test_a_folder_of_another_run_is_refused(folder: Path) -> None:
     result = command("run", "quick", *SETTINGS, *ONE_TRIAL, "--set", "seed=1", "--folder", folder)
     assert result.exit_code == 2
-    assert "holds a run of another configuration" in result.stderr
+    assert "holds a run with another configuration" in result.stderr
     assert "seed: 0 and 1" in result.stderr
 
 

@@ -80,7 +80,7 @@ def test_a_run_refuses_images_that_have_changed(
     results = (run / "report" / "results.json").read_bytes()
     change(imgs)
     try:
-        with pytest.raises(ConfigError, match=r"other data than there are now") as caught:
+        with pytest.raises(ConfigError, match=r"was started with different data") as caught:
             again(imgs, run)
         found = load_folder(imgs).sha256
     finally:

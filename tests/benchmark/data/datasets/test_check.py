@@ -58,7 +58,7 @@ def test_images_that_cannot_be_read_are_listed_with_the_reason(tmp_path: Path) -
     assert "truncated" in report.unreadable[1]
     assert "kind_1/notes.jpg: it is none of JPEG" in report.unreadable[2]
     assert "3 unreadable:" in report.lines()
-    assert any(line.startswith("Bring the files back") for line in report.lines())
+    assert any(line.startswith("Restore or repair the files") for line in report.lines())
 
 
 def test_files_that_do_not_belong_are_listed_and_do_no_harm(tmp_path: Path) -> None:

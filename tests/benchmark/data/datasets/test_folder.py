@@ -81,7 +81,7 @@ def test_images_that_lie_too_deep_are_refused(tmp_path: Path) -> None:
 def test_images_that_lie_in_no_class_are_refused(tmp_path: Path, parts: bool) -> None:
     write_class_folders(tmp_path, division=parts)
     write_picture(tmp_path / "loose.png", 1, 1)
-    with pytest.raises(LayoutError, match=r"loose\.png lies in no folder of a class"):
+    with pytest.raises(LayoutError, match=r"loose\.png is not in the folder of a class"):
         load_folder(tmp_path)
 
 
@@ -173,7 +173,7 @@ def test_what_systems_leave_behind_is_passed_over(tmp_path: Path) -> None:
         ),
         (
             lambda root: write_picture(root / "test" / "1.png", 1, 1),
-            r"test.1\.png lies in no folder of a class",
+            r"test.1\.png is not in the folder of a class",
         ),
     ],
 )
@@ -189,7 +189,7 @@ def test_what_is_odd_about_a_division_is_named(
 def test_parts_without_classes_are_no_classes(tmp_path: Path) -> None:
     for name in ("train", "test"):
         write_picture(tmp_path / name / "1.png", 1, 1)
-    with pytest.raises(LayoutError, match=r"test.1\.png lies in no folder of a class"):
+    with pytest.raises(LayoutError, match=r"test.1\.png is not in the folder of a class"):
         load_folder(tmp_path)
 
 
