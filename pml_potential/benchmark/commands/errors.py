@@ -19,6 +19,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from pml_potential.benchmark.commands.terminal import print_whatever_comes
+from pml_potential.benchmark.config.missing_extra import advice_on, is_of_extra
 from pml_potential.benchmark.config.reasons import reason_of
 from pml_potential.benchmark.config.schema import ConfigError
 
@@ -27,7 +28,6 @@ _MISTAKES = (
     FileExistsError,
     FileNotFoundError,
     IsADirectoryError,
-    ModuleNotFoundError,
     NotADirectoryError,
     PermissionError,
 )
@@ -60,6 +60,8 @@ def errors_in_words() -> Iterator[None]:
     except BrokenPipeError:
         # Whoever reads the output has enough; click ends without a word.
         raise
+    except ModuleNotFoundError as error:
+        fail(advice_on(error) if is_of_extra(error) else reason_of(error), 1)
     except _MISTAKES as error:
         fail(reason_of(error), 2)
     except Exception as error:
