@@ -1,4 +1,4 @@
-"""A library that is not installed is named with the line that installs it; tests/test_package.py runs it."""
+"""A missing library is named with the line that installs it; tests/test_package.py types commands."""
 
 from pml_potential.benchmark.config.missing_extra import advice_on, is_of_extra
 
