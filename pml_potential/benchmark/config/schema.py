@@ -355,7 +355,7 @@ class SearchRange(Section):
             if self.low is not None or self.high is not None or self.log:
                 raise ValueError("it has both choices and low, high or log; leave one out")
             if len(set(map(repr, self.choices))) < max(len(self.choices), 2):
-                raise ValueError(f"choices are {list(self.choices)}; give at least two different ones")
+                raise ValueError(f"choices are {list(self.choices)}; give at least two, all different")
             return self
         if self.low is None or self.high is None:
             raise ValueError("it needs low and high, or choices")

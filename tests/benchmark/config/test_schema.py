@@ -145,9 +145,9 @@ def test_a_range_may_begin_at_zero_unless_it_is_logarithmic() -> None:
         ({"low": 1.0}, "it needs low and high, or choices"),
         ({"choices": ["avg", "max"], "high": 2}, "has both choices and low, high or log"),
         ({"choices": ["avg", "max"], "log": True}, "has both choices and low, high or log"),
-        ({"choices": ["avg"]}, r"choices are \['avg'\]; give at least two different ones"),
+        ({"choices": ["avg"]}, r"choices are \['avg'\]; give at least two, all different"),
         ({"choices": []}, "it needs low and high, or choices"),
-        ({"choices": ["avg", "max", "avg"]}, "each of them once"),
+        ({"choices": ["avg", "max", "avg"]}, "give at least two, all different"),
     ],
 )
 def test_a_search_has_two_ends_or_several_choices(values: dict[str, Any], message: str) -> None:
