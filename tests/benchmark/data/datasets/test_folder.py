@@ -169,7 +169,7 @@ def test_what_systems_leave_behind_is_passed_over(tmp_path: Path) -> None:
         ),
         (
             lambda root: write_picture(root / "ship" / "1.png", 1, 1),
-            r"holds the parts train, and also 'ship', which is none",
+            r"holds the parts train, and also 'ship', which is not a part",
         ),
         (
             lambda root: write_picture(root / "test" / "1.png", 1, 1),
