@@ -1,6 +1,7 @@
 """Writes the reference of all commands from the command-line program itself."""
 
 import inspect
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -14,9 +15,17 @@ from pml_potential.benchmark.commands.app import app
 _HEADER = """\
 # Commands
 
-What `--help` says of each command. `pml-potential` and `python -m pml_potential` are the same program.
-It exits with 0 when all went well, with 1 when a run, a check or a download failed, with 2 after
-a mistake in what was given, and with 130 after Ctrl-C. An error is a line that begins with `error:`.
+What `--help` says about each command. `pml-potential` and `python -m pml_potential` are the same
+program.
+
+To complete commands, options and preset names with Tab, run this once and open a new shell:
+
+```bash
+pml-potential --install-completion
+```
+
+Exit codes: 0 for success, 1 if a run, check or download failed, 2 for a mistake in the command, 130
+after Ctrl-C. Errors are lines that begin with `error:`.
 """
 _PLACEHOLDERS = {int: "INTEGER", float: "NUMBER", Path: "PATH", str: "TEXT"}
 
@@ -43,10 +52,12 @@ def _section(name: str, call: Callable[..., Any]) -> str:
     ]
     arguments = [spelling for spelling, _, info in rows if isinstance(info, ArgumentInfo)]
     options = ["[OPTIONS]"] if len(arguments) < len(rows) else []
+    text, _, examples = str(inspect.getdoc(call)).partition("\n\nExamples:\n")
     lines = [
         f"## {name}\n",
-        f"{inspect.getdoc(call)}\n",
+        f"{text}\n",
         f"```text\n{' '.join([name, *arguments, *options])}\n```\n",
+        f"```bash\n{textwrap.dedent(examples)}\n```\n",
     ]
     if rows:
         lines += ["| argument or option | default | what it is |", "|---|---|---|"]
@@ -57,7 +68,8 @@ def _section(name: str, call: Callable[..., Any]) -> str:
 def _spelling(name: str, kind: Any, info: ArgumentInfo | OptionInfo) -> str:
     """How a person types an argument or option."""
     if isinstance(info, ArgumentInfo):
-        return info.metavar or name.upper()
+        metavar = info.metavar or name.upper()
+        return metavar if info.default is ... else f"[{metavar}]"
     flag = f"--{name.replace('_', '-')}"
     if bool in _plain_types(kind):
         return ", ".join(info.param_decls or [f"{flag} / --no-{flag[2:]}"])

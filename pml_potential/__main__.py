@@ -5,16 +5,14 @@ import sys
 
 def main() -> None:
     """Run the command line, or say which extra it needs."""
+    from pml_potential.benchmark.config.missing_extra import advice_on, is_of_extra
+
     try:
         from pml_potential.benchmark.commands.app import app
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "pml_potential":
+        if not is_of_extra(error):
             raise
-        sys.exit(
-            f"pml-potential needs {error.name!r}, which the extra 'benchmark' brings. In the folder of "
-            "its source:\n"
-            '    pip install -e ".[benchmark]"'
-        )
+        sys.exit(advice_on(error))
     app()
 
 

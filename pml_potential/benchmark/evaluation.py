@@ -192,10 +192,7 @@ class RetrievalCalculator(AccuracyCalculator):
         others = reference_labels.bincount(minlength=int(query_labels.max()) + 1)[query_labels]
         others = others - int(ref_includes_query)
         if not bool((others > 0).any()):
-            raise ValueError(
-                f"none of the {len(query)} queries has another of its class to find; no metric is "
-                "defined"
-            )
+            raise ValueError(f"none of the {len(query)} queries has a match; no metric is defined")
         total: dict[str, float] = {}
         size = _QUERIES_AT_A_TIME
         if self._ranks_all:

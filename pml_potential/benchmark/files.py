@@ -106,8 +106,8 @@ def write_json(path: Path, value: Any) -> None:
         text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     except ValueError as error:
         raise NotFiniteError(
-            f"{path} is not written: {_not_finite(value)}; `pml-potential datasets check` tells whether "
-            "the data can be judged"
+            f"{path} is not written: {_not_finite(value)}; `pml-potential datasets check` says whether "
+            f"the data can be evaluated"
         ) from error
     write_text(path, text + "\n")
 
@@ -121,7 +121,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except RecursionError:
-        raise ValueError("too many brackets in each other") from None
+        raise ValueError("too many nested brackets") from None
 
 
 def read_json_or_set_aside(path: Path, understood: Callable[[Any], Any] = lambda found: found) -> Any:
@@ -206,7 +206,7 @@ def read_state(path: Path) -> Any:
     content = written[: max(len(written) - _DIGEST_BYTES, 0)]
     # Torch's reader checks no checksums: a flipped bit in a weight would go unseen.
     if hashlib.sha256(content).digest() != written[len(content) :]:
-        raise DamagedFileError(f"{path} is damaged: its SHA-256 does not fit")
+        raise DamagedFileError(f"{path} is damaged: its SHA-256 does not match")
     return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
 

@@ -266,8 +266,8 @@ BROKEN = torch.tensor([[0.0], [torch.inf], [2.0], [3.0]])
         ((POINTS[:0], PAIRS[:0]), "must not be empty"),
         ((POINTS, PAIRS[:3]), r"labels has shape \(3,\); it must be \(4,\)"),
         ((POINTS, PAIRS, POINTS, PAIRS[:3]), r"gallery_labels has shape \(3,\)"),
-        ((POINTS, torch.arange(4)), "none of the 4 queries has another of its class to find"),
-        ((POINTS, PAIRS, POINTS, PAIRS + 2), "none of the 4 queries has another of its class to find"),
+        ((POINTS, torch.arange(4)), "none of the 4 queries has a match"),
+        ((POINTS, PAIRS, POINTS, PAIRS + 2), "none of the 4 queries has a match"),
         ((POINTS, PAIRS, None, None, [0]), "recall_at is 0; it must be at least 1"),
     ],
 )

@@ -1,5 +1,6 @@
 """A run that was stopped, and then killed, ends as one that was left alone."""
 
+import re
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,7 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
 
 def test_ctrl_c_ends_the_command_with_code_130_and_says_how_to_go_on(interrupted: Interrupted) -> None:
     assert interrupted.stopped.code == 130
-    assert f"Stopped. The same command goes on with {interrupted.folder}." in (
+    assert f"Stopped. The same command resumes {interrupted.folder}." in (
         interrupted.stopped.output.replace("\n", " ")
     )
     assert "Traceback" not in interrupted.stopped.output + interrupted.stopped.errors
@@ -107,12 +108,11 @@ def test_folds_stopped_in_their_first_epoch_are_set_aside_and_nothing_else(
     assert len(fold_results(interrupted.folder)) == 8
 
 
-def test_the_resumed_command_tells_only_of_new_folds_or_says_that_they_are_old(
-    interrupted: Interrupted,
-) -> None:
-    told = [line for line in interrupted.resumed.output.splitlines() if "MAP@R 0." in line]
-    trained = [line for line in told if "(earlier)" not in line]
-    assert len(trained) == 8 - len(interrupted.finished_before)
+def test_the_resumed_command_tells_of_new_trials_and_counts_the_old(interrupted: Interrupted) -> None:
+    output = interrupted.resumed.output
+    told = re.findall(r"^(?:trial|reproduction) \d/2: 0\.\d{3} ", output, re.M)
+    counted = re.findall(r"^(\d) of 2 \w+ already done", output, re.M)
+    assert len(told) + sum(map(int, counted)) == 4
 
 
 def test_a_run_of_another_seed_in_the_same_folder_is_refused(reference: Reference) -> None:

@@ -74,7 +74,7 @@ def test_a_model_is_exported_to_such_a_folder(odd: Path, tmp_path: Path) -> None
 def test_a_run_does_not_begin_where_its_records_cannot_be_written(tmp_path: Path) -> None:
     ended = call("run", "quick", *TINY, "--folder", str(tmp_path / LATIN_1))
     assert ended.code == 2
-    assert ended.errors.startswith(f"error: {tmp_path / SHOWN}: the name is no text in UTF-8")
+    assert ended.errors.startswith(f"error: {tmp_path / SHOWN}: the name is not valid UTF-8")
     assert list(tmp_path.iterdir()) == []
 
 

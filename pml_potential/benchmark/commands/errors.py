@@ -14,45 +14,31 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-import torch
 import typer
-from optuna.exceptions import StorageInternalError
 from rich.console import Console
-from sqlalchemy.exc import SQLAlchemyError
 from typer.core import TyperGroup
 
 from pml_potential.benchmark.commands.terminal import print_whatever_comes
+from pml_potential.benchmark.config.missing_extra import advice_on, is_of_extra
 from pml_potential.benchmark.config.reasons import reason_of
 from pml_potential.benchmark.config.schema import ConfigError
-from pml_potential.benchmark.data.datasets.download import DownloadError
-from pml_potential.benchmark.data.image_reading import UnreadableImageError
-from pml_potential.benchmark.data.image_warnings import warnings_name_images
-from pml_potential.benchmark.experiments.search import SearchFailedError
-from pml_potential.benchmark.files import DamagedFileError, NotFiniteError
-from pml_potential.benchmark.training.fold_trainer import DivergedError
 
 _MISTAKES = (
     ConfigError,
-    DamagedFileError,
-    UnreadableImageError,
     FileExistsError,
     FileNotFoundError,
     IsADirectoryError,
-    ModuleNotFoundError,
     NotADirectoryError,
     PermissionError,
 )
 _MISTAKES_OF_PLACE = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOLCK, errno.EROFS)
 """Errors of the system that another folder mends."""
 
-_FAILURES = (DivergedError, DownloadError, NotFiniteError, SearchFailedError)
-_DATABASE = (SQLAlchemyError, StorageInternalError, sqlite3.Error)
-_MEMORY = (MemoryError, torch.cuda.OutOfMemoryError)
-
 
 @contextmanager
 def notes_as_lines(console: Console) -> Iterator[None]:
-    """Tell warnings as lines, with the image and without the place in the source that they come from."""
+    """Print warnings as lines that name the image, without the line of source that they come from."""
+    from pml_potential.benchmark.data.image_warnings import warnings_name_images
 
     def tell(message: Warning | str, *_: Any, **__: Any) -> None:
         console.print(f"note: {message}", soft_wrap=True)
@@ -65,33 +51,52 @@ def notes_as_lines(console: Console) -> Iterator[None]:
 
 @contextmanager
 def errors_in_words() -> Iterator[None]:
-    """End with a line in place of a traceback: the one place where a command answers for an exception.
+    """Print an error as a line and not as a traceback: the one place where exceptions end a command.
 
-    What nobody foresaw is said as such, and its traceback is left in a file for a report.
+    The traceback of an unexpected error is kept in a file for a bug report.
     """
     try:
         yield
     except BrokenPipeError:
         # Whoever reads the output has enough; click ends without a word.
         raise
+    except ModuleNotFoundError as error:
+        fail(advice_on(error) if is_of_extra(error) else reason_of(error), 1)
     except _MISTAKES as error:
         fail(reason_of(error), 2)
-    except _DATABASE as error:
-        reason = getattr(error, "orig", None) or error.__cause__ or error
-        fail(f"the studies' database failed, and what has ended is kept: {reason_of(reason)}", 1)
-    except _MEMORY as error:
-        fail(f"memory ran out; lower protocol.batch_size, or use a smaller model: {reason_of(error)}", 1)
-    except OSError as error:
-        fail(reason_of(error), 2 if error.errno in _MISTAKES_OF_PLACE else 1)
-    except _FAILURES as error:
-        fail(reason_of(error), 1)
     except Exception as error:
         if isinstance(error, typer.Abort) or hasattr(error, "exit_code"):
             # Typer's own, which it answers itself.
             raise
+        _fail_of_libraries(error)
+        if isinstance(error, OSError):
+            fail(reason_of(error), 2 if error.errno in _MISTAKES_OF_PLACE else 1)
         name, reason = type(error).__name__, reason_of(error)
         what = reason if reason.startswith(name) else f"{name}: {reason}"
         fail(f"unexpected {what}; please report it, with the traceback in {_kept(error)}", 1)
+
+
+def _fail_of_libraries(error: Exception) -> None:
+    """End with a line if the error is one of those whose classes take seconds to import."""
+    import torch
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from pml_potential.benchmark.data.datasets.download import DownloadError
+    from pml_potential.benchmark.data.image_reading import UnreadableImageError
+    from pml_potential.benchmark.experiments.search import SearchFailedError
+    from pml_potential.benchmark.files import DamagedFileError, NotFiniteError
+    from pml_potential.benchmark.training.fold_trainer import DivergedError
+
+    if isinstance(error, DamagedFileError | UnreadableImageError):
+        fail(reason_of(error), 2)
+    if isinstance(error, SQLAlchemyError | StorageInternalError | sqlite3.Error):
+        reason = getattr(error, "orig", None) or error.__cause__ or error
+        fail(f"the database of the studies failed; finished work is kept: {reason_of(reason)}", 1)
+    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
+        fail(f"memory ran out; lower protocol.batch_size, or use a smaller model: {reason_of(error)}", 1)
+    if isinstance(error, DivergedError | DownloadError | NotFiniteError | SearchFailedError):
+        fail(reason_of(error), 1)
 
 
 @contextmanager
@@ -101,7 +106,7 @@ def stoppable(console: Console, folder: Path) -> Iterator[None]:
         with notes_as_lines(console):
             yield
     except KeyboardInterrupt:
-        console.print(f"\nStopped. The same command goes on with {folder}.", soft_wrap=True)
+        console.print(f"\nStopped. The same command resumes {folder}.", soft_wrap=True)
         raise typer.Exit(130) from None
 
 

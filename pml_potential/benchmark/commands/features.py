@@ -7,6 +7,7 @@ import typer
 
 from pml_potential.benchmark.commands.errors import stoppable
 from pml_potential.benchmark.commands.options import (
+    RUNS,
     Assignments,
     DatasetName,
     ImagesRoot,
@@ -17,10 +18,8 @@ from pml_potential.benchmark.commands.options import (
     placed,
     presets_of,
 )
-from pml_potential.benchmark.commands.terminal import new_console
+from pml_potential.benchmark.commands.terminal import new_console, say_that_it_starts
 from pml_potential.benchmark.config.run_folder import feature_cache
-from pml_potential.benchmark.data.feature_file import write_features
-from pml_potential.benchmark.data.long_step import steps_shown_on
 
 
 def features(
@@ -32,14 +31,22 @@ def features(
     protocol: ProtocolName = None,
     assignments: Assignments = None,
 ) -> None:
-    """Write what a network's trunk makes of a data set, for --dataset features --file TARGET.
+    """Compute a network's features for a data set and write them to a file.
 
-    Images are seen as in evaluation: protocol.crop says how. What is computed is kept in runs/features,
-    so that the same command goes on after Ctrl-C.
+    Train on them with --dataset features --file TARGET --model vectors.
+    Images are cropped as in evaluation (protocol.crop). Features are cached
+    in runs/features, so the same command resumes after Ctrl-C.
+
+    Examples:
+      pml-potential features birds.npz --dataset cub200 --model resnet50
     """
     presets = presets_of(None, protocol, dataset, model, None)
     console = new_console()
+    say_that_it_starts(console)
+    from pml_potential.benchmark.data.feature_file import write_features
+    from pml_potential.benchmark.data.long_step import steps_shown_on
+
     with stoppable(console, target), steps_shown_on(console):
         config = composed(presets, placed(assignments, root, file))
-        count, width = write_features(config, target, feature_cache(Path("runs")))
-    console.print(f"{count:,} vectors of {width} numbers: {target}", soft_wrap=True)
+        count, width = write_features(config, target, feature_cache(RUNS))
+    console.print(f"Wrote {count:,} vectors of {width:,} numbers to {target}", soft_wrap=True)

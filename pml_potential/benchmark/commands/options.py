@@ -1,18 +1,21 @@
 """The options that several commands share."""
 
+from __future__ import annotations
+
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 import yaml
 
 from pml_potential.benchmark.commands.errors import fail
-from pml_potential.benchmark.config.composing import compose
-from pml_potential.benchmark.config.recipes import PREFIX
-from pml_potential.benchmark.config.schema import Config
-from pml_potential.benchmark.training.names import check_names
+from pml_potential.benchmark.config.presets import preset_description, preset_names
+from pml_potential.benchmark.config.recipes import PREFIX, recipe_names, recipe_paper
+
+if TYPE_CHECKING:
+    from pml_potential.benchmark.config.schema import Config
 
 DEFAULTS = {
     "protocol": "quick",
@@ -25,61 +28,105 @@ DEFAULTS = {
 RUNS = Path("runs")
 """Folder of the runs that are given none."""
 
+Completions = Iterator[tuple[str, str]]
+"""Words that a shell offers, each with what it stands for."""
+
+
+def complete_preset(kind: str) -> Callable[[str], Completions]:
+    """What a shell offers for an option that names a preset of this kind; protocols include recipes."""
+
+    def complete(incomplete: str) -> Completions:
+        for name in preset_names(kind):
+            if name.startswith(incomplete):
+                yield name, preset_description(kind, name)
+        # Not before they are asked for: a shell lists hundreds.
+        if kind == "protocol" and incomplete.startswith(PREFIX[0]):
+            for name in recipe_names():
+                if (PREFIX + name).startswith(incomplete):
+                    yield PREFIX + name, recipe_paper(name)
+
+    return complete
+
+
 Preset = Annotated[
     str | None,
     typer.Argument(
-        metavar="[PROTOCOL]",
-        help=f"Short for --protocol; or {PREFIX}NAME: a row of a paper, with data set, model and loss.",
+        metavar="PROTOCOL",
+        help=f"Short for --protocol. {PREFIX}NAME also sets data set, model and loss.",
+        autocompletion=complete_preset("protocol"),
     ),
 ]
 ProtocolName = Annotated[
-    str | None, typer.Option(help=f"How losses are judged. Default: {DEFAULTS['protocol']}.")
+    str | None,
+    typer.Option(
+        help=f"How losses are trained and compared. Default: {DEFAULTS['protocol']}.",
+        autocompletion=complete_preset("protocol"),
+    ),
 ]
-DatasetName = Annotated[str | None, typer.Option(help=f"The images. Default: {DEFAULTS['dataset']}.")]
+DatasetName = Annotated[
+    str | None,
+    typer.Option(
+        help=f"Images to train and test on. Default: {DEFAULTS['dataset']}.",
+        autocompletion=complete_preset("dataset"),
+    ),
+]
 ImagesRoot = Annotated[
     Path | None,
     typer.Option(
-        "--root", help="For --dataset folder: the folder. For a published data set: its files."
+        "--root", help="Folder of your own images (--dataset folder) or of a published data set."
     ),
 ]
 ImagesTable = Annotated[
     Path | None,
     typer.Option(
         "--file",
-        help="For --dataset table: the CSV or Parquet file. For features: the matrix of vectors.",
+        help="CSV or Parquet file (--dataset table), or file of vectors (--dataset features).",
     ),
 ]
-ModelName = Annotated[str | None, typer.Option(help=f"The network. Default: {DEFAULTS['model']}.")]
+ModelName = Annotated[
+    str | None,
+    typer.Option(
+        help=f"Network to train. Default: {DEFAULTS['model']}.", autocompletion=complete_preset("model")
+    ),
+]
 LossName = Annotated[
-    str | None, typer.Option(help=f"The loss, with its search. Default: {DEFAULTS['loss']}.")
+    str | None,
+    typer.Option(
+        help=f"Loss, with its search ranges. Default: {DEFAULTS['loss']}.",
+        autocompletion=complete_preset("loss"),
+    ),
 ]
 LossNames = Annotated[
-    list[str] | None, typer.Option("--loss", help="A loss; give the option once for each of several.")
+    list[str] | None,
+    typer.Option("--loss", help="Loss to compare.", autocompletion=complete_preset("loss")),
 ]
 Assignments = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="Any value of the configuration."),
+    typer.Option(
+        "--set", metavar="PATH=VALUE", help="Override a value of the configuration, such as seed=1."
+    ),
 ]
 Folder = Annotated[
-    Path | None, typer.Option(help="Folder of the run. Default: runs/ and the presets' names.")
+    Path | None,
+    typer.Option(help="Folder for the run. Default: in runs/, named after the presets."),
 ]
 Storage = Annotated[
     str | None,
     typer.Option(
         metavar="ADDRESS",
-        help="Database that Optuna keeps the studies in, such as postgresql+psycopg://user@host/name, "
-        "or path of a journal file. Default: a SQLite file in the folder of the run.",
+        help="Where Optuna keeps its studies: URL of a database, or path of a journal file. Default: a "
+        "SQLite file in the run's folder.",
     ),
 ]
 FoldProcesses = Annotated[
     int,
-    typer.Option(min=1, help="Folds to train at a time, each in a process, with the next of the GPUs."),
+    typer.Option(min=1, help="Folds to train at once, each in its own process, on the GPUs in turn."),
 ]
 Heartbeat = Annotated[
     int,
     typer.Option(
         min=1,
-        help="Seconds between heartbeats; a trial without one for three times as long is requeued.",
+        help="Seconds between heartbeats. A trial is requeued after three missed ones.",
     ),
 ]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
@@ -108,7 +155,7 @@ def presets_of(
 def default_folder(
     presets: dict[str, str], root: Path | None = None, table: Path | None = None, prefix: str = ""
 ) -> Path:
-    """Where the run of these presets goes, or their study, whose name begins with the prefix."""
+    """Default folder of a run of these presets, or of a study, whose name begins with the prefix."""
     called = {
         kind: images_called(name, root, table) if kind == "dataset" else name
         for kind, name in presets.items()
@@ -119,7 +166,7 @@ def default_folder(
 
 
 def images_called(dataset: str, root: Path | None, table: Path | None) -> str:
-    """What to call a data set in the name of a folder: images of one's own by where they are."""
+    """Name of a data set in that of a folder: your own images are named after their folder or table."""
     if dataset == "folder" and root is not None:
         # Not Path.resolve, which follows links to where nobody may look.
         return os.path.basename(os.path.abspath(root)) or dataset
@@ -142,4 +189,7 @@ def _quoted(text: str) -> str:
 
 def composed(presets: dict[str, str], assignments: Sequence[str] | None) -> Config:
     """The configuration of these presets and values, with every name looked up."""
+    from pml_potential.benchmark.config.composing import compose
+    from pml_potential.benchmark.training.names import check_names
+
     return compose(presets, assignments or [], check_names)

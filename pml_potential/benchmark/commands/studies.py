@@ -1,8 +1,10 @@
 """The commands about studies: each parses what a person typed and calls one function."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -17,35 +19,44 @@ from pml_potential.benchmark.commands.options import (
     LossName,
     LossNames,
     ModelName,
+    complete_preset,
     composed,
     default_folder,
     placed,
     presets_of,
 )
-from pml_potential.benchmark.commands.terminal import new_console
+from pml_potential.benchmark.commands.terminal import new_console, say_that_it_starts
+from pml_potential.benchmark.config.published_grids import GRIDS, NOISE_LEVELS
 from pml_potential.benchmark.config.recipes import PREFIX
 from pml_potential.benchmark.config.yaml_text import read_yaml
-from pml_potential.benchmark.experiments.experiment import Sharing
-from pml_potential.benchmark.experiments.studies.ablation import GRIDS, run_ablation
-from pml_potential.benchmark.experiments.studies.label_noise import LEVELS, run_label_noise
-from pml_potential.benchmark.experiments.studies.study import JUDGED_ON, Study, write_study
+from pml_potential.benchmark.experiments.sharing import Sharing
+
+if TYPE_CHECKING:
+    from pml_potential.benchmark.experiments.studies.study import Study
 
 study_app = typer.Typer(
-    help="Run many settings that differ in one value, and plot the scores along it.",
+    help="Train at several values of one setting and plot the scores.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 
-ProtocolName = Annotated[str, typer.Option(help="How losses are judged.")]
-Folder = Annotated[Path | None, typer.Option(help="Folder of the study. Default: in runs/.")]
+ProtocolName = Annotated[
+    str,
+    typer.Option(
+        help="How losses are trained and compared.", autocompletion=complete_preset("protocol")
+    ),
+]
+Folder = Annotated[
+    Path | None, typer.Option(help="Folder for the study. Default: in runs/, named after the settings.")
+]
 
 
 @study_app.command("noise")
 def noise(
     losses: LossNames = None,
     levels: Annotated[
-        str, typer.Option(metavar="SHARES", help="Shares of wrong training labels.")
-    ] = ", ".join(f"{level:g}" for level in LEVELS),
+        str, typer.Option(metavar="SHARES", help="Shares of wrong training labels, from 0 to 1.")
+    ] = ", ".join(f"{level:g}" for level in NOISE_LEVELS),
     protocol: ProtocolName = "quick",
     dataset: DatasetName = None,
     root: ImagesRoot = None,
@@ -55,11 +66,19 @@ def noise(
     folder: Folder = None,
     fold_processes: FoldProcesses = 1,
 ) -> None:
-    """Show how losses fall under label noise; the same command goes on with what was interrupted.
+    """Compare losses at several levels of label noise.
 
-    Each loss is searched on clean labels, and trained at the other levels with the best of these
-    hyperparameters.
+    Hyperparameters are searched on clean labels and reused at the other
+    levels. The same command resumes a study that was interrupted.
+
+    Examples:
+      pml-potential study noise
+      pml-potential study noise --loss cpml --loss proxy_anchor --levels 0,0.3
     """
+    console = new_console()
+    say_that_it_starts(console)
+    from pml_potential.benchmark.experiments.studies.label_noise import run_label_noise
+
     compared: list[str | None] = [*(losses or [])]
     if not compared:
         # A recipe brings its loss.
@@ -72,7 +91,6 @@ def noise(
         Path(each.get("loss") or each["recipe"]).stem: composed(each, assignments) for each in chosen
     }
     shares = _values(levels)
-    console = new_console()
 
     def run(write: Callable[[Study], None]) -> Study:
         sharing = Sharing(fold_processes=fold_processes)
@@ -83,13 +101,17 @@ def noise(
 
 @study_app.command("ablation")
 def ablation(
-    path: Annotated[str, typer.Argument(metavar="PATH", help="Dotted path of the value to vary.")],
+    path: Annotated[
+        str,
+        typer.Argument(metavar="PATH", help="Dotted path of the value, such as loss.params.alpha."),
+    ],
     values: Annotated[
         str | None,
         typer.Option(
             metavar="VALUES",
-            help=f"What to put there, such as '1, 2, 5'. Default: the papers' grids of "
-            f"{', '.join(GRIDS)}.",
+            help="Values to try, such as '1, 2, 5'. Default: the published grid, if PATH is "
+            "loss.params and one of "
+            f"{', '.join(path.rpartition('.')[2] for path in GRIDS)}.",
         ),
     ] = None,
     protocol: ProtocolName = "quick",
@@ -102,17 +124,25 @@ def ablation(
     folder: Folder = None,
     fold_processes: FoldProcesses = 1,
 ) -> None:
-    """Show what one value does, all others fixed; the same command goes on with what was interrupted.
+    """Vary one value and keep all others as in the presets.
 
-    Nothing is searched: the other values are those of the presets and of --set.
+    Nothing is searched. The same command resumes a study that was
+    interrupted.
+
+    Examples:
+      pml-potential study ablation loss.params.alpha
+      pml-potential study ablation sampler.m --values 2,4 --loss contrastive
     """
     if values is None and path not in GRIDS:
         fail(f"--values is missing: there is no published grid for {path!r}")
+    console = new_console()
+    say_that_it_starts(console)
+    from pml_potential.benchmark.experiments.studies.ablation import run_ablation
+
     presets = presets_of(None, protocol, dataset, model, loss)
     folder = folder or default_folder(presets, root, file, f"ablation-{path}-")
     config = composed(presets, placed(assignments, root, file))
     chosen = list(GRIDS[path]) if values is None else _values(values)
-    console = new_console()
 
     def run(write: Callable[[Study], None]) -> Study:
         sharing = Sharing(fold_processes=fold_processes)
@@ -127,6 +157,8 @@ def _values(text: str) -> list[Any]:
 
 
 def _show(run: Callable[[Callable[[Study], None]], Study], folder: Path, console: Console) -> None:
+    from pml_potential.benchmark.experiments.studies.study import JUDGED_ON, write_study
+
     with stoppable(console, folder):
         study = run(lambda so_far: write_study(so_far, folder))
     for judged_on, title in JUDGED_ON.items():

@@ -2,6 +2,7 @@
 
 import codecs
 import io
+import os
 import sys
 
 from rich.console import Console
@@ -16,6 +17,12 @@ def new_console() -> Console:
     Text is often a path or a name of somebody's own, in which brackets and colons mean themselves.
     """
     return Console(markup=False, emoji=False, highlight=False)
+
+
+def say_that_it_starts(console: Console) -> None:
+    """Say that libraries are being loaded, which takes seconds; of torchrun's processes, one says so."""
+    if "torch" not in sys.modules and os.environ.get("RANK", "0") == "0":
+        console.print("Loading PyTorch and other libraries")
 
 
 def print_whatever_comes() -> None:

@@ -301,8 +301,8 @@ def _explain(problem: dict[str, Any], origins: Mapping[str, str]) -> str:
     misses_quotes = isinstance(value, date) if is_choice else problem["type"] == "string_type"
     if misses_quotes and type(value) in _IN_YAML:
         return (
-            f"{where}{path}: {str(value)!r} is {_IN_YAML[type(value)]} in YAML, where text is due; put "
-            "it into quotes"
+            f"{where}{path}: {str(value)!r} is {_IN_YAML[type(value)]} in YAML, where text is "
+            f"expected; put it in quotes"
         )
     message = problem["msg"].removeprefix("Value error, ")
     if len(keys) < len(location):

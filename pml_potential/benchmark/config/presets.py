@@ -27,6 +27,22 @@ def preset_names(kind: str) -> list[str]:
     return sorted(path.stem for path in (presets_folder() / KINDS[kind]).glob("*.yaml"))
 
 
+def preset_description(kind: str, name: str) -> str:
+    """What a preset is, in a line: the comment on the first line of its file.
+
+    Examples:
+        >>> preset_description("protocol", "mlrc_batch256")
+        'MLRC with batches of 256.'
+    """
+    return first_comment(preset_path(kind, name))
+
+
+def first_comment(path: Path) -> str:
+    """The comment on the first line of a YAML file."""
+    with path.open(encoding="utf-8") as file:
+        return file.readline().removeprefix("#").strip()
+
+
 def preset_path(kind: str, name: str) -> Path:
     """File of a preset, or the YAML file whose path is given in its place.
 
@@ -40,7 +56,7 @@ def preset_path(kind: str, name: str) -> Path:
         names = preset_names(kind)
         near = did_you_mean(name, names)
         raise ConfigError(
-            f"there is no {kind} {name!r}{near}; there are: {', '.join(names)}. A file of your own "
-            "is given by its path, ending in .yaml"
+            f"there is no {kind} {name!r}{near}; there are: {', '.join(names)}. Give a file of your "
+            f"own by its path, which ends in .yaml"
         )
     return path

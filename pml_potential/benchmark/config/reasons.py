@@ -7,10 +7,11 @@ import yaml
 from pydantic import ValidationError
 
 _ADVICE = {
-    errno.ENOLCK: "this disk keeps no file locks; choose a folder on another, or mount it with locks",
+    errno.ENOLCK: "this file system has no file locks; choose a folder on another one, or mount it "
+    "with locks",
     errno.ENAMETOOLONG: "choose a shorter name",
-    errno.ENOSPC: "make room, and give the same command again",
-    errno.EDQUOT: "make room, and give the same command again",
+    errno.ENOSPC: "free some space and give the same command again",
+    errno.EDQUOT: "free some space and give the same command again",
 }
 """What to do where the system's words do not tell."""
 

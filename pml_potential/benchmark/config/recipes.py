@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from pml_potential.benchmark.config.nearest import did_you_mean
-from pml_potential.benchmark.config.presets import presets_folder
+from pml_potential.benchmark.config.presets import first_comment, presets_folder
 from pml_potential.benchmark.config.schema import ConfigError
 from pml_potential.benchmark.config.yaml_text import read_yaml_file
 
@@ -75,6 +75,17 @@ def recipe_names() -> list[str]:
     return sorted("-".join(row) for _, _, row in _rows())
 
 
+def recipe_paper(name: str) -> str:
+    """The paper of a recipe, in a line: the comment on the first line of its file.
+
+    Examples:
+        >>> recipe_paper("pfml-sop-resnet50")
+        '"Potential Field Based Deep Metric Learning" (Bhatnagar & Ahuja, CVPR 2025, arXiv...'
+    """
+    (path,) = {path for path, _, row in _rows() if "-".join(row) == name}
+    return first_comment(path)
+
+
 def find_recipe(name: str) -> Recipe:
     """What a recipe is composed of.
 
@@ -95,12 +106,8 @@ def find_recipe(name: str) -> Recipe:
                 {kind: preset for part in parts for kind, preset in part.presets.items()},
                 [(str(path), part.values) for part in parts if part.values],
             )
-    names = recipe_names()
-    near = did_you_mean(name, names)
-    raise ConfigError(
-        f"there is no recipe {name!r}{near}; the {len(names)} that there are stand in "
-        f"{presets_folder() / 'recipes'}, as the rows of each file"
-    )
+    near = did_you_mean(name, recipe_names())
+    raise ConfigError(f"there is no recipe {name!r}{near}; `pml-potential presets recipes` lists them")
 
 
 def _rows() -> Iterator[tuple[Path, Paper, tuple[str, ...]]]:

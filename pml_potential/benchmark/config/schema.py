@@ -278,8 +278,8 @@ class Model(Section):
     def _check_frozen(self) -> "Model":
         if self.freeze_trunk and self.freeze_until is not None:
             raise ValueError(
-                f"freeze_trunk is true and freeze_until is {self.freeze_until!r}; the one freezes all "
-                "of the trunk, the other what lies before a block, so leave one of them out"
+                f"freeze_trunk is true and freeze_until is {self.freeze_until!r}; the first freezes "
+                f"the whole trunk, the second the part before a block; leave one out"
             )
         return self
 
@@ -340,7 +340,7 @@ class Training(Section):
     def _check_clipping(self) -> "Training":
         if self.clipped == "network" and self.clip_value is None and self.clip_norm is None:
             raise ValueError(
-                "clipped is 'network', but nothing is clipped; give clip_value or clip_norm, too"
+                "clipped is 'network', but nothing is clipped; also give clip_value or clip_norm"
             )
         return self
 
@@ -364,11 +364,9 @@ class SearchRange(Section):
     def _check_form(self) -> "SearchRange":
         if self.choices:
             if self.low is not None or self.high is not None or self.log:
-                raise ValueError("it has choices, and low, high or log, too; leave one of the two out")
+                raise ValueError("it has both choices and low, high or log; leave one out")
             if len(set(map(repr, self.choices))) < max(len(self.choices), 2):
-                raise ValueError(
-                    f"choices are {list(self.choices)}; give two or more, each of them once"
-                )
+                raise ValueError(f"choices are {list(self.choices)}; give at least two, all different")
             return self
         if self.low is None or self.high is None:
             raise ValueError("it needs low and high, or choices")
@@ -407,7 +405,7 @@ class Config(Section):
         if start is not None and start >= last:
             raise ValueError(
                 f"loss.initialize_proxies_after_epoch is {start} and protocol.max_epochs is {last}; "
-                "the proxies would never be trained from there"
+                "the proxies would not be trained after that"
             )
         return self
 
@@ -415,24 +413,24 @@ class Config(Section):
     def _check_search(self) -> "Config":
         if self.protocol.folds == 1 and self.protocol.study is not None:
             raise ValueError(
-                "protocol.folds is 1, which selects on the test set; a search that sees the test "
-                "classes proves nothing, set protocol.study to null"
+                "protocol.folds is 1, which selects on the test set; a search must not see the test "
+                "classes, so set protocol.study to null"
             )
         if self.protocol.study is None and self.search:
             raise ValueError(
-                f"search: {', '.join(self.search)} cannot be searched where protocol.study is null"
+                f"search: {', '.join(self.search)} cannot be searched while protocol.study is null"
             )
         for path in self.search:
             section = path.partition(".")[0]
             if section not in {"loss", "model", "sampler"}:
                 raise ValueError(
-                    f"search.{path}: nothing of {section!r} can be searched, only values of loss, "
-                    "model and sampler; the rest is what makes trials comparable"
+                    f"search.{path}: {section!r} cannot be searched; only values of loss, "
+                    f"model and sampler can, so that trials stay comparable"
                 )
             if path in _BOUND:
                 raise ValueError(
-                    f"search.{path}: a run is bound to one trunk with its weights and pooling; make a "
-                    "run for each and compare them"
+                    f"search.{path}: all trials of a run share one trunk, weights and pooling; make a "
+                    f"run for each and compare them"
                 )
         return self
 

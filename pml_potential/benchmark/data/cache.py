@@ -53,7 +53,7 @@ def is_cached(path: Path) -> bool:
         _checked.add(_stamp(path))
         return True
     aside = set_aside(path, "damaged")
-    warnings.warn(f"{path} is damaged; set aside as {aside.name}, and made anew", stacklevel=2)
+    warnings.warn(f"{path} is damaged; set aside as {aside.name}, and rebuilt", stacklevel=2)
     return False
 
 
@@ -63,7 +63,7 @@ def alone_with(path: Path) -> Iterator[None]:
     folder = path.parent
     folder.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        with long_step("waiting for another process that makes the same cached file"):
+        with long_step("waiting for another process that is writing the same cached file"):
             stack.enter_context(NamedLock(folder.with_name(f".{folder.name}.{path.stem[:8]}.lock")))
         yield
 

@@ -39,12 +39,12 @@ def write_features(config: Config, path: Path, cache: Path) -> tuple[int, int]:
         ConfigError: The path has another ending, the data set holds vectors, or it cannot be loaded.
     """
     if path.suffix != ".npz":
-        raise ConfigError(f"{path} is where the features go; give a name that ends in .npz")
+        raise ConfigError(f"{path} is the file to write; its name must end in .npz")
     images = remembered_images(config.dataset, cache)
     if isinstance(images, FeatureRows):
         raise ConfigError(
-            f"the data set {config.dataset.name!r} holds vectors already; give --dataset and --model "
-            "for the images and the network to compute them with",
+            f"the data set {config.dataset.name!r} already holds vectors; give --dataset and --model "
+            f"to choose images and a network",
             ("dataset", "name"),
         )
     check_sizes(config, images)

@@ -43,7 +43,7 @@ def hash_files(paths: Sequence[Path], memory: Path | None = None) -> list[str]:
     saved = time.monotonic()
     # Hashing runs without the interpreter's lock, so threads do use all processors.
     with (
-        long_step("reading the files for their hash", len(unknown), "files") as advance,
+        long_step("hashing the files", len(unknown), "files") as advance,
         ThreadPoolExecutor(os.cpu_count()) as pool,
     ):
         try:

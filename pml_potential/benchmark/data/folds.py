@@ -149,8 +149,9 @@ def divide(config: Config, images: Images, cache: Path) -> FoldData:
         raise ConfigError(f"protocol.folds: {error}") from error
     if (reason := why_not_judgeable(splits, images.labels)) is not None:
         raise ConfigError(
-            f"{images.name} with protocol.folds {folds} could not be judged: {reason}; give classes two "
-            f"images or more (pml-potential datasets check {config.dataset.name} shows what is possible)"
+            f"{images.name} with protocol.folds {folds} cannot be evaluated: {reason}; give each class "
+            f"at least two images (pml-potential datasets check {config.dataset.name} shows what is "
+            f"possible)"
         )
     return FoldData(images, splits, cache)
 

@@ -70,8 +70,8 @@ def check_bound(run: RunFolder, identity: Identity) -> None:
     apart = [f"{name} {there[name]} and {here[name]}" for name in there if there[name] != here[name]]
     if apart:
         raise ConfigError(
-            f"{run.path} was begun with other data than there are now: {'; '.join(apart)} (then and "
-            "now). Bring the old ones back, or give another --folder for a run with the new ones"
+            f"{run.path} was started with different data: {'; '.join(apart)} (then and "
+            "now). Restore the old ones, or start a new run with another --folder"
         )
 
 
@@ -86,8 +86,9 @@ def check_weights(run: RunFolder, trunk: nn.Module) -> None:
         return
     if (found := weights_hash(trunk)) != begun.weights:
         raise ConfigError(
-            f"{run.path} was begun with other weights than model.weights has now: {begun.weights} and "
-            f"{found} (then and now). Bring the old ones back"
+            f"{run.path} was started with weights other than those of model.weights: {begun.weights} "
+            f"and "
+            f"{found} (then and now). Restore the old ones"
         )
 
 
@@ -98,8 +99,8 @@ def _read(run: RunFolder) -> Identity | None:
         return None
     except (TypeError, ValueError) as error:
         raise ConfigError(
-            f"{run.identity} is damaged ({error}); it tells the images that the run began with. Delete "
-            "it if they are still the same"
+            f"{run.identity} is damaged ({error}); it identifies the images of the run. Delete it if "
+            f"they are unchanged"
         ) from error
 
 

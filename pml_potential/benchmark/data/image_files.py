@@ -141,7 +141,7 @@ class ImageFiles:
         Raises:
             UnreadableImageError: If a file is missing or no image.
         """
-        with long_step("looking at the sizes of images", len(self.paths), "files") as advance:
+        with long_step("reading image sizes", len(self.paths), "files") as advance:
             found = []
             for path in self.paths:
                 found.append(read_size(path))

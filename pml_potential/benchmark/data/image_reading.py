@@ -254,7 +254,7 @@ def _reason(source: Source, error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
     if isinstance(error, PermissionError):
-        return "you have no right to read it"
+        return "you do not have permission to read it"
     if isinstance(error, UnidentifiedImageError):
         start = _first_bytes(source)
         if not start:

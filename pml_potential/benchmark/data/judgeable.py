@@ -19,7 +19,7 @@ def why_not_judgeable(splits: Splits, labels: Labels) -> str | None:
         >>> from pml_potential.benchmark.data.splits import class_disjoint_splits
         >>> labels = np.arange(8)
         >>> why_not_judgeable(class_disjoint_splits(labels, 2), labels)
-        'the test has 4 classes of one image each, so that none has another of its class to find'
+        'the test has 4 classes of one image each, so that no query has a match'
     """
     parts = [("the test", splits.test, splits.queries)]
     # One fold alone is validated on the test.
@@ -38,9 +38,9 @@ def _reason(labels: Labels, queries: int | None) -> str | None:
     searched = np.unique(labels if queries is None else labels[queries:], return_counts=True)
     classes, counts = searched
     if queries is not None and not np.isin(labels[:queries], classes).any():
-        return "queries and a gallery without a common class, so that no query has anything to find"
+        return "queries and a gallery without a common class, so that no query has a match"
     if queries is None and counts.max() == 1:
-        return f"{len(classes)} classes of one image each, so that none has another of its class to find"
+        return f"{len(classes)} classes of one image each, so that no query has a match"
     if len(classes) == 1:
-        return "one class to find only, so that every score would be 1"
+        return "only one class to find, so that every score would be 1"
     return None

@@ -6,21 +6,26 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import timedelta
 
 from rich.console import Console
 from rich.progress import Progress
 
-_SECONDS_UNTIL_TOLD = 10.0
-_LONGEST_SILENCE = 60.0
+from pml_potential.benchmark.data.duration import duration
+
+_SECONDS_UNTIL_TOLD = 1.0
+_SECONDS_UNTIL_TOLD_BELOW_A_BAR = 10.0
+"""Steps of folds come again and again; lines about short ones would hide the scores."""
+
+_SHORTEST_SILENCE, _LONGEST_SILENCE = 10.0, 60.0
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where steps are shown, and whether a bar may be drawn there."""
+    """Where steps are shown, whether a bar may be drawn there, and which steps are too short to tell."""
 
     console: Console
     draws_bars: bool
+    seconds_until_told: float
 
 
 _place: ContextVar[_Place | None] = ContextVar("place", default=None)
@@ -32,9 +37,11 @@ def steps_shown_on(console: Console, bars: bool = True) -> Iterator[None]:
 
     Args:
         console: where; outside of every ``steps_shown_on`` nothing is shown.
-        bars: whether a terminal gets bars; False where something else is drawn on it.
+        bars: whether a terminal gets bars. False where a bar is drawn already: steps are told in lines
+            then, and only those that take longer than 10 seconds.
     """
-    before = _place.set(_Place(console, bars and console.is_terminal))
+    until_told = _SECONDS_UNTIL_TOLD if bars else _SECONDS_UNTIL_TOLD_BELOW_A_BAR
+    before = _place.set(_Place(console, bars and console.is_terminal, until_told))
     try:
         yield
     finally:
@@ -43,7 +50,7 @@ def steps_shown_on(console: Console, bars: bool = True) -> Iterator[None]:
 
 @contextmanager
 def long_step(title: str, total: int = 1, unit: str = "") -> Iterator[Callable[[int], None]]:
-    """Show how far a step is, if it takes longer than 10 seconds.
+    """Show how far a step is, if it takes longer than a second; a terminal shows a bar at once.
 
     Args:
         title: what is done.
@@ -60,18 +67,21 @@ def long_step(title: str, total: int = 1, unit: str = "") -> Iterator[Callable[[
     place = _place.get()
     if place is None:
         yield lambda _count: None
-    elif place.draws_bars:
+        return
+    step = _Step(place.console, title, total, unit)
+    if place.draws_bars:
         with Progress(console=place.console, transient=True) as progress:
             bar = progress.add_task(title, total=total if unit else None)
             yield lambda count: progress.advance(bar, count)
+        if step.seconds > place.seconds_until_told:
+            step.say_that_it_is_done()
     else:
-        lines = _Lines(place.console, title, total, unit)
-        with lines:
-            yield lines.advance
+        with step.told_now_and_then(place.seconds_until_told):
+            yield step.advance
 
 
-class _Lines:
-    """Tells a step in lines, from a thread of its own: the step may be busy for a long time."""
+class _Step:
+    """Words a step in lines, and tells them from a thread of its own: the step may be busy for long."""
 
     def __init__(self, console: Console, title: str, total: int, unit: str) -> None:
         self._console = console
@@ -82,43 +92,43 @@ class _Lines:
         self._start = time.monotonic()
         self._ends = threading.Event()
         self._has_told = False
-        self._thread = threading.Thread(target=self._tell_now_and_then, daemon=True)
 
-    def __enter__(self) -> None:
-        self._thread.start()
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._start
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._ends.set()
-        self._thread.join()
-        if self._has_told and kind is None:
-            self._say(f"done in {self._clock(self._seconds)}")
+    @contextmanager
+    def told_now_and_then(self, silence: float) -> Iterator[None]:
+        thread = threading.Thread(target=self._tell_now_and_then, args=(silence,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._ends.set()
+            thread.join()
+        if self._has_told:
+            self.say_that_it_is_done()
 
     def advance(self, count: int) -> None:
         self._done += count
 
-    @property
-    def _seconds(self) -> float:
-        return time.monotonic() - self._start
+    def say_that_it_is_done(self) -> None:
+        self._say(f"done in {duration(self.seconds)}")
 
-    def _tell_now_and_then(self) -> None:
-        silence = _SECONDS_UNTIL_TOLD
+    def _tell_now_and_then(self, silence: float) -> None:
         while not self._ends.wait(silence):
             self._has_told = True
             self._say(self._state())
-            silence = min(2 * silence, _LONGEST_SILENCE)
+            silence = min(max(2 * silence, _SHORTEST_SILENCE), _LONGEST_SILENCE)
 
     def _state(self) -> str:
         if not self._unit:
-            return f"under way for {self._clock(self._seconds)}"
+            return f"{duration(self.seconds)} so far"
         told = f"{self._done:,} of {self._total:,} {self._unit}"
         if self._done:
-            left = self._seconds / self._done * (self._total - self._done)
-            told += f", left about {self._clock(left)}"
+            left = self.seconds / self._done * (self._total - self._done)
+            told += f", about {duration(left)} left"
         return told
 
     def _say(self, text: str) -> None:
         self._console.print(f"{self._title}: {text}", highlight=False, markup=False, soft_wrap=True)
-
-    @staticmethod
-    def _clock(seconds: float) -> str:
-        return str(timedelta(seconds=round(seconds)))

@@ -296,5 +296,5 @@ def _refuse_without_matrix(path: Path, names: list[str]) -> NoReturn:
 def _refuse(path: Path, error: Exception) -> NoReturn:
     raise MatrixError(
         f"{path} cannot be read as {path.suffix.lower()[1:]} ({type(error).__name__}: {error}); is it "
-        "whole?"
+        f"complete?"
     ) from error

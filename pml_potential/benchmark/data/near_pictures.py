@@ -52,7 +52,7 @@ def near_pictures(hashes: NDArray[Any]) -> NearPictures:
     index = faiss.IndexBinaryFlat(LOOKS_BITS)
     index.add(looks)
     pairs, bits, count = np.empty((0, 2), np.int64), np.empty(0, np.int64), 0
-    with long_step("comparing every two pictures", len(different), "pictures") as advance:
+    with long_step("comparing all pairs of pictures", len(different), "pictures") as advance:
         for start in range(0, len(different), _CHUNK):
             some = looks[start : start + _CHUNK]
             # faiss takes what is nearer than the radius.

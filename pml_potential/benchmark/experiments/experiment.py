@@ -1,7 +1,6 @@
 """One experiment from configuration to report: search, reproductions, results."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,15 @@ from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.data.folds import FoldData, load_fold_data
 from pml_potential.benchmark.data.identity import bind, check_bound, identity_of
 from pml_potential.benchmark.data.locations import located, without_locations
-from pml_potential.benchmark.data.long_step import steps_shown_on
+from pml_potential.benchmark.data.long_step import long_step, steps_shown_on
 from pml_potential.benchmark.experiments.collecting import collect_results
 from pml_potential.benchmark.experiments.fold_processes import FoldRunner, end_if_importing
 from pml_potential.benchmark.experiments.progress import RunProgress
 from pml_potential.benchmark.experiments.reproduction import run_reproductions
 from pml_potential.benchmark.experiments.runnable import check_runnable
 from pml_potential.benchmark.experiments.search import run_search, trials_to_run, with_best_trial
-from pml_potential.benchmark.experiments.trial_storage import HEARTBEAT, open_storage
+from pml_potential.benchmark.experiments.sharing import HEARTBEAT, Sharing
+from pml_potential.benchmark.experiments.trial_storage import open_storage
 from pml_potential.benchmark.experiments.work_queue import release, requeue
 from pml_potential.benchmark.files import NamedLock, read_json_or_set_aside, write_json, write_text
 from pml_potential.benchmark.report.audit_report import audit_of_run
@@ -29,22 +29,6 @@ from pml_potential.benchmark.report.environment import check_environment, descri
 from pml_potential.benchmark.report.run_report import write_report
 from pml_potential.benchmark.training.batches import check_batches
 from pml_potential.benchmark.training.process_group import check_fold_processes
-
-
-@dataclass(frozen=True)
-class Sharing:
-    """How the work of a run is shared out.
-
-    Attributes:
-        storage: address of the database, or path of the journal file, in which Optuna keeps the studies;
-            None: what the run has used before, or a file in its folder.
-        fold_processes: folds that this worker trains at a time.
-        heartbeat: seconds between its signs of life.
-    """
-
-    storage: str | None = None
-    fold_processes: int = 1
-    heartbeat: int = HEARTBEAT
 
 
 def run_experiment(
@@ -77,7 +61,8 @@ def run_experiment(
 
 def _run(config: Config, run: RunFolder, console: Console, sharing: Sharing) -> dict[str, Any]:
     check_fold_processes(sharing.fold_processes)
-    check_runnable(config)
+    with long_step("checking the configuration"):
+        check_runnable(config)
     config = located(config)
     # Asked before a frozen trunk computes features, and claimed when the data are known to be there.
     _is_claimed(run, config)
@@ -125,7 +110,7 @@ def release_pieces(folder: Path, address: str | None, pieces: Sequence[int], stu
             if not release(study, piece):
                 raise ConfigError(
                     f"number {piece + 1} of the {study_name} of {folder} is not being worked on, so "
-                    "that there is nothing to requeue; pml-potential worker does what is left"
+                    f"there is nothing to requeue; pml-potential worker does the rest"
                 )
 
 
@@ -160,7 +145,7 @@ def _work(
         search = run_search(config, runner, run, storage, progress)
         best = with_best_trial(config, search)
         run_reproductions(best, data, runner, run, storage, progress)
-    with _only_one_at_a_time(run):
+    with _only_one_at_a_time(run), long_step("writing the report"):
         results = collect_results(config, data, search, run, environment)
         write_json(run.results, results)
         write_report(results, run.report, audit_of_run(run, results))
@@ -180,7 +165,7 @@ def _is_claimed(run: RunFolder, config: Config) -> bool:
     """Whether the folder holds this run already; one that holds another is an error."""
     if any("\ud800" <= character <= "\udfff" for character in str(run.path)):
         raise ConfigError(
-            f"{run.path}: the name is no text in UTF-8, and TensorBoard cannot write there; choose "
+            f"{run.path}: the name is not valid UTF-8, and TensorBoard cannot write there; choose "
             "another folder with --folder"
         )
     if run.path.exists() and not run.path.is_dir():
@@ -190,9 +175,9 @@ def _is_claimed(run: RunFolder, config: Config) -> bool:
     saved = without_locations(read_saved(run.configuration))
     if found := differences(saved, without_locations(config)):
         raise ConfigError(
-            f"{run.path} holds a run of another configuration; they differ (there, here) in\n  "
+            f"{run.path} holds a run with another configuration; they differ (there, here) in\n  "
             + "\n  ".join(found)
-            + "\nchoose another folder with --folder, or go on with the configuration that is there"
+            + "\nchoose another folder with --folder, or use the configuration of that run"
         )
     return True
 

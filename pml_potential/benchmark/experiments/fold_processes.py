@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for_connections
 from pathlib import Path
@@ -33,6 +34,9 @@ from pml_potential.benchmark.training.fold import (
 from pml_potential.benchmark.training.fold_trainer import DivergedError
 from pml_potential.benchmark.training.following import announce_fold
 from pml_potential.benchmark.training.process_group import number_of_processes
+
+_SECONDS_BETWEEN_LOOKS = 0.2
+"""At the epochs of folds that other processes train."""
 
 
 def end_if_importing() -> None:
@@ -87,6 +91,8 @@ class FoldRunner:
         self._sees_end, self._lifeline = self._context.Pipe(duplex=False)
         self._is_abandoned = self._context.Event()
         self._has_begun = self._context.Event()
+        # The epoch of each fold. Without a lock, which a process that is killed would keep.
+        self._epochs: Any = ()
         self._pool: ProcessPoolExecutor | None = None
         self._running: list[tuple[_FoldTask, Future[FoldResult]]] = []
 
@@ -130,10 +136,10 @@ class FoldRunner:
             _FoldTask(config, number, fold_folder(folder, number), seed, keep_models)
             for number, seed in enumerate(seeds)
         ]
-        were_done = [finished_fold(task.folder) is not None for task in tasks]
         results = self._one_by_one(tasks) if self._processes == 1 else self._side_by_side(tasks)
-        for task, was_done in zip(tasks, were_done, strict=True):
-            self._progress.start_fold(work, task.number, len(tasks))
+        self._progress.start_piece(work)
+        for task in tasks:
+            self._progress.start_fold(task.number, len(tasks), config.protocol.max_epochs)
             try:
                 result = next(results)
             except (MemoryError, RuntimeError) as error:
@@ -141,12 +147,11 @@ class FoldRunner:
                 if number_of_processes() > 1 and not isinstance(error, DivergedError):
                     # Of one process; the others wait for it, and torchrun ends them all.
                     raise ConnectionError(
-                        f"the processes do not work together any more: {reason}"
+                        f"the processes can no longer work together: {reason}"
                     ) from error
-                self._progress.fail(reason)
                 self.abandon()
                 raise PieceFailedError(f"fold {task.number + 1}: {reason}") from error
-            self._progress.finish_fold(result.score, result.best_epoch, result.seconds, was_done)
+            self._progress.finish_fold(result.seconds)
             yield result
 
     def abandon(self) -> None:
@@ -172,13 +177,15 @@ class FoldRunner:
                 # Before the others look for what takes long in the cache.
                 self._data.prepare(task.config)
                 announce_fold(task.config, self._cache, task.number, task.seed)
-            yield _train(self._data, task, self._progress.finish_epoch)
+            yield _train(self._data, task, partial(self._finish_epoch, task.number))
 
     def _side_by_side(self, tasks: Sequence[_FoldTask]) -> Iterator[FoldResult]:
         # Before the others look for what takes long in the cache.
         self._data.prepare(tasks[0].config)
         if self._pool is None:
+            self._epochs = self._context.RawArray("i", len(tasks))
             self._pool = self._start(tasks[0].config)
+        self._epochs[:] = [0] * len(self._epochs)
         try:
             with _children_without_interrupts():
                 self._running = [(task, self._pool.submit(_train_here, task)) for task in tasks]
@@ -186,20 +193,31 @@ class FoldRunner:
                 # started one for that work. Without this it would not see the last of them killed.
                 self._pool.submit(int)
             while self._running:
-                _, future = self._running.pop(0)
+                task, future = self._running.pop(0)
+                while not wait([future], timeout=_SECONDS_BETWEEN_LOOKS).done:
+                    self._finish_epochs(task.number)
                 yield future.result()
         except BrokenExecutor as error:
             self._pool = None
             if not self._has_begun.is_set():
                 raise ConfigError(
-                    "the processes that train folds ended before they began, as where a script calls "
-                    "run_experiment at its top level, which each of them imports; put the call below "
-                    "if __name__ == '__main__':"
+                    "the processes that train folds ended before they began. If a script of yours "
+                    "calls run_experiment at its top level, put the call below if __name__ == "
+                    "'__main__':"
                 ) from error
             raise RuntimeError(
-                "a process that trains folds was killed, as a system does that is short of memory; "
-                "lower --fold-processes"
+                "a process that trains folds was killed, probably because memory ran out; lower "
+                "--fold-processes"
             ) from error
+
+    def _finish_epoch(self, fold: int, epoch: int, _score: float | None) -> None:
+        self._progress.finish_epoch(fold, epoch)
+
+    def _finish_epochs(self, first: int) -> None:
+        """Tell the epochs of the folds from this one on."""
+        for fold, epoch in enumerate(self._epochs):
+            if fold >= first and epoch > 0:
+                self._progress.finish_epoch(fold, epoch)
 
     def _start(self, config: Config) -> ProcessPoolExecutor:
         devices = self._context.Queue()
@@ -218,13 +236,15 @@ class FoldRunner:
                 self._sees_end,
                 self._is_abandoned,
                 self._has_begun,
+                self._epochs,
             ),
         )
 
 
 _data: FoldData | None = None
 _is_abandoned: Any = None
-"""In a process that trains folds: its images, and whether its work is still wanted."""
+_epochs: Any = None
+"""In a process that trains folds: its images, whether its work is still wanted, the epochs of folds."""
 
 
 @contextmanager
@@ -249,6 +269,7 @@ def _begin(
     sees_end: Connection,
     is_abandoned: Any,
     has_begun: Any,
+    epochs: Any,
 ) -> None:
     """Make this process ready to train folds, and have it end with the one that started it."""
     has_begun.set()
@@ -257,9 +278,10 @@ def _begin(
         os.environ["CUDA_VISIBLE_DEVICES"] = device
     torch.set_num_threads(max(1, torch.get_num_threads() // processes))
     trust(checked)
-    global _data, _is_abandoned
+    global _data, _is_abandoned, _epochs
     _data = load_fold_data(config, cache)
     _is_abandoned = is_abandoned
+    _epochs = epochs
 
 
 def _end_with(lifeline: Connection) -> None:
@@ -270,7 +292,8 @@ def _end_with(lifeline: Connection) -> None:
 def _train_here(task: _FoldTask) -> FoldResult:
     assert _data is not None
 
-    def stop_if_abandoned(_epoch: int, _score: float | None) -> None:
+    def stop_if_abandoned(epoch: int, _score: float | None) -> None:
+        _epochs[task.number] = epoch
         if _is_abandoned.is_set():
             raise _NotWantedError(str(task.folder))
 

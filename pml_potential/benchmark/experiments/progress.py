@@ -1,55 +1,67 @@
-"""Telling a person how far a run is: a live line on a terminal, plain lines elsewhere."""
+"""How far a run is: a line for each finished trial and reproduction, and a live bar on a terminal."""
 
+import time
 from contextlib import ExitStack
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn
 
+from pml_potential.benchmark.data.duration import duration
 from pml_potential.benchmark.data.long_step import steps_shown_on
-from pml_potential.benchmark.report.formatting import clock
+
+_LONGEST_SILENCE = 60.0
+"""Seconds after which a pipe is told in a line what a terminal shows beside its bar."""
 
 
 class RunProgress:
-    r"""Counts the folds of a run and estimates the time that is left.
+    r"""Words every line about a run, and estimates the time left.
 
     Args:
-        console: where to write; on a terminal one line is kept up to date, elsewhere each fold gets a
-            line of its own.
+        console: where to write. Both a terminal and a pipe get a line for each trial and reproduction.
+            A terminal also has a live bar; a pipe gets its words after a minute of silence.
         total_folds: folds of all trials and reproductions.
         side_by_side: how many of them are trained at a time. Default 1.
 
     Examples:
         >>> import io
         >>> console = Console(file=io.StringIO())
-        >>> with RunProgress(console, total_folds=2) as progress:
-        ...     progress.start_fold("trial 1/1", fold=0, folds=2)
-        ...     progress.finish_fold(score=0.5, best_epoch=3, seconds=10.0, was_done=False)
+        >>> with RunProgress(console, total_folds=1) as progress:
+        ...     progress.start_piece("trial 1/1")
+        ...     progress.start_fold(0, folds=1, epochs=5)
+        ...     progress.finish_fold(seconds=10.0)
+        ...     progress.finish_trial(1, score=0.5)
         >>> console.file.getvalue()
-        'trial 1/1, fold 1/2: MAP@R 0.5000 in epoch 3 (10.0 s); left about 0:10\n'
+        'trial 1/1: 0.500 validation MAP@R, the best so far, 0 s\n'
     """
 
     def __init__(self, console: Console, total_folds: int, side_by_side: int = 1) -> None:
         self._total = total_folds
         self._side_by_side = side_by_side
-        self._finished = 0
+        self._ended = 0
         self._measured: list[float] = []
-        self._label = ""
-        self._best: float | None = None
+        self._best: tuple[float, int] | None = None
+        self._begun: set[str] = set()
+        self._piece = ""
+        self._piece_start = time.monotonic()
+        self._fold, self._folds, self._epochs = 0, 1, 1
+        self._fold_start = time.monotonic()
+        self._epochs_done: dict[int, int] = {}
+        self._epochs_before: dict[int, int] = {}
+        self._last_line = time.monotonic()
         self._live = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("folds"),
-            TextColumn("{task.fields[detail]}"),
+            BarColumn(bar_width=10),
+            TextColumn("{task.fields[left]}"),
             console=console,
             disable=not console.is_terminal,
+            transient=True,
         )
         self._steps = ExitStack()
-        self._task = self._live.add_task("starting", total=total_folds, detail="")
+        self._task = self._live.add_task("starting", total=total_folds, left="")
 
     def __enter__(self) -> "RunProgress":
-        """Start to draw; long steps inside are told in lines, which the live line leaves room for."""
+        """Start to draw; long steps inside are told in lines, above the bar."""
         self._steps.enter_context(steps_shown_on(self._live.console, bars=False))
         self._live.start()
         return self
@@ -64,54 +76,119 @@ class RunProgress:
         self._live.stop()
         self._steps.close()
 
-    def say(self, text: str) -> None:
-        """Write a line that stays."""
-        self._live.console.print(text, highlight=False, markup=False, soft_wrap=True)
+    def see_ended(self, kind: str, ended: int, pieces: int, folds: int) -> None:
+        """Learn how many trials or reproductions have ended, here, elsewhere and earlier.
 
-    def start_fold(self, work: str, fold: int, folds: int) -> None:
-        """Tell which fold of which trial or reproduction is next."""
-        self._label = f"{work}, fold {fold + 1}/{folds}"
-        self._draw("")
+        Args:
+            kind: ``trials`` or ``reproductions``.
+            ended: how many of them have.
+            pieces: how many there are.
+            folds: folds of all that has ended, of either kind.
+        """
+        self._ended = folds
+        if kind not in self._begun and ended:
+            best = self._best_so_far(None) if kind == "trials" else ""
+            self._say(f"{ended} of {pieces} {kind} already done{best}")
+        self._begun.add(kind)
 
-    def finish_epoch(self, epoch: int, score: float | None) -> None:
-        """Tell the validation score of an epoch, if it has one."""
-        if score is not None:
-            self._draw(f"epoch {epoch}: {score:.4f}")
+    def see_best(self, score: float, number: int) -> None:
+        """Learn the best score of a trial so far, and the number of that trial, from 1."""
+        self._best = score, number
 
-    def finish_fold(self, score: float, best_epoch: int, seconds: float, was_done: bool) -> None:
-        """Count a fold; ``was_done`` says that an earlier session had trained it."""
-        self._finished += 1
+    def start_piece(self, piece: str) -> None:
+        """Begin a trial or reproduction, which is called ``trial 3/8`` or the like."""
+        self._piece = piece
+        self._piece_start = time.monotonic()
+        self._epochs_done, self._epochs_before = {}, {}
+
+    def start_fold(self, fold: int, folds: int, epochs: int) -> None:
+        """Begin a fold, the first being 0, which is trained for so many epochs at most."""
+        self._fold, self._folds, self._epochs = fold, folds, epochs
+        self._fold_start = self._piece_start if self._side_by_side > 1 else time.monotonic()
+        self._draw()
+
+    def finish_epoch(self, fold: int, epoch: int) -> None:
+        """Count an epoch of a fold of this piece, the first being 1."""
+        self._epochs_before.setdefault(fold, epoch - 1)
+        self._epochs_done[fold] = epoch
+        self._draw()
+
+    def finish_fold(self, seconds: float) -> None:
+        """Count the fold, whose training took so many seconds, here or in an earlier session."""
+        self._ended += 1
         self._measured.append(seconds)
-        if not self._live.disable:
-            self._draw("")
-            return
-        when = "earlier" if was_done else f"{seconds:.1f} s"
-        self.say(f"{self._label}: MAP@R {score:.4f} in epoch {best_epoch} ({when}); {self._summary()}")
+        self._epochs_done.pop(self._fold, None)
+        self._draw()
+
+    def start_test(self) -> None:
+        """Begin to score the models of this reproduction on the test classes."""
+        self._show(f"{self._piece}, testing")
+
+    def finish_trial(self, number: int, score: float) -> None:
+        """Say the score of this trial, whose number is counted from 1."""
+        is_best = self._best is None or score > self._best[0]
+        if is_best:
+            self._best = score, number
+        best = self._best_so_far(number)
+        self._say(f"{self._piece}: {score:.3f} validation MAP@R{best}, {self._piece_took()}")
+
+    def prune_trial(self, folds: int) -> None:
+        """Say that this trial is given up after so many folds, for a low score."""
+        best = self._best_so_far(None)
+        self._say(f"{self._piece}: pruned after fold {folds}/{self._folds}{best}, {self._piece_took()}")
+
+    def finish_reproduction(self, score: float, untrained: float) -> None:
+        """Say the test score of this reproduction, and that of its networks before training."""
+        scores = f"{score:.3f} test MAP@R, {untrained:.3f} before training"
+        self._say(f"{self._piece}: {scores}, {self._piece_took()}")
 
     def fail(self, reason: str) -> None:
-        """Tell that the rest of a trial or reproduction is left out, and why."""
-        self.say(f"{self._label}: failed: {reason}")
+        """Say that this trial or reproduction failed; the reason begins with the fold."""
+        self._say(f"{self._piece}: failed in {reason}")
 
-    def set_ended(self, folds: int) -> None:
-        """Set the count to the folds of what has ended, here, elsewhere and earlier."""
-        self._finished = folds
+    def mend(self, piece: str) -> None:
+        """Say that folds of a finished trial are trained again."""
+        self._say(f"{piece}: training folds again, as their results are damaged or missing")
 
-    def set_best(self, score: float) -> None:
-        """Set the best score of a trial so far."""
-        self._best = score
+    def wait_for(self, running: int, kind: str) -> None:
+        """Say that only other workers have something to do."""
+        self._say(f"waiting for {running} {kind} of other workers")
 
-    def _draw(self, detail: str) -> None:
-        self._live.update(
-            self._task,
-            description=self._label,
-            completed=self._finished,
-            detail=" · ".join(filter(None, (detail, self._summary()))),
-        )
+    def _best_so_far(self, number: int | None) -> str:
+        if self._best is None:
+            return ""
+        score, best = self._best
+        return ", the best so far" if best == number else f", best {score:.3f} in trial {best}"
 
-    def _summary(self) -> str:
-        told = [] if self._best is None else [f"best {self._best:.4f}"]
+    def _piece_took(self) -> str:
+        return duration(time.monotonic() - self._piece_start)
+
+    def _say(self, text: str) -> None:
+        self._live.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self._last_line = time.monotonic()
+
+    def _draw(self) -> None:
+        epoch = min(self._epochs_done.get(self._fold, 0) + 1, self._epochs)
+        self._show(f"{self._piece}, fold {self._fold + 1}/{self._folds}, epoch {epoch}/{self._epochs}")
+
+    def _show(self, doing: str) -> None:
+        left = self._left()
+        self._live.update(self._task, description=doing, completed=self._folds_done(), left=left)
+        if self._live.disable and time.monotonic() - self._last_line > _LONGEST_SILENCE:
+            self._say(": ".join(filter(None, (doing, left))))
+
+    def _folds_done(self) -> float:
+        """Folds that have ended, and the parts of those that are being trained."""
+        return self._ended + sum(done / self._epochs for done in self._epochs_done.values())
+
+    def _left(self) -> str:
         if self._measured:
-            mean = sum(self._measured) / len(self._measured)
-            left = mean * (self._total - self._finished) / self._side_by_side
-            told.append(f"left about {clock(left)}")
-        return ", ".join(told)
+            about, of_a_fold = "about", sum(self._measured) / len(self._measured)
+        elif trained := self._epochs_done.get(self._fold, 0) - self._epochs_before.get(self._fold, 0):
+            # A fold may end before its last epoch.
+            about = "at most"
+            of_a_fold = (time.monotonic() - self._fold_start) / trained * self._epochs
+        else:
+            return ""
+        left = of_a_fold * (self._total - self._folds_done()) / self._side_by_side
+        return f"{about} {duration(left)} left"

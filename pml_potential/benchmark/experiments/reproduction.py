@@ -127,9 +127,12 @@ class _Reproductions(Work):
             result = self._reproduce(number)
         except PieceFailedError as error:
             write_json(_result(self.folder(number)), {"failure": str(error)})
+            self._progress.fail(str(error))
             raise
         write_json(_result(self.folder(number)), result)
-        return result["trained"]["separated"][PRIMARY_METRIC]
+        score, untrained = (result[state]["separated"][PRIMARY_METRIC] for state in _STATES)
+        self._progress.finish_reproduction(score, untrained)
+        return score
 
     def recall(self, number: int) -> FrozenTrial | None:
         result = read_json_or_set_aside(_result(self.folder(number)), self._understood)
@@ -143,10 +146,11 @@ class _Reproductions(Work):
 
     def check(self, ended: list[FrozenTrial]) -> None:
         behind = trials_to_run(self._config) + len(ended)
-        self._progress.set_ended(behind * self._config.protocol.folds)
+        folds = behind * self._config.protocol.folds
+        self._progress.see_ended("reproductions", len(ended), self.pieces, folds)
 
     def wait_for(self, running: int) -> None:
-        self._progress.say(f"waiting for {running} reproductions of other workers")
+        self._progress.wait_for(running, "reproductions")
 
     def mend(self, trial: FrozenTrial) -> None:
         """Write or make again what a reproduction that has ended should have left, and has not."""
@@ -186,6 +190,7 @@ class _Reproductions(Work):
         name = f"reproduction {number + 1}/{self.pieces}"
         for _ in self._runner.train(config, name, self.folder(number), seeds, keep_models=True):
             pass
+        self._progress.start_test()
         trained = [best_models(config, channels, place) for place in places]
         untrained = [
             untrained_models(config, self._data.fold(config, fold)[0], seed)

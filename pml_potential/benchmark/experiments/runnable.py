@@ -71,6 +71,6 @@ def _build(corner: Config) -> None:
         ) from error
     if not isinstance(found, torch.Tensor) or found.numel() != 1:
         raise ConfigError(
-            f"{corner.loss.name} gives no single number to minimize; loss.reducer must make one, as "
-            "MeanReducer and SumReducer do"
+            f"{corner.loss.name} does not give a single number to minimize; use a loss.reducer that "
+            f"does, such as MeanReducer or SumReducer"
         )

@@ -1,6 +1,6 @@
 """The hyperparameter search: an Optuna study whose value is the mean MAP@R over the folds."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Annotated, Any
@@ -84,8 +84,7 @@ def run_search(
 
 def best_trial(search: optuna.Study) -> FrozenTrial | None:
     """The trial with the best score, the first of them; None if there is none."""
-    complete = [trial for trial in ended_pieces(search) if trial.state is TrialState.COMPLETE]
-    return max(complete, key=score_of) if complete else None
+    return _best(ended_pieces(search))
 
 
 def with_best_trial(config: Config, search: optuna.Study) -> Config:
@@ -183,11 +182,14 @@ class _Trials(Work):
                 trial.report(mean(scores), step=len(scores))
                 if len(scores) < self._config.protocol.folds and trial.should_prune():
                     self._runner.abandon()
+                    self._progress.prune_trial(len(scores))
                     raise optuna.TrialPruned
         except PieceFailedError as error:
             write_json(record, {"params": trial.params, "failure": str(error)})
+            self._progress.fail(str(error))
             raise
         write_json(record, {"params": trial.params, "score": mean(scores)})
+        self._progress.finish_trial(number + 1, mean(scores))
         return mean(scores)
 
     def recall(self, number: int) -> FrozenTrial | None:
@@ -211,11 +213,12 @@ class _Trials(Work):
         return recalled
 
     def check(self, ended: list[FrozenTrial]) -> None:
-        self._progress.set_ended(len(ended) * self._config.protocol.folds)
-        scores = [score_of(trial) for trial in ended if trial.state is TrialState.COMPLETE]
-        if scores:
-            self._progress.set_best(max(scores))
-        elif len(ended) >= min(self.pieces, self._settings.startup_trials):
+        folds = len(ended) * self._config.protocol.folds
+        best = _best(ended)
+        if best is not None:
+            self._progress.see_best(score_of(best), number_of(best) + 1)
+        self._progress.see_ended("trials", len(ended), self.pieces, folds)
+        if best is None and len(ended) >= min(self.pieces, self._settings.startup_trials):
             if all(trial.state is TrialState.PRUNED for trial in ended):
                 raise SearchFailedError(
                     f"the first {len(ended)} of {self.pieces} trials were all pruned. Choose a "
@@ -228,14 +231,18 @@ class _Trials(Work):
             )
 
     def wait_for(self, running: int) -> None:
-        self._progress.say(f"waiting for {running} trials that other workers run")
+        self._progress.wait_for(running, "trials")
 
     def mend(self, trial: FrozenTrial) -> None:
         """Train those folds of a complete trial again whose results are damaged or gone."""
         number = number_of(trial)
         if None in finished_folds(self.folder(number), self._config.protocol.folds):
+            self._progress.mend(self._called(number))
             for _ in self._train(number, trial.params):
                 pass
+
+    def _called(self, number: int) -> str:
+        return f"trial {number + 1}/{self.pieces}"
 
     def _record(self, number: int) -> Path:
         return self.folder(number) / "trial.json"
@@ -243,13 +250,18 @@ class _Trials(Work):
     def _train(self, number: int, params: dict[str, Any]) -> Iterator[FoldResult]:
         return self._runner.train(
             with_values(self._config, params),
-            f"trial {number + 1}/{self.pieces}",
+            self._called(number),
             self.folder(number),
             [
                 derive_seed(self._config.seed, "search", number, fold)
                 for fold in range(self._config.protocol.folds)
             ],
         )
+
+
+def _best(ended: Sequence[FrozenTrial]) -> FrozenTrial | None:
+    complete = [trial for trial in ended if trial.state is TrialState.COMPLETE]
+    return max(complete, key=score_of) if complete else None
 
 
 def _distribution(found: SearchRange) -> BaseDistribution:

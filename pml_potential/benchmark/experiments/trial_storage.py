@@ -24,9 +24,6 @@ from pml_potential.benchmark.config.run_folder import RunFolder
 from pml_potential.benchmark.config.schema import ConfigError
 from pml_potential.benchmark.files import read_json, set_aside, write_json
 
-HEARTBEAT = 60
-"""Seconds between the signs of life of a worker."""
-
 _MISSED_HEARTBEATS = 3
 """A trial whose worker has missed so many is requeued."""
 
@@ -139,7 +136,7 @@ def _own_database(path: Path, heartbeat: int, on_stale_trial: OnStaleTrial) -> B
         aside = set_aside(path, "damaged")
         set_aside(path.with_name(f"{path.name}-journal"), "damaged")
         warnings.warn(
-            f"{path} is damaged; set aside as {aside.name}, and filled anew from the trials' folders",
+            f"{path} is damaged; set aside as {aside.name}, and rebuilt from the trials' folders",
             stacklevel=2,
         )
     # Not by an address, in which "%20", "?" and braces of a folder's name would not be themselves.
@@ -195,8 +192,8 @@ def _without_password(address: str) -> str:
         url = make_url(address)
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise ConfigError(
-            "--storage: an address reads like postgresql+psycopg://user@host/database, or is the path "
-            "of a journal file"
+            "--storage: give a URL such as postgresql+psycopg://user@host/database, or the path of a "
+            "journal file"
         ) from error
     database = url.database
     if (
@@ -218,7 +215,8 @@ def _is_sound(path: Path) -> bool:
     except sqlite3.OperationalError as error:
         # Locked, or not to be opened: nothing that setting it aside would mend.
         raise ConfigError(
-            f"{path} cannot be used: {error}; check your rights, and that no other program holds it"
+            f"{path} cannot be used: {error}; check its permissions, and that no other program is "
+            f"using it"
         ) from error
     except sqlite3.DatabaseError:
         return False

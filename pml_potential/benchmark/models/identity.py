@@ -25,8 +25,8 @@ def identity(model: Model) -> nn.Module:
         if found != due:
             shown = str(found) if key == "input" else repr(found)
             raise ConfigError(
-                f"model.{key} is {shown}, and the trunk 'identity' hands vectors over as they are; set "
-                f"it to {'null' if due is None else str(due).lower()}",
+                f"model.{key} is {shown}, and the trunk 'identity' passes vectors through unchanged; "
+                f"set it to {'null' if due is None else str(due).lower()}",
                 ("model", key),
             )
     return nn.Identity()

@@ -86,7 +86,7 @@ def _replace_pooling(network: nn.Module, model: Model) -> None:
     if not isinstance(pool, nn.AdaptiveAvgPool2d) or pool.output_size not in {1, (1, 1)}:
         raise ConfigError(
             f"model.pooling: {model.trunk!r} has no layer that pools a feature map to a vector, so it "
-            f"cannot be {model.pooling!r}; leave it out, and the network does as it always does",
+            f"cannot be {model.pooling!r}; leave it out, and the network pools as usual",
             ("model", "pooling"),
         )
     network.avgpool = GlobalPool(model.pooling)

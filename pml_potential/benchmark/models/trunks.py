@@ -176,5 +176,7 @@ def _count_features(trunk: nn.Module, channels: int, size: int) -> int:
         features = trunk(image)
     trunk.train(was_training)
     if features.ndim != 2:
-        raise RuntimeError(f"it gives {tuple(features.shape)} for an image where (1, features) is due")
+        raise RuntimeError(
+            f"it gives {tuple(features.shape)} for an image where (1, features) is expected"
+        )
     return int(features.shape[1])

@@ -128,7 +128,7 @@ def _read_safetensors(path: Path) -> Any:
         return library.load(path.read_bytes())
     except (OSError, errors.SafetensorError) as error:
         raise WeightsError(
-            f"{str(path)!r} cannot be read as safetensors: {reason_of(error)}; is it whole?"
+            f"{str(path)!r} cannot be read as safetensors: {reason_of(error)}; is it complete?"
         ) from error
 
 
@@ -141,11 +141,13 @@ def _read_pickle(path: Path) -> Any:
             f"holds {found[1]!r} besides tensors, and reading that could run code; save its state dict "
             "alone"
             if found
-            else "is no file of weights, or is damaged"
+            else "is not a file of weights, or is damaged"
         )
         raise WeightsError(f"{str(path)!r} {reason}") from error
     except (EOFError, KeyError, OSError, RuntimeError, ValueError) as error:
-        raise WeightsError(f"{str(path)!r} cannot be read: {reason_of(error)}; is it whole?") from error
+        raise WeightsError(
+            f"{str(path)!r} cannot be read: {reason_of(error)}; is it complete?"
+        ) from error
 
 
 def _state_dict(content: Any, source: str) -> Mapping[str, Tensor]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from pml_potential.benchmark.data.duration import duration as duration
 from pml_potential.benchmark.evaluation import FURTHER_METRICS, METRICS
 
 METRIC_NAMES = {name: metric.title for name, metric in METRICS.items()}
@@ -50,29 +51,6 @@ def number(value: Any) -> str:
     if value is None:
         return "–"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def duration(seconds: float) -> str:
-    """A length of time in words.
-
-    Examples:
-        >>> duration(61.2), duration(7322)
-        ('1 min 1 s', '2 h 2 min')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def clock(seconds: float) -> str:
-    """Time that is left, as a clock shows it.
-
-    Examples:
-        >>> clock(9.6), clock(605)
-        ('0:10', '10:05')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}"
 
 
 def signed_interval(value: float | None, limits: tuple[float, float] | None, digits: int = 4) -> str:

@@ -69,7 +69,7 @@ class Checkpoints:
                 return state
             warnings.warn(
                 f"{path} is of another configuration, seed or data set, or of an earlier version; the "
-                "fold starts anew",
+                f"fold starts again",
                 stacklevel=2,
             )
             return None

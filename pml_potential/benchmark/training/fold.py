@@ -143,7 +143,7 @@ def _train(
             cut_back(folder, state["records"])
             start -= state["seconds"]
         except DamagedFileError as error:
-            warnings.warn(f"{error}; the fold starts anew", stacklevel=2)
+            warnings.warn(f"{error}; the fold starts again", stacklevel=2)
             state = None
     if state is None:
         set_aside(folder)
@@ -187,7 +187,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        warnings.warn(f"{folder}: another process trains this fold; waiting for it", stacklevel=2)
+        warnings.warn(f"{folder}: another process is training this fold; waiting for it", stacklevel=2)
         lock.acquire()
     try:
         yield

@@ -65,7 +65,7 @@ def untrained_models(config: Config, train: LabelledTensors, seed: int) -> dict[
         with torch.random.fork_rng(devices=[]):
             judged = train if train.as_judged is None else train.as_judged
             count = min(len(judged), _MOST_FOR_HEAD)
-            with long_step(f"starting the head in the features of {count:,} images"):
+            with long_step(f"initializing the head from the features of {count:,} images"):
                 features = trunk_output(models["trunk"], judged, training_device(), _MOST_FOR_HEAD)
                 initialize_head(cast("nn.Linear", models["embedder"]), features)
     return models

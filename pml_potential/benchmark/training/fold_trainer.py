@@ -258,7 +258,7 @@ class FoldTrainer:
 
     def _start_proxies(self) -> None:
         labels = torch.from_numpy(self._train.labels).to(self._device)
-        with long_step(f"starting the proxies in the embeddings of {len(labels):,} images"):
+        with long_step(f"initializing the proxies from the embeddings of {len(labels):,} images"):
             self._loss.initialize_proxies(embed(self._models, self._train, self._device), labels)
         # Its moments belong to the proxies as they were.
         self._optimizers[_LOSS_OPTIMIZER].state.pop(self._loss.proxies, None)

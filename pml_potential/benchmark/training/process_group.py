@@ -190,5 +190,5 @@ def check_fold_processes(fold_processes: int) -> None:
     if number_of_processes() > 1 and fold_processes > 1:
         raise ConfigError(
             f"--fold-processes is {fold_processes} and torchrun started {number_of_processes()} "
-            "processes; these train one fold together, leave one of the two out"
+            "processes; they train one fold together; leave out one of the two"
         )

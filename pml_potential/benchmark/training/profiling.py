@@ -17,9 +17,9 @@ STAGES = {
     "loading": "waiting for images",
     "network": "trunk and embedder, forward",
     "loss": "miner and loss, forward",
-    "backward": "gradients of all",
-    "optimizers": "steps",
-    "evaluation": "embedding and judging the validation set",
+    "backward": "gradients of network and loss",
+    "optimizers": "optimizer steps",
+    "evaluation": "embedding and scoring the validation set",
 }
 """The stages of training that are told apart, and what they are."""
 

@@ -6,7 +6,6 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from pml_potential.benchmark.commands import datasets as commands
 from pml_potential.benchmark.commands.app import app
 from pml_potential.benchmark.data.datasets.catalogue import CATALOGUE
 from tests.benchmark.data.datasets.local_server import serving
@@ -24,8 +23,40 @@ def test_list_names_all_with_counts_and_where_to_ask() -> None:
     assert all(name in result.stdout for name in CATALOGUE)
     assert "120,053" in result.stdout
     assert "22,634" in result.stdout
-    assert "in_shop: Liu et al." in result.stdout
-    assert "ask for it at the DeepFashion project page of MMLab CUHK" in result.stdout
+    assert "pml-potential datasets show NAME" in result.stdout
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_show_says_all_that_is_known(name: str) -> None:
+    entry = CATALOGUE[name]
+    result = command("show", name)
+    assert result.exit_code == 0
+    assert result.stdout.startswith(f"{name}: {entry.title}\n")
+    facts = (
+        entry.source,
+        entry.paper,
+        entry.home,
+        entry.licence,
+        entry.url,
+        entry.checksum,
+        entry.advice,
+    )
+    assert all(fact in result.stdout for fact in facts if fact)
+    assert ("datasets download" in result.stdout) == (entry.url is not None)
+    assert (f"data/{name}, or --root" in result.stdout) == ("root" in entry.takes)
+
+
+def test_show_counts_the_splits() -> None:
+    shown = command("show", "in_shop").stdout
+    assert "images    52712 images of 7982 classes" in shown
+    assert "query     14218 images of 3985 classes" in shown
+    assert "ask for it at the DeepFashion project page of MMLab CUHK" in shown
+
+
+def test_show_suggests_a_near_name() -> None:
+    result = command("show", "cub2000")
+    assert result.exit_code == 2
+    assert "there is no data set 'cub2000', did you mean 'cub200'?" in result.stderr
 
 
 def test_download_and_check_go_together(tmp_path: Path) -> None:
@@ -70,9 +101,9 @@ def test_a_wrong_checksum_exits_with_1(tmp_path: Path) -> None:
         (["download", "imagenet"], "error: there is no data set 'imagenet'"),
         (["check", "imagenet"], "error: there is no data set 'imagenet'"),
         (["audit", "imagenet"], "error: there is no data set 'imagenet'"),
-        (["audit"], "error: NAME is missing: give a data set, or --run RUN for that of a run"),
-        (["audit", "glyphs", "--run", "x"], "error: --run x names its own images; leave NAME"),
-        (["audit", "--run", "x", "--root", "y"], "error: --run x names its own images; leave NAME"),
+        (["audit"], "error: NAME is missing: name a data set, or give --run RUN"),
+        (["audit", "glyphs", "--run", "x"], "error: --run x brings its own images; leave out NAME"),
+        (["audit", "--run", "x", "--root", "y"], "error: --run x brings its own images; leave out NAME"),
         (["audit", "--run", "x"], "results.json does not exist; a run writes it at its end"),
         (["check", "table"], "error: dataset.file is missing"),
         (["check", "glyphs", "--root", "x"], "error: dataset.root is 'x', but 'glyphs' takes none"),
@@ -134,8 +165,7 @@ def test_an_interruption_is_told(monkeypatch: pytest.MonkeyPatch, name: str) -> 
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands, "download", interrupt)
-    monkeypatch.setattr(commands, "check", interrupt)
+    monkeypatch.setattr(f"pml_potential.benchmark.data.datasets.{name}.{name}", interrupt)
     result = command(name, "sop")
     assert result.exit_code == 130
     assert "error: stopped" in result.stderr

@@ -42,13 +42,13 @@ def test_a_failure_is_a_line_on_stderr_and_status_2(capsys: pytest.CaptureFixtur
         (NotFiniteError("result.json is not written"), "result.json is not written", 1),
         (
             OSError(errno.ENOSPC, "No space left on device", "a.pt"),
-            "a.pt: No space left on device; make room, and give the same command again",
+            "a.pt: No space left on device; free some space and give the same command again",
             1,
         ),
         (
             OSError(errno.ENOLCK, "No locks available", "run/.claim"),
-            "run/.claim: No locks available; this disk keeps no file locks; choose a folder on another, "
-            "or mount it with locks",
+            "run/.claim: No locks available; this file system has no file locks; choose a folder on "
+            "another one, or mount it with locks",
             2,
         ),
         (
@@ -82,7 +82,7 @@ def test_a_failed_database_is_said_with_the_first_line_of_its_reason(
     assert ended.value.exit_code == 1
     reason = "an exception is raised" if cause is None else "database is locked"
     assert capsys.readouterr().err == (
-        f"error: the studies' database failed, and what has ended is kept: {reason}\n"
+        f"error: the database of the studies failed; finished work is kept: {reason}\n"
     )
 
 
@@ -98,7 +98,7 @@ def test_errors_of_sqlite_and_sqlalchemy_are_those_of_the_database(
         raise error
     assert ended.value.exit_code == 1
     assert capsys.readouterr().err == (
-        "error: the studies' database failed, and what has ended is kept: database is locked\n"
+        "error: the database of the studies failed; finished work is kept: database is locked\n"
     )
 
 
@@ -140,8 +140,8 @@ def test_what_typer_answers_itself_is_left_to_it(error: Exception) -> None:
 def test_warnings_are_lines_without_their_place() -> None:
     output = io.StringIO()
     with notes_as_lines(Console(file=output, width=20, markup=False)):
-        warnings.warn("a file is [damaged]; set aside, and made anew", stacklevel=1)
-    assert output.getvalue() == "note: a file is [damaged]; set aside, and made anew\n"
+        warnings.warn("a file is [damaged]; set aside, and rebuilt", stacklevel=1)
+    assert output.getvalue() == "note: a file is [damaged]; set aside, and rebuilt\n"
     with pytest.warns(UserWarning, match="as always"):
         warnings.warn("as always", stacklevel=1)
 
@@ -152,7 +152,7 @@ def test_an_interruption_says_how_to_go_on() -> None:
     with pytest.raises(typer.Exit) as ended, stoppable(console, Path("m[in]e")):
         raise KeyboardInterrupt
     assert ended.value.exit_code == 130
-    assert output.getvalue() == "\nStopped. The same command goes on with m[in]e.\n"
+    assert output.getvalue() == "\nStopped. The same command resumes m[in]e.\n"
 
 
 def test_work_that_can_be_stopped_says_warnings_too() -> None:

@@ -27,11 +27,11 @@ def test_features_of_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(features._Rows, "start_from", interrupted)
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 130
-    assert "Stopped. The same command goes on with digits.npz." in result.output
+    assert "Stopped. The same command resumes digits.npz." in result.output
     assert not Path("digits.npz").exists()
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
-    assert result.output == "1,797 vectors of 96 numbers: digits.npz\n"
+    assert result.output == "Wrote 1,797 vectors of 96 numbers to digits.npz\n"
     assert begins[-1] == 128
     found = load_features(Path("digits.npz"))
     assert found.class_names == tuple("0123456789")

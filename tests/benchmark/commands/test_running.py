@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from pml_potential.benchmark.commands import running
 from pml_potential.benchmark.commands.app import app
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC
 from pml_potential.benchmark.files import read_json
@@ -36,7 +35,8 @@ def assert_shows_the_scores(result: Result, folder: Path) -> None:
     for kinds in results["test"].values():
         assert all(interval(metrics[PRIMARY_METRIC]) in result.stdout for metrics in kinds.values())
     assert re.search(
-        r"^\d+ min \d+ s in this session\. Report: " + re.escape(str(folder / "report" / "index.html")),
+        r"^(?:\d+ min )?\d+ s in this session\. Report: "
+        + re.escape(str(folder / "report" / "index.html")),
         result.stdout,
         re.MULTILINE,
     )
@@ -45,8 +45,8 @@ def assert_shows_the_scores(result: Result, folder: Path) -> None:
 def test_run_searches_reproduces_and_reports(first: Result, folder: Path) -> None:
     assert_shows_the_scores(first, folder)
     assert first.stderr == ""
-    trained = re.findall(r"^(trial|reproduction) \d/\d, fold \d/2: MAP@R", first.stdout, re.MULTILINE)
-    assert trained == ["trial"] * 2 + ["reproduction"] * 4
+    ended = re.findall(r"^(trial|reproduction) \d/\d: 0.\d+ (\w+) MAP@R", first.stdout, re.MULTILINE)
+    assert ended == [("trial", "validation")] + [("reproduction", "test")] * 2
 
 
 def test_a_recipe_is_run_by_its_name_in_a_folder_of_its_own(
@@ -114,7 +114,7 @@ def test_a_run_that_has_ended_is_not_trained_again(name: str, folder: Path) -> N
 def test_a_folder_of_another_run_is_refused(folder: Path) -> None:
     result = command("run", "quick", *SETTINGS, *ONE_TRIAL, "--set", "seed=1", "--folder", folder)
     assert result.exit_code == 2
-    assert "holds a run of another configuration" in result.stderr
+    assert "holds a run with another configuration" in result.stderr
     assert "seed: 0 and 1" in result.stderr
 
 
@@ -206,13 +206,13 @@ def test_an_interruption_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, tmp_
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(running, "run_experiment", interrupt)
+    monkeypatch.setattr("pml_potential.benchmark.experiments.experiment.run_experiment", interrupt)
     result = command("run", "--folder", tmp_path / "mine")
     assert result.exit_code == 130
-    assert f"Stopped. The same command goes on with {tmp_path / 'mine'}." in result.stdout
+    assert f"Stopped. The same command resumes {tmp_path / 'mine'}." in result.stdout
 
 
 def test_release_of_nothing_is_refused(folder: Path) -> None:
     result = command("release", folder)
     assert result.exit_code == 2
-    assert "nothing to requeue is named" in result.stderr
+    assert "nothing to requeue; give" in result.stderr

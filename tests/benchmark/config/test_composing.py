@@ -94,7 +94,9 @@ def test_what_yaml_takes_for_something_else_gets_the_hint_to_quote(
     file.write_text(f"dataset: {{name: folder, root: {value}}}")
     with pytest.raises(ConfigError) as refused:
         compose(PRESETS | {"dataset": str(file)})
-    assert str(refused.value) == (f"{file}: dataset.root: {kind}, where text is due; put it into quotes")
+    assert str(refused.value) == (
+        f"{file}: dataset.root: {kind}, where text is expected; put it in quotes"
+    )
 
 
 @pytest.mark.parametrize("root", ["caf\udce9", "a\0b"])
@@ -162,7 +164,7 @@ def test_a_choice_that_is_not_allowed_is_refused_with_its_origin() -> None:
     nested = refusal("search.model.head.start={choices: [random, [pca]]}")
     assert nested.endswith("search.model.head.start.choices.1: it must be a number or text, got ['pca']")
     (line,) = refusal("search.model.head.start={choices: [random, 2024-01-05]}").splitlines()
-    assert line.endswith("'2024-01-05' is a date in YAML, where text is due; put it into quotes")
+    assert line.endswith("'2024-01-05' is a date in YAML, where text is expected; put it in quotes")
     unknown = refusal("search.model.haed.start={choices: [random, pca]}")
     assert "model.haed" in unknown
 

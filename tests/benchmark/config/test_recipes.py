@@ -15,7 +15,7 @@ import torch
 
 from pml_potential.benchmark.config.composing import compose, differences, read_saved, to_yaml
 from pml_potential.benchmark.config.presets import presets_folder
-from pml_potential.benchmark.config.recipes import find_recipe, recipe_names
+from pml_potential.benchmark.config.recipes import find_recipe, recipe_names, recipe_paper
 from pml_potential.benchmark.config.schema import Config, ConfigError
 from pml_potential.benchmark.config.yaml_text import read_yaml_file
 from pml_potential.benchmark.data.folds import divide
@@ -439,3 +439,15 @@ def test_an_unknown_recipe_is_refused_with_the_nearest() -> None:
         "there is no recipe 'pfml-cub20-resnet50', did you mean 'pfml-cub200-resnet50'"
     )
     assert str(presets_folder() / "recipes") in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("pfml-cub200-resnet50", "Potential Field Based Deep Metric Learning"),
+        ("mfc-cub200-resnet50", "Mean Field Theory in Deep Metric Learning"),
+    ],
+)
+def test_the_paper_of_a_recipe_is_named_with_its_address(name: str, title: str) -> None:
+    assert recipe_paper(name).startswith(f'"{title}"')
+    assert "arXiv" in recipe_paper(name)

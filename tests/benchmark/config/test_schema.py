@@ -25,7 +25,7 @@ from tests.benchmark.config.configurations import composed, refusal
         ("seed=", ["seed", "integer", "None"]),
         ("protocol=3", ["protocol", "dictionary", "3"]),
         ("seed.x=1", ["seed", "integer"]),
-        ("loss={name: 3}", ["loss.name", "'3' is a number in YAML", "put it into quotes"]),
+        ("loss={name: 3}", ["loss.name", "'3' is a number in YAML", "put it in quotes"]),
         ("search.loss.params.alpha=3", ["search.loss.params.alpha", "3"]),
         ("search.loss.params.alpha.log=1", ["search.loss.params.alpha.log", "boolean", "1"]),
     ],
@@ -82,7 +82,7 @@ def test_other_bounds_and_choices_are_told(assignment: str, bound: str) -> None:
 @pytest.mark.parametrize(
     ("assignments", "reason"),
     [
-        (["protocol.folds=1"], "a search that sees the test classes proves nothing"),
+        (["protocol.folds=1"], "a search must not see the test classes"),
         (["sampler.m=3"], "protocol.batch_size is 32 and sampler.m is 3"),
         (
             ["protocol.max_epochs=2", "protocol.validation_interval=3"],
@@ -95,8 +95,11 @@ def test_other_bounds_and_choices_are_told(assignment: str, bound: str) -> None:
         (["search.loss.params.alpha.low=9.0"], "low is 9.0 and high is 8.0; low must be below high"),
         (["search.loss.optimizer.lr.low=0.0"], "low is 0.0; a logarithmic range must lie above 0"),
         (["training.clipped=network"], "training: clipped is 'network', but nothing is clipped"),
-        (["search.nothing.here={low: 1, high: 2}"], "search.nothing.here: nothing of 'nothing'"),
-        (["search.protocol.folds={low: 2, high: 4}"], "search.protocol.folds: nothing of 'protocol'"),
+        (["search.nothing.here={low: 1, high: 2}"], "search.nothing.here: 'nothing' cannot be searched"),
+        (
+            ["search.protocol.folds={low: 2, high: 4}"],
+            "search.protocol.folds: 'protocol' cannot be searched",
+        ),
     ],
 )
 def test_values_that_do_not_go_together_are_named(assignments: list[str], reason: str) -> None:
@@ -140,11 +143,11 @@ def test_a_range_may_begin_at_zero_unless_it_is_logarithmic() -> None:
     [
         ({}, "it needs low and high, or choices"),
         ({"low": 1.0}, "it needs low and high, or choices"),
-        ({"choices": ["avg", "max"], "high": 2}, "has choices, and low, high or log"),
-        ({"choices": ["avg", "max"], "log": True}, "has choices, and low, high or log"),
-        ({"choices": ["avg"]}, r"choices are \['avg'\]; give two or more, each of them once"),
+        ({"choices": ["avg", "max"], "high": 2}, "has both choices and low, high or log"),
+        ({"choices": ["avg", "max"], "log": True}, "has both choices and low, high or log"),
+        ({"choices": ["avg"]}, r"choices are \['avg'\]; give at least two, all different"),
         ({"choices": []}, "it needs low and high, or choices"),
-        ({"choices": ["avg", "max", "avg"]}, "each of them once"),
+        ({"choices": ["avg", "max", "avg"]}, "give at least two, all different"),
     ],
 )
 def test_a_search_has_two_ends_or_several_choices(values: dict[str, Any], message: str) -> None:
@@ -166,7 +169,7 @@ def test_choices_are_told_apart_by_kind_and_value() -> None:
     ],
 )
 def test_what_a_run_is_bound_to_is_not_searched(assignment: str) -> None:
-    with pytest.raises(ConfigError, match="a run is bound to one trunk with its weights and pooling"):
+    with pytest.raises(ConfigError, match="all trials of a run share one trunk, weights and pooling"):
         composed(assignment)
 
 
@@ -215,4 +218,4 @@ def test_an_error_knows_the_keys_of_the_value() -> None:
 def test_a_trunk_is_frozen_whole_or_until_a_block() -> None:
     message = refusal("model.freeze_trunk=true", "model.freeze_until=blocks.5")
     assert "freeze_trunk is true and freeze_until is 'blocks.5'" in message
-    assert "leave one of them out" in message
+    assert "leave one out" in message

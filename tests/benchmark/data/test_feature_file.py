@@ -71,9 +71,9 @@ def test_classes_stay_in_their_order() -> None:
 
 
 def test_what_cannot_be_written_is_refused_before_any_work(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"features.pt is where the features go; .* in .npz"):
+    with pytest.raises(ConfigError, match=r"features.pt is the file to write; .* in .npz"):
         write_features(config_of("glyphs", "small_cnn"), tmp_path / "features.pt", tmp_path)
     path = write(tmp_path, "npz", vectors(), label=list(range(24)))
     of_vectors = config_of("features", "vectors", f"dataset.file={path}")
-    with pytest.raises(ConfigError, match="'features' holds vectors already"):
+    with pytest.raises(ConfigError, match="'features' already holds vectors"):
         write_features(of_vectors, tmp_path / "again.npz", tmp_path)

@@ -21,7 +21,8 @@ from pml_potential.benchmark.data.identity import (
     hash_of_weights,
     identity_of,
 )
-from pml_potential.benchmark.experiments.experiment import Sharing, join_experiment, run_experiment
+from pml_potential.benchmark.experiments.experiment import join_experiment, run_experiment
+from pml_potential.benchmark.experiments.sharing import Sharing
 from pml_potential.benchmark.files import read_json, write_json
 from pml_potential.benchmark.models.building import build_models
 from pml_potential.benchmark.report.run_analysis import analyze_run
@@ -79,7 +80,7 @@ def test_a_run_refuses_images_that_have_changed(
     results = (run / "report" / "results.json").read_bytes()
     change(imgs)
     try:
-        with pytest.raises(ConfigError, match=r"other data than there are now") as caught:
+        with pytest.raises(ConfigError, match=r"was started with different data") as caught:
             again(imgs, run)
         found = load_folder(imgs).sha256
     finally:

@@ -328,7 +328,7 @@ def test_a_file_without_rights_is_named_so(forbidden_folder: ForbiddenFolder) ->
     photograph(path)
     with forbidden_folder.forbidden(path), pytest.raises(UnreadableImageError) as raised:
         read_image(path)
-    assert str(raised.value) == f"cannot read the image {path}: you have no right to read it"
+    assert str(raised.value) == f"cannot read the image {path}: you do not have permission to read it"
 
 
 def test_warnings_of_pillow_name_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,10 +37,10 @@ def test_some_class_must_have_two_images(sizes: Sizes, reason: str | None) -> No
 @pytest.mark.parametrize(
     ("labels", "division", "reason"),
     [
-        ([0, 1, 1], ["train", "query", "gallery"], "one class to find only"),
+        ([0, 1, 1], ["train", "query", "gallery"], "only one class to find"),
         ([0, 1, 1, 2], ["train", "query", "gallery", "gallery"], None),
         ([0, 1, 2, 3], ["train", "query", "gallery", "gallery"], "without a common class"),
-        ([0, 1, 1], ["train", "test", "test"], "one class to find only"),
+        ([0, 1, 1], ["train", "test", "test"], "only one class to find"),
         ([0, 1, 1, 2], ["train", "test", "test", "test"], None),
     ],
 )

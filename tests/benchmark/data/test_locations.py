@@ -9,7 +9,8 @@ from rich.console import Console
 from pml_potential.benchmark.config.composing import differences, read_saved
 from pml_potential.benchmark.config.schema import ConfigError
 from pml_potential.benchmark.data.locations import located, without_locations
-from pml_potential.benchmark.experiments.experiment import Sharing, join_experiment, run_experiment
+from pml_potential.benchmark.experiments.experiment import join_experiment, run_experiment
+from pml_potential.benchmark.experiments.sharing import Sharing
 from tests.benchmark.data.datasets.miniatures import write_class_folders
 from tests.benchmark.data.own_folder import folder_config
 from tests.benchmark.tiny import tiny_config

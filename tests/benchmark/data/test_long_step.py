@@ -34,15 +34,15 @@ def test_a_long_step_tells_how_far_it_is_and_that_it_ended(monkeypatch: pytest.M
     console, text = pipe()
     with steps_shown_on(console), long_step("hashing [all]", 4000, "files") as advance:
         advance(1000)
-        wait_for(text, "hashing [all]: 1,000 of 4,000 files, left about 0:00:0")
-    assert text.getvalue().splitlines()[-1] == "hashing [all]: done in 0:00:00"
+        wait_for(text, "hashing [all]: 1,000 of 4,000 files, about 0 s left")
+    assert text.getvalue().splitlines()[-1] == "hashing [all]: done in 0 s"
 
 
 def test_a_step_that_cannot_be_divided_tells_that_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steps, "_SECONDS_UNTIL_TOLD", 0.01)
     console, text = pipe()
     with steps_shown_on(console), long_step("loading weights"):
-        wait_for(text, "loading weights: under way for 0:00:00")
+        wait_for(text, "loading weights: 0 s so far")
 
 
 def test_a_step_that_fails_does_not_say_that_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +51,7 @@ def test_a_step_that_fails_does_not_say_that_it_is_done(monkeypatch: pytest.Monk
 
     def fail() -> None:
         with steps_shown_on(console), long_step("hashing"):
-            wait_for(text, "under way")
+            wait_for(text, "so far")
             raise OSError("gone")
 
     with pytest.raises(OSError, match="gone"):
@@ -66,6 +66,19 @@ def test_a_terminal_has_a_bar_unless_something_else_is_drawn_there() -> None:
         with steps_shown_on(console, bars), long_step("hashing", 2, "files") as advance:
             advance(1)
         assert ("hashing" in text.getvalue()) is shown
+
+
+def test_a_terminal_keeps_a_line_of_a_long_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "_SECONDS_UNTIL_TOLD", 0.0)
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=True, color_system=None, width=100)
+    with steps_shown_on(console), long_step("hashing", 2, "files") as advance:
+        advance(2)
+    assert text.getvalue().endswith("hashing: done in 0 s\n")
+
+
+def test_steps_below_a_bar_are_told_later() -> None:
+    assert steps._SECONDS_UNTIL_TOLD_BELOW_A_BAR > steps._SECONDS_UNTIL_TOLD
 
 
 def test_nothing_is_shown_where_nobody_asked() -> None:

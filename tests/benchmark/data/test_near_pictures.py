@@ -1,4 +1,4 @@
-"""All near pairs are found, as comparing every two pictures finds them, and no other."""
+"""All near pairs are found, as comparing all pairs of pictures finds them, and no other."""
 
 from typing import Any
 

@@ -19,7 +19,8 @@ from pml_potential.benchmark.data.folds import FoldData
 from pml_potential.benchmark.evaluation import METRICS, PRIMARY_METRIC
 from pml_potential.benchmark.experiments.collecting import collect_results
 from pml_potential.benchmark.experiments.search import STUDY
-from pml_potential.benchmark.experiments.trial_storage import HEARTBEAT, open_storage
+from pml_potential.benchmark.experiments.sharing import HEARTBEAT
+from pml_potential.benchmark.experiments.trial_storage import open_storage
 from pml_potential.benchmark.experiments.work_queue import requeue
 from pml_potential.benchmark.files import read_json, write_json
 from pml_potential.benchmark.models import build_models

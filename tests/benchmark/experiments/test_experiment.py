@@ -8,11 +8,11 @@ from rich.console import Console
 
 from pml_potential.benchmark.config.schema import ConfigError
 from pml_potential.benchmark.experiments.experiment import (
-    Sharing,
     join_experiment,
     release_pieces,
     run_experiment,
 )
+from pml_potential.benchmark.experiments.sharing import Sharing
 from tests.benchmark.conftest import TRIALS, Experiment
 from tests.benchmark.tiny import tiny_config
 

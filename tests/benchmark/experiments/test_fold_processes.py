@@ -21,9 +21,10 @@ from pml_potential.benchmark.data import folds
 from pml_potential.benchmark.data.datasets import load_glyphs
 from pml_potential.benchmark.data.folds import FoldData
 from pml_potential.benchmark.data.labelled_tensors import ArrayTensors, LabelledTensors
-from pml_potential.benchmark.experiments.experiment import Sharing, run_experiment
+from pml_potential.benchmark.experiments.experiment import run_experiment
 from pml_potential.benchmark.experiments.fold_processes import FoldRunner
 from pml_potential.benchmark.experiments.progress import RunProgress
+from pml_potential.benchmark.experiments.sharing import Sharing
 from pml_potential.benchmark.experiments.work_queue import PieceFailedError
 from pml_potential.benchmark.training.fold import finished_fold, train_fold
 from tests.benchmark.tiny import tiny_config
@@ -150,6 +151,7 @@ def test_a_trial_that_is_given_up_or_whose_process_is_killed_does_not_stop_the_n
         pool = multiprocessing.pool.ThreadPool(1)
         first = pool.apply_async(lambda: list(results))
         wait_for(lambda: checkpoints(tmp_path), "no fold began")
+        wait_for(lambda: progress._epochs_done, "no epoch of another process is told")
         started = [pid for pid in set(children(os.getpid())) - before if is_python(pid)]
         assert len(started) == 2
         # The last, whose end Python's pool of processes misses when nothing is submitted after it.
@@ -197,7 +199,8 @@ WITHOUT_GUARD = """
 import io, sys
 from pathlib import Path
 from rich.console import Console
-from pml_potential.benchmark.experiments.experiment import Sharing, run_experiment
+from pml_potential.benchmark.experiments.experiment import run_experiment
+from pml_potential.benchmark.experiments.sharing import Sharing
 from tests.benchmark.tiny import tiny_config
 
 processes = int(sys.argv[2])

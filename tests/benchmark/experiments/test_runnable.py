@@ -82,5 +82,7 @@ def test_a_reducer_makes_one_number(reducer: str) -> None:
 
 
 def test_a_reducer_that_makes_none_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"PotentialFieldLoss gives no single number .*loss\.reducer"):
+    with pytest.raises(
+        ConfigError, match=r"PotentialFieldLoss does not give a single number .*loss\.reducer"
+    ):
         check_runnable(tiny_config("loss.reducer={name: DoNothingReducer}"))

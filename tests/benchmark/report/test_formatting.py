@@ -6,8 +6,6 @@ from pml_potential.benchmark.evaluation import METRICS
 from pml_potential.benchmark.report.formatting import (
     METRIC_NAMES,
     breakable,
-    clock,
-    duration,
     interval,
     metric_names,
     number,
@@ -51,20 +49,6 @@ def test_an_interval_has_four_decimals(mean: float, half_width: float | None, te
 )
 def test_a_hyperparameter_has_the_digits_that_matter(value: Any, text: str) -> None:
     assert number(value) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words", "on_a_clock"),
-    [
-        (0.4, "0 min 0 s", "0:00"),
-        (59.6, "1 min 0 s", "1:00"),
-        (605, "10 min 5 s", "10:05"),
-        (3599.6, "1 h 0 min", "60:00"),
-        (7322, "2 h 2 min", "122:02"),
-    ],
-)
-def test_times_are_rounded_to_seconds(seconds: float, words: str, on_a_clock: str) -> None:
-    assert (duration(seconds), clock(seconds)) == (words, on_a_clock)
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ def test_a_run_of_two_processes_gives_the_report_of_one(tmp_path: Path) -> None:
     expected = run_experiment(tiny_config(*settings), tmp_path / "alone" / "run", quiet)
     output = output_of(command)
     assert command.returncode == 0, output
-    assert output.count("trial 1/1, fold 2/2: MAP@R") == 1
+    assert output.count("trial 1/1: 0.") == 1
     assert output.count("Report: ") == 1
     found = read_json(folder / "report" / "results.json")
     assert found["best"]["params"] == expected["best"]["params"]

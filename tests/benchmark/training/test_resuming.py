@@ -176,7 +176,7 @@ def test_a_fold_whose_records_are_damaged_starts_anew(tmp_path: Path) -> None:
     stopped(folder)
     path = folder / "logs" / "logs.db"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.warns(UserWarning, match=r"logs\.db.*the fold starts anew"):
+    with pytest.warns(UserWarning, match=r"logs\.db.*the fold starts again"):
         Work().train(folder)
     assert_as_uninterrupted(folder, Work())
     assert (tmp_path / "fold.interrupted_1").is_dir()

@@ -112,5 +112,5 @@ def _refuse_heic(images: ImageFiles) -> None:
     heic = [path for path in images.paths if path.suffix.lower() in HEIC_SUFFIXES]
     if heic and not reads_heic():
         raise LayoutError(
-            f"{len(heic)} of {len(images.paths)} images are HEIC, {heic[0]} for one; {READING_HEIC}"
+            f"{len(heic)} of {len(images.paths)} images are HEIC, such as {heic[0]}; {READING_HEIC}"
         )

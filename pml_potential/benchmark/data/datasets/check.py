@@ -108,7 +108,7 @@ class Report:
             if change == FEW_LEVELS:
                 lines += _listing(change, [str(path) for path in paths])
             else:
-                lines.append(f"{len(paths)} {change}, {paths[0]} for one")
+                lines.append(f"{len(paths)} {change}, such as {paths[0]}")
         lines += _listing("not part of the data set, so never read", [str(x) for x in self.strangers])
         lines.append(self._advice())
         if self.runs is not None:
@@ -119,12 +119,12 @@ class Report:
         if self.good:
             return "Nothing is wrong."
         if not self._has_faults:
-            return "The files are good, but no run on them could be judged."
+            return "The files are fine, but no run on them could be evaluated."
         if entry_of(self.name).source == "your own":
-            return "Bring the files back or mend them, or take them off the folder or table."
+            return "Restore or repair the files, or remove them from the folder or table."
         return (
             "Scores on these files cannot be compared with published ones. Get the data set again: move "
-            "this folder away, and download it or ask for it anew."
+            "this folder away, and download or request it again."
         )
 
 

@@ -80,9 +80,9 @@ def download(
         return False
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise DownloadError(
-            f"{target} exists, but is no complete {entry.title}; "
+            f"{target} exists, but is not a complete {entry.title}; "
             f"`pml-potential datasets check {name} --root {quote(str(target))}` says what is wrong; "
-            "move it away to download it anew"
+            "move it away to download it again"
         )
     if url is None:
         checksum = checksum or entry.checksum
@@ -113,11 +113,11 @@ def _fetch_into(name: str, target: Path, url: str, checksum: str | None, say: _S
             unpack(archive, unpacked)
             _check_complete(name, unpacked)
         except DiskFullError as error:
-            raise DownloadError(f"{error}; the archive is kept for the next time") from error
+            raise DownloadError(f"{error}; the archive is kept for next time") from error
         except (ArchiveError, LayoutError) as error:
             archive.unlink()
             raise DownloadError(
-                f"what came from {url} is no archive of {entry_of(name).title}: {error}"
+                f"the download from {url} is not an archive of {entry_of(name).title}: {error}"
             ) from error
         if target.exists():
             target.rmdir()
@@ -146,7 +146,7 @@ def _fetch(url: str, archive: Path, checksum: str | None, say: _Speaker) -> None
             )
     except requests.RequestException as error:
         raise DownloadError(
-            f"{url} cannot be fetched: {reason_of(error)}; try again, or give another address by --url"
+            f"{url} cannot be fetched: {reason_of(error)}; try again, or give another address with --url"
         ) from error
     except ValueError as error:
         # pooch's words for a wrong checksum, or for one of an unknown kind.
@@ -191,7 +191,7 @@ def _check_complete(name: str, root: Path) -> None:
         missing = [path for path in images.paths if not path.is_file()]
         if missing:
             raise LayoutError(
-                f"{len(missing)} of {len(images.paths)} images are missing, {missing[0]} for one"
+                f"{len(missing)} of {len(images.paths)} images are missing, such as {missing[0]}"
             )
 
 

@@ -66,8 +66,8 @@ def load_features(file: Path) -> FeatureRows:
     for name, values in columns.items():
         if len(values) != count:
             raise MatrixError(
-                f"{where} has {len(values)} rows of {name!r}, and {file} {count} vectors; row k of the "
-                "one must belong to row k of the other"
+                f"{where} has {len(values)} rows of {name!r}, and {file} {count} vectors; row k of one "
+                f"must belong to row k of the other"
             )
     texts = {name: _texts(where, name, values) for name, values in columns.items()}
     labels, class_names = number_classes(texts[LABEL])

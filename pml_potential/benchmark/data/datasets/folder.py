@@ -58,8 +58,8 @@ def load_folder(root: Path) -> ImageFiles:
             rows += [(path, class_name, part.name) for path, class_name in found]
         if unread:
             warnings.warn(
-                f"{len(unread)} pictures below {root} are of a kind that is not read, "
-                f"{unread[0]} for one; convert them to JPEG or PNG",
+                f"{len(unread)} pictures below {root} are in a format that is not supported, "
+                f"such as {unread[0]}; convert them to JPEG or PNG",
                 stacklevel=2,
             )
         labels, class_names = number_classes([class_name for _, class_name, _ in rows])
@@ -84,16 +84,15 @@ def _parts(root: Path) -> list[Path]:
     for folder in folders:
         if folder not in parts:
             raise LayoutError(
-                f"{root} holds the parts {names}, and beside them {folder.name!r}, which is none; "
-                "move it away, or into a part if it is a class"
+                f"{root} holds the parts {names}, and also {folder.name!r}, which is not a part; move "
+                f"it away, or into a part if it is a class"
             )
     _refuse_loose_images(root)
     for folder in parts:
         _refuse_loose_images(folder)
         if not _folders(folder):
             raise LayoutError(
-                f"the part {folder} holds no folder of a class; put one for each class into it, or "
-                "remove it"
+                f"the part {folder} holds no class folder; add one for each class, or remove the part"
             )
     if ("query" in parts.values()) != ("gallery" in parts.values()):
         raise LayoutError(f"{root} holds the parts {names}; query and gallery must come together")
@@ -124,7 +123,7 @@ def _classes(folder: Path, unread: list[Path]) -> list[tuple[Path, str]]:
         others = [path for path in files if path.suffix.lower() in UNREAD_SUFFIXES]
         if not images and others:
             raise LayoutError(
-                f"the class {class_folder} holds only pictures of kinds that are not read, such as "
+                f"the class {class_folder} holds only pictures in unsupported formats, such as "
                 f"{others[0].name}; convert them to JPEG or PNG"
             )
         if not images:
@@ -137,7 +136,7 @@ def _classes(folder: Path, unread: list[Path]) -> list[tuple[Path, str]]:
 def _refuse_loose_images(folder: Path) -> None:
     loose = [path for path in _visible(folder) if path.is_file() and is_image_name(path)]
     if loose:
-        raise LayoutError(f"{loose[0]} lies in no folder of a class; move it into one, or away")
+        raise LayoutError(f"{loose[0]} is not in the folder of a class; move it into one, or away")
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -81,13 +81,13 @@ def refuse_unreadable(path: Path, error: OSError) -> NoReturn:
         >>> refuse_unreadable(Path("birds"), PermissionError(13, "Permission denied"))
         Traceback (most recent call last):
         ...
-        pml_potential.benchmark.data.datasets.layout.LayoutError: you have no right to read birds;
-        change its permissions, or ask its owner
+        pml_potential.benchmark.data.datasets.layout.LayoutError: you do not have permission to read
+        birds; change its permissions, or ask its owner
     """
     found = error.filename or path
     if isinstance(error, PermissionError):
         raise LayoutError(
-            f"you have no right to read {found}; change its permissions, or ask its owner"
+            f"you do not have permission to read {found}; change its permissions, or ask its owner"
         ) from error
     raise LayoutError(f"{found} cannot be read: {error.strerror}") from error
 
@@ -114,7 +114,8 @@ def reading(root: Path, title: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             refuse_unreadable(root, error)
         raise LayoutError(
-            f"the lists of {title} in {root} are not as published ({type(error).__name__}: {error}); "
+            f"the lists of {title} in {root} differ from the published ones ({type(error).__name__}: "
+            f"{error}); "
             "get them again"
         ) from error
 

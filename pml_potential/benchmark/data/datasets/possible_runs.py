@@ -58,7 +58,7 @@ class PossibleRuns:
             told = f"no: {self.why_not_cross_validated}"
         lines.append(f"  cross-validation (quick, mlrc): {told}")
         alone = "yes" if self.why_not_traditional is None else f"no: {self.why_not_traditional}"
-        lines.append(f"  training and test classes alone (traditional): {alone}")
+        lines.append(f"  training and test classes only (traditional): {alone}")
         if self.fewest_classes is not None:
             small, large = _PRESET_M
             lines.append(
@@ -99,8 +99,8 @@ def describe_classes(labels: NDArray[np.int64], division: NDArray[np.str_] | Non
     each = f"{least}" if least == most else f"{least} to {most}"
     line = f"  classes: {len(counts)}, with {each} images each"
     if lone := int((counts == 1).sum()):
-        line += f"; {lone} of them with one image, which finds no other of its class"
-    own = "none of its own, so that the second half of the sorted classes is the test"
+        line += f"; {lone} of them with one image, which has no match"
+    own = "none; the second half of the sorted classes is the test set"
     if division is not None:
         own = f"its own, {', '.join(dict.fromkeys(division.tolist()))}"
     return [line, f"  division: {own}"]
@@ -128,8 +128,8 @@ def describe_duplicates(names: Sequence[str], hashes: Sequence[str], kind: str =
         return "  duplicates: none"
     some = f"1 {kind} is a copy" if len(copies) == 1 else f"{len(copies)} {kind}s are copies"
     return (
-        f"  duplicates: {some} of another, the first is {copies[0][0]} of {copies[0][1]}; a copy in the "
-        "test finds its original, and scores rise"
+        f"  duplicates: {some} of another, the first is {copies[0][0]} of {copies[0][1]}; a copy in "
+        f"the test set finds its original, which inflates scores"
     )
 
 

@@ -47,7 +47,7 @@ def wrong_sizes(images: ImageFiles, published: DatasetEntry) -> Iterator[str]:
         (width, height), (wanted_width, wanted_height) = images.sizes[others[0]], published.size
         yield (
             f"{len(others)} of {len(images.paths)} images do not have the published {wanted_width} x "
-            f"{wanted_height} pixels, {images.paths[others[0]]} for one, with {width} x {height}; "
+            f"{wanted_height} pixels, such as {images.paths[others[0]]} with {width} x {height}; "
             f"{published.other_sizes}"
         )
 

@@ -179,7 +179,7 @@ def _read_csv(file: Path, wanted: dict[str, str], key: str) -> list[tuple[str, d
     except OSError as error:
         refuse_unreadable(file, error)
     except UnicodeDecodeError as error:
-        raise LayoutError(f"{file} is not in UTF-8 ({error}); save it so") from error
+        raise LayoutError(f"{file} is not in UTF-8 ({error}); save it as UTF-8") from error
     except csv.Error as error:
         raise LayoutError(f"{file} is not a well-formed CSV file ({error})") from error
     return rows

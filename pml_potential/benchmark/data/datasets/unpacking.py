@@ -54,7 +54,7 @@ def unpack(archive: Path, folder: Path) -> None:
         raise ArchiveError(f"the archive is refused: {error}") from error
     except (*DAMAGED, EOFError, RuntimeError) as error:
         # zipfile raises a RuntimeError where a password is needed.
-        raise ArchiveError(f"the archive is damaged, cut off or none at all: {error}") from error
+        raise ArchiveError(f"the archive is damaged, incomplete or not an archive: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ def _unpack_zip(archive: Path, folder: Path, allowed: _Allowance) -> None:
             kind = stat.S_IFMT(member.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise ArchiveError(
-                    f"the archive is refused: {member.filename!r} is a link or a device; "
-                    "pack files and folders alone"
+                    f"the archive is refused: {member.filename!r} is a link or a device; pack only "
+                    f"files and folders"
                 )
         # Reading stops at the promised size, so no member can be larger than it says.
         size = sum(member.file_size for member in members)
@@ -114,7 +114,9 @@ def _unpack_tar(archive: Path, folder: Path, allowed: _Allowance) -> None:
             _check_name(member.name)
             # Python's filter looks at links one by one; this sees where several lead together.
             if not (inside / member.name).parent.resolve().is_relative_to(inside):
-                raise ArchiveError(f"the archive is refused: {member.name!r} leads out by a link")
+                raise ArchiveError(
+                    f"the archive is refused: {member.name!r} leads out of the folder through a link"
+                )
             size += member.size
             allowed.check(size)
             # The size of all is only known at the end, so that there is no better moment.

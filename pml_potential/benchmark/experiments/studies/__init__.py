@@ -1,7 +1,7 @@
 """Many runs that differ in one value: how scores fall under label noise, what a hyperparameter does."""
 
-from pml_potential.benchmark.experiments.studies.ablation import GRIDS, run_ablation
+from pml_potential.benchmark.experiments.studies.ablation import run_ablation
 from pml_potential.benchmark.experiments.studies.label_noise import run_label_noise
 from pml_potential.benchmark.experiments.studies.study import Point, Study, write_study
 
-__all__ = ["GRIDS", "Point", "Study", "run_ablation", "run_label_noise", "write_study"]
+__all__ = ["Point", "Study", "run_ablation", "run_label_noise", "write_study"]

@@ -1,6 +1,6 @@
 """What one value of a configuration does, with all others as they are."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,18 +8,11 @@ from rich.console import Console
 
 from pml_potential.benchmark.config.composing import with_values
 from pml_potential.benchmark.config.schema import Config, ConfigError
-from pml_potential.benchmark.experiments.experiment import Sharing, run_experiment
+from pml_potential.benchmark.experiments.experiment import run_experiment
 from pml_potential.benchmark.experiments.runnable import check_runnable
+from pml_potential.benchmark.experiments.sharing import Sharing
 from pml_potential.benchmark.experiments.studies.study import Point, Study
 from pml_potential.benchmark.report.formatting import number
-
-GRIDS: Mapping[str, tuple[float, ...]] = {
-    "loss.params.proxies_per_class": (0, 1, 2, 5, 10, 15, 20, 30),
-    "loss.params.delta": (0.10, 0.15, 0.20, 0.25, 0.30, 0.35),
-    "loss.params.alpha": (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0),
-    "loss.params.regularization_weight": (0.0, 0.01, 0.1, 1.0, 10.0, 100.0),
-}
-"""Values that the papers try: PFML Section 4.5, and the mean-field paper for its lambda_MF."""
 
 
 def run_ablation(

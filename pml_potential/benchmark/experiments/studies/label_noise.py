@@ -6,19 +6,20 @@ from pathlib import Path
 from rich.console import Console
 
 from pml_potential.benchmark.config.composing import with_values
+from pml_potential.benchmark.config.published_grids import NOISE_LEVELS
 from pml_potential.benchmark.config.schema import Config, ConfigError
-from pml_potential.benchmark.experiments.experiment import Sharing, run_experiment
+from pml_potential.benchmark.experiments.experiment import run_experiment
+from pml_potential.benchmark.experiments.sharing import Sharing
 from pml_potential.benchmark.experiments.studies.study import Point, Study
 
 PATH = "dataset.label_noise"
-LEVELS = (0.0, 0.1, 0.2, 0.4)
 
 
 def run_label_noise(
     configs: Mapping[str, Config],
     folder: Path,
     console: Console,
-    levels: Sequence[float] = LEVELS,
+    levels: Sequence[float] = NOISE_LEVELS,
     sharing: Sharing | None = None,
     after_each: Callable[[Study], None] = lambda _study: None,
 ) -> Study:

@@ -58,7 +58,7 @@ def test_images_that_cannot_be_read_are_listed_with_the_reason(tmp_path: Path) -
     assert "truncated" in report.unreadable[1]
     assert "kind_1/notes.jpg: it is none of JPEG" in report.unreadable[2]
     assert "3 unreadable:" in report.lines()
-    assert any(line.startswith("Bring the files back") for line in report.lines())
+    assert any(line.startswith("Restore or repair the files") for line in report.lines())
 
 
 def test_files_that_do_not_belong_are_listed_and_do_no_harm(tmp_path: Path) -> None:
@@ -157,8 +157,8 @@ def test_what_reading_changes_is_counted(tmp_path: Path) -> None:
     lines = report.lines()
     place = lines.index("Nothing is wrong.")
     assert lines[place - 2 : place] == [
-        f"2 {UPRIGHT}, {tmp_path / 'kind_0' / '0.png'} for one",
-        f"1 {OVER_WHITE}, {tmp_path / 'kind_1' / '0.png'} for one",
+        f"2 {UPRIGHT}, such as {tmp_path / 'kind_0' / '0.png'}",
+        f"1 {OVER_WHITE}, such as {tmp_path / 'kind_1' / '0.png'}",
     ]
 
 
@@ -183,19 +183,19 @@ def test_files_and_folders_without_rights_are_listed_as_such(forbidden_folder: F
     with forbidden_folder.forbidden(root / "kind_0" / "0.png"):
         report = check(folder)
         assert report.unreadable == (
-            f"cannot read the image {root / 'kind_0' / '0.png'}: you have no right to read it",
+            f"cannot read the image {root / 'kind_0' / '0.png'}: you do not have permission to read it",
         )
     with forbidden_folder.forbidden(root / "kind_1"):
         report = check(listed)
         assert [reason.rpartition(": ")[2] for reason in report.unreadable] == [
-            "you have no right to read it"
+            "you do not have permission to read it"
         ] * 2
         assert report.sha256 is None
         report = check(folder)
-        assert report.layout == f"you have no right to read {root / 'kind_1'}{ADVICE}"
+        assert report.layout == f"you do not have permission to read {root / 'kind_1'}{ADVICE}"
     with forbidden_folder.forbidden(root):
-        assert check(folder).layout == f"you have no right to read {root}{ADVICE}"
-        assert check(listed).layout == f"you have no right to read {table}{ADVICE}"
+        assert check(folder).layout == f"you do not have permission to read {root}{ADVICE}"
+        assert check(listed).layout == f"you do not have permission to read {table}{ADVICE}"
 
 
 def test_names_that_are_too_long_or_impossible_are_findings(tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_heic_files_are_named_with_what_reads_them(tmp_path: Path) -> None:
     report = check(Dataset(name="folder", root=str(tmp_path)))
     assert report.layout is not None
     assert report.layout.startswith(
-        f"1 of 5 images are HEIC, {phone} for one; `pip install pillow-heif`"
+        f"1 of 5 images are HEIC, such as {phone}; `pip install pillow-heif`"
     )
     for path in (tmp_path / "kind_0").glob("*.png"):
         path.unlink()

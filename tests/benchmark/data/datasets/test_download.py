@@ -134,10 +134,10 @@ def test_the_published_checksum_is_asked_for_at_the_published_address(
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("gone.zip", "cannot be fetched: 404 .*try again, or give another address by --url"),
+        ("gone.zip", "cannot be fetched: 404 .*try again, or give another address with --url"),
         ("dying/products.zip", "cannot be fetched: .*IncompleteRead"),
-        ("page/products.zip", "is no archive of Stanford Online Products: .*none at all"),
-        ("cars.zip", "is no archive of Stanford Online Products: .*Ebay_train.txt.* is missing"),
+        ("page/products.zip", "is not an archive of Stanford Online Products: .*not an archive"),
+        ("cars.zip", "is not an archive of Stanford Online Products: .*Ebay_train.txt.* is missing"),
     ],
 )
 def test_failures_are_explained_and_leave_nothing(
@@ -193,7 +193,9 @@ def test_an_empty_root_is_filled_and_a_link_followed(server: Server, tmp_path: P
 def test_a_root_with_something_else_is_left_alone(server: Server, root: Path) -> None:
     root.mkdir(parents=True)
     (root / "thesis.tex").write_text("years of work")
-    with pytest.raises(DownloadError, match=r"exists, but is no complete .*datasets check sop --root"):
+    with pytest.raises(
+        DownloadError, match=r"exists, but is not a complete .*datasets check sop --root"
+    ):
         download("sop", root, url=server.url("products.zip"))
     assert (root / "thesis.tex").read_text() == "years of work"
     assert server.requests == []
@@ -202,7 +204,7 @@ def test_a_root_with_something_else_is_left_alone(server: Server, root: Path) ->
 def test_a_root_that_lost_an_image_is_not_complete(server: Server, root: Path) -> None:
     download("sop", root, url=server.url("products.zip"))
     next(root.rglob("*.JPG")).unlink()
-    with pytest.raises(DownloadError, match="is no complete Stanford Online Products"):
+    with pytest.raises(DownloadError, match="is not a complete Stanford Online Products"):
         download("sop", root, url=server.url("products.zip"))
 
 
@@ -254,7 +256,7 @@ def test_an_archive_that_arrived_whole_is_not_fetched_twice(
     url = server.url("products.zip")
     with monkeypatch.context() as full_disk:
         full_disk.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
-        with pytest.raises(DownloadError, match="make room; the archive is kept for the next time"):
+        with pytest.raises(DownloadError, match="make room; the archive is kept for next time"):
             download("sop", root, url=url)
     assert not root.exists()
     assert download("sop", root, url=url)
@@ -273,7 +275,7 @@ def test_a_folder_that_cannot_be_written_is_named(server: Server, tmp_path: Path
 
 def test_a_file_in_the_way_is_named(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(DownloadError, match="exists, but is no complete"):
+    with pytest.raises(DownloadError, match="exists, but is not a complete"):
         download("sop", tmp_path / "file", url=server.url("products.zip"))
     with pytest.raises(DownloadError, match="cannot be written"):
         download("sop", tmp_path / "file" / "sop", url=server.url("products.zip"))

@@ -81,7 +81,7 @@ def test_images_that_lie_too_deep_are_refused(tmp_path: Path) -> None:
 def test_images_that_lie_in_no_class_are_refused(tmp_path: Path, parts: bool) -> None:
     write_class_folders(tmp_path, division=parts)
     write_picture(tmp_path / "loose.png", 1, 1)
-    with pytest.raises(LayoutError, match=r"loose\.png lies in no folder of a class"):
+    with pytest.raises(LayoutError, match=r"loose\.png is not in the folder of a class"):
         load_folder(tmp_path)
 
 
@@ -161,19 +161,19 @@ def test_what_systems_leave_behind_is_passed_over(tmp_path: Path) -> None:
     [
         (
             lambda root: (root / "test").mkdir(),
-            r"the part .*test holds no folder of a class; put one for each class into it, or remove it",
+            r"the part .*test holds no class folder; add one for each class, or remove the part",
         ),
         (
             lambda root: divided(root, "extra"),
-            r"holds the parts train, and beside them 'extra', which is none; move it away, or ",
+            r"holds the parts train, and also 'extra', which is not a part; move it away, or ",
         ),
         (
             lambda root: write_picture(root / "ship" / "1.png", 1, 1),
-            r"holds the parts train, and beside them 'ship', which is none",
+            r"holds the parts train, and also 'ship', which is not a part",
         ),
         (
             lambda root: write_picture(root / "test" / "1.png", 1, 1),
-            r"test.1\.png lies in no folder of a class",
+            r"test.1\.png is not in the folder of a class",
         ),
     ],
 )
@@ -189,7 +189,7 @@ def test_what_is_odd_about_a_division_is_named(
 def test_parts_without_classes_are_no_classes(tmp_path: Path) -> None:
     for name in ("train", "test"):
         write_picture(tmp_path / name / "1.png", 1, 1)
-    with pytest.raises(LayoutError, match=r"test.1\.png lies in no folder of a class"):
+    with pytest.raises(LayoutError, match=r"test.1\.png is not in the folder of a class"):
         load_folder(tmp_path)
 
 
@@ -206,12 +206,12 @@ def test_pictures_of_a_kind_that_is_not_read_are_named(tmp_path: Path) -> None:
     raw = tmp_path / "kind_0" / "a.DNG"
     raw.write_bytes(b"x")
     with pytest.warns(
-        UserWarning, match=rf"1 pictures below {tmp_path} are of a kind .*, {raw} for one"
+        UserWarning, match=rf"1 pictures below {tmp_path} are in a format .*, such as {raw}"
     ):
         assert len(load_folder(tmp_path).paths) == 4
     for path in (tmp_path / "kind_0").glob("*.png"):
         path.unlink()
     with pytest.raises(
-        LayoutError, match=r"kind_0 holds only pictures of kinds that are not read, such as a\.DNG; con"
+        LayoutError, match=r"kind_0 holds only pictures in unsupported formats, such as a\.DNG; con"
     ):
         load_folder(tmp_path)

@@ -90,7 +90,9 @@ def test_a_damaged_list_is_an_error_that_names_the_data_set(
     tmp_path: Path, load: Loader, write: Callable[[Path], Path], file: str, old: str, new: str
 ) -> None:
     replace(write(tmp_path) / file, old, new)
-    with pytest.raises(LayoutError, match=r"the lists of .* are not as published \(\w+Error: "):
+    with pytest.raises(
+        LayoutError, match=r"the lists of .* differ from the published ones \(\w+Error: "
+    ):
         load(tmp_path)
 
 
@@ -117,7 +119,8 @@ def test_every_file_that_is_missing_is_named_with_what_to_do(tmp_path: Path) -> 
     ],
 )
 def test_whatever_goes_wrong_with_a_list_names_the_data_set(error: Exception) -> None:
-    expected = rf"the lists of Some Birds in birds are not as published \({type(error).__name__}: .*gone"
+    kind = type(error).__name__
+    expected = rf"the lists of Some Birds in birds differ from the published ones \({kind}: .*gone"
     with pytest.raises(LayoutError, match=expected) as raised, reading(Path("birds"), "Some Birds"):
         raise error
     assert raised.value.__cause__ is error
@@ -144,7 +147,7 @@ def test_a_folder_without_rights_is_named_so(forbidden_folder: ForbiddenFolder, 
     with (
         forbidden_folder.forbidden(root),
         pytest.raises(
-            LayoutError, match=rf"^you have no right to read {root}/.*; change its permissions"
+            LayoutError, match=rf"^you do not have permission to read {root}/.*; change its permissions"
         ),
     ):
         load(root)
@@ -163,6 +166,8 @@ def test_a_list_without_rights_is_named_so(forbidden_folder: ForbiddenFolder) ->
             folder.chmod(0o755)
     with (
         forbidden_folder.forbidden(path),
-        pytest.raises(LayoutError, match=f"^you have no right to read {path}; change its permissions"),
+        pytest.raises(
+            LayoutError, match=f"^you do not have permission to read {path}; change its permissions"
+        ),
     ):
         load_sop(forbidden_folder.path)

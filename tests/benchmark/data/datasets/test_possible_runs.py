@@ -33,7 +33,7 @@ def test_sixteen_classes_can_do_all() -> None:
     assert runs.any
     assert runs.lines() == [
         "  cross-validation (quick, mlrc): yes, with protocol.folds 2, 3, 4",
-        "  training and test classes alone (traditional): yes",
+        "  training and test classes only (traditional): yes",
         "  batches: protocol.batch_size up to 6 with sampler.m 1, and from 4 to 24 with sampler.m 4",
     ]
 
@@ -50,7 +50,7 @@ def test_too_few_classes_for_the_presets_do_with_fewer_folds() -> None:
     ("labels", "division", "reason"),
     [
         (list(range(16)), None, "the test has 8 classes of one image each"),
-        ([0, 0, 1, 1], None, "the test has one class to find only"),
+        ([0, 0, 1, 1], None, "the test has only one class to find"),
         ([0, 1, 2, 3], ["train", "query", "gallery", "gallery"], "without a common class"),
         ([0, 0, 1, 1], ["train", "test", "train", "test"], "training and test share 2 classes"),
     ],
@@ -76,9 +76,9 @@ def test_classes_and_division_in_words() -> None:
     labels = np.array([0, 0, 0, 1, 2])
     classes, half = describe_classes(labels, None)
     assert classes.startswith(
-        "  classes: 3, with 1 to 3 images each; 2 of them with one image, which finds"
+        "  classes: 3, with 1 to 3 images each; 2 of them with one image, which has no match"
     )
-    assert half.startswith("  division: none of its own, so that the second half of the sorted classes")
+    assert half.startswith("  division: none; the second half of the sorted classes")
     division = np.array(["train", "train", "query", "gallery", "train"])
     assert describe_classes(labels, division)[1] == "  division: its own, train, query, gallery"
 
@@ -108,5 +108,5 @@ def test_a_check_of_what_cannot_be_judged_is_not_good(tmp_path: Path) -> None:
     write_class_folders(tmp_path, classes=16, images=1)
     report = check(Dataset(name="folder", root=str(tmp_path)))
     assert not report.good
-    assert "The files are good, but no run on them could be judged." in report.lines()
+    assert "The files are fine, but no run on them could be evaluated." in report.lines()
     assert "Nothing is wrong." not in report.lines()

@@ -19,7 +19,7 @@ def test_pictures_of_another_size_are_said_to_be_of_the_other_archive(tmp_path: 
     images = load_in_shop(write_in_shop(tmp_path, side=300))
     (said,) = wrong_sizes(images, entry_of("in_shop"))
     assert said.startswith("12 of 12 images do not have the published 256 x 256 pixels, ")
-    assert "01_1_front.jpg for one, with 300 x 300; those of img_highres.zip are for parsing" in said
+    assert "01_1_front.jpg with 300 x 300; those of img_highres.zip are for parsing" in said
 
 
 def test_pictures_of_the_published_size_are_right(tmp_path: Path) -> None:

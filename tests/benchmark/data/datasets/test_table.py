@@ -254,7 +254,9 @@ def test_a_table_without_rights_is_named_so(forbidden_folder: ForbiddenFolder, k
     path = write(forbidden_folder.path, kind, {"path": ["1.png"], "label": ["owl"]})
     with (
         forbidden_folder.forbidden(path),
-        pytest.raises(LayoutError, match=f"^you have no right to read {path}; change its permissions"),
+        pytest.raises(
+            LayoutError, match=f"^you do not have permission to read {path}; change its permissions"
+        ),
     ):
         load_table(path)
 

@@ -103,7 +103,7 @@ def test_links_within_are_kept(tmp_path: Path, folder: Path) -> None:
 def test_nothing_is_written_through_a_link_that_was_there(tmp_path: Path, folder: Path) -> None:
     (folder / "link").symlink_to("..")
     archive = tar(tmp_path / "x", (member("link/evil.txt"), b"evil"))
-    with pytest.raises(ArchiveError, match=r"'link/evil\.txt' leads out by a link"):
+    with pytest.raises(ArchiveError, match=r"'link/evil\.txt' leads out of the folder through a link"):
         unpack(archive, folder)
     assert not outside(folder)
 
@@ -178,12 +178,12 @@ def check_damaged(tmp_path: Path, folder: Path, kind: str, damage: Callable[[Pat
     else:
         tar(path, (member("a"), NOISE), mode=kind)
     damage(path)
-    with pytest.raises(ArchiveError, match="damaged, cut off or none at all"):
+    with pytest.raises(ArchiveError, match="damaged, incomplete or not an archive"):
         unpack(path, folder)
 
 
 @pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html><title>Sorry</title>"])
 def test_what_is_no_archive_is_refused(tmp_path: Path, folder: Path, content: bytes) -> None:
     (tmp_path / "x").write_bytes(content)
-    with pytest.raises(ArchiveError, match="none at all"):
+    with pytest.raises(ArchiveError, match="incomplete or not an archive"):
         unpack(tmp_path / "x", folder)

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from pml_potential.benchmark.config.composing import read_saved
+from pml_potential.benchmark.config.published_grids import GRIDS
 from pml_potential.benchmark.config.schema import ConfigError
-from pml_potential.benchmark.experiments.studies import GRIDS, run_ablation
+from pml_potential.benchmark.experiments.studies import run_ablation
 from pml_potential.benchmark.report.results import read_results
 from tests.benchmark.experiments.studies.study_runs import (
     config_of,
