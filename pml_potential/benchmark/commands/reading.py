@@ -18,6 +18,7 @@ from pml_potential.benchmark.report.comparison_report import comparison_in_markd
 from pml_potential.benchmark.report.formatting import interval
 from pml_potential.benchmark.report.model_card import check_place_for_card, write_model_card
 from pml_potential.benchmark.report.results import best_config, read_results
+from pml_potential.benchmark.report.retrieval import retrieval_of_run
 from pml_potential.benchmark.report.run_analysis import MEASURES, analyze_run
 from pml_potential.benchmark.report.run_report import write_report
 from pml_potential.benchmark.training.exporting import export_from_run
@@ -48,8 +49,10 @@ def report(
     """Write the report of a run again from its results.json, with what an audit found since."""
     results = read_results(folder)
     run = RunFolder(folder)
-    page = write_report(results, run.report, audit_of_run(run, results))
     console = new_console()
+    with stoppable(console, folder), steps_shown_on(console):
+        retrieval = retrieval_of_run(run, results)
+    page = write_report(results, run.report, audit_of_run(run, results), retrieval)
     console.print(result_table(results))
     console.print(f"Report: {page}", soft_wrap=True)
 

@@ -1,5 +1,7 @@
 """Numbers as a reader expects them."""
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -115,10 +117,20 @@ def short_commit(commit: str | None) -> str:
 
 
 def breakable(name: str) -> Markup:
-    """A name as HTML that may be broken after each plus.
+    """A name as HTML that may be broken after each plus, dot and underscore.
 
     Examples:
-        >>> print(breakable("A+B<"))
-        A+<wbr>B&lt;
+        >>> print(breakable("A+B<"), breakable("loss.params.alpha"))
+        A+<wbr>B&lt; loss.<wbr>params.<wbr>alpha
     """
-    return Markup("+<wbr>").join(escape(part) for part in name.split("+"))
+    return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=[+._])(?=.)", name))
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence, one at least.
+
+    Examples:
+        >>> listed(["a"]), listed(["a", "b", "c"])
+        ('a', 'a, b and c')
+    """
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -51,13 +51,10 @@ for (const button of document.querySelectorAll("button[data-save]")) {
   });
 }
 
-// Paper has a width of its own, and nobody can open what is folded up there.
-const folded = [...document.querySelectorAll("details:not([open])")];
+// Paper has a width of its own. What is folded up stays so: it lies in files beside the page.
 addEventListener("beforeprint", () => {
-  folded.forEach((each) => { each.open = true; });
   plots.forEach((plot) => Plotly.relayout(plot, { width: plot.closest(".plots") ? 330 : 670 }));
 });
 addEventListener("afterprint", () => {
-  folded.forEach((each) => { each.open = false; });
   plots.forEach((plot) => Plotly.relayout(plot, { width: null, autosize: true }));
 });
