@@ -42,6 +42,16 @@ def interval(value: dict[str, Any]) -> str:
     return f"{mean:.4f}" if half_width is None else f"{mean:.4f} ± {half_width:.4f}"
 
 
+def whole_intervals(text: str) -> str:
+    r"""A sentence in which no line ends beside ±.
+
+    Examples:
+        >>> whole_intervals("0.5 ± 0.1 is").split(" ")
+        ['0.5\xa0±\xa00.1', 'is']
+    """
+    return re.sub(r" ?± ?", lambda sign: sign[0].replace(" ", "\u00a0"), text)
+
+
 def number(value: Any) -> str:
     """A hyperparameter with the digits that matter.
 
@@ -117,13 +127,14 @@ def short_commit(commit: str | None) -> str:
 
 
 def breakable(name: str) -> Markup:
-    """A name as HTML that may be broken after each plus, dot and underscore.
+    """A name as HTML that may be broken after a plus, dot or underscore and between its words.
 
     Examples:
-        >>> print(breakable("A+B<"), breakable("loss.params.alpha"))
-        A+<wbr>B&lt; loss.<wbr>params.<wbr>alpha
+        >>> print(breakable("A+B<"), breakable("loss.params.alpha"), breakable("ArcFaceLoss"))
+        A+<wbr>B&lt; loss.<wbr>params.<wbr>alpha Arc<wbr>Face<wbr>Loss
     """
-    return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=[+._])(?=.)", name))
+    parts = re.split(r"(?<=[+._])(?=.)|(?<=[a-z])(?=[A-Z])", name)
+    return Markup("<wbr>").join(escape(part) for part in parts)
 
 
 def listed(names: Sequence[str]) -> str:

@@ -99,12 +99,12 @@ def _retrieval(ended: EndedRun, reproduction: int) -> dict[str, Any]:
     scores = class_scores(embeddings, torch.from_numpy(labels), queries)
     hardest = [each.label for each in scores]
     asking = one_of_each_class(labels[:queries])
-    asking = asking[np.isin(labels[asking], hardest)]
     by_class = dict(zip(labels[asking].tolist(), asking.tolist(), strict=True))
-    evenly = np.unique(np.linspace(0, len(asking) - 1, _QUERIES).round().astype(int)) if hardest else []
+    first, others = hardest[:_QUERIES], sorted(hardest[_QUERIES:])
+    evenly = [others[place * len(others) // _QUERIES] for place in range(_QUERIES)] if others else []
     groups = {
-        "any": [int(asking[place]) for place in evenly],
-        "hardest": [by_class[label] for label in hardest[:_QUERIES]],
+        "hardest": [by_class[label] for label in first],
+        "others": [by_class[label] for label in dict.fromkeys(evenly)],
     }
     return {
         "images": len(places),

@@ -224,16 +224,20 @@ def test_the_page_shows_every_number_and_loads_nothing(comparison: Comparison, t
     assert comparison.verdict in page.text
     for run in comparison.runs:
         for kind, scores in run.results["test"]["trained"].items():
-            shown = " ".join(interval(score) for score in scores.values())
-            assert f"{run.name} {kind} 4 {shown}" in page.text
+            shown = [interval(score) for score in scores.values()]
+            if kind == "separated" and run.name in comparison.told_apart:
+                shown[0] += "†"
+            assert " ".join([run.name, kind, "4", *shown]) in page.text
     for each in comparison.differences:
-        numbers = [signed_interval(each.mean, each.interval), p_value(each.p), p_value(each.corrected_p)]
+        numbers = [signed_interval(each.mean, each.interval), p_value(each.p)]
+        numbers.append(p_value(each.corrected_p) + ("†" if each.is_significant else ""))
         numbers.append(signed_interval(each.effect, each.effect_interval, digits=2))
         assert " ".join([each.first, each.second, *numbers]) in page.text
 
 
 def test_only_separated_scores_of_leaders_are_marked(comparison: Comparison, tmp_path: Path) -> None:
     html = write_comparison(comparison, tmp_path / "out").read_text(encoding="utf-8")
+    html = html.replace("<wbr>", "")
     board = html.partition("<h2>Leaderboard</h2>")[2].partition("<h2>Differences</h2>")[0]
     marked = re.findall(r'<tr class="chosen"><td>(\w+)</td><td class="text">(\w+)</td>', board)
     assert marked == [("ProxyAnchorLoss", "separated"), ("ContrastiveLoss", "separated")]

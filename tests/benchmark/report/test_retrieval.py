@@ -91,7 +91,7 @@ def test_a_row_has_the_nearest_neighbours_of_its_query_and_which_are_right(
     run = RunFolder(experiment.folder)
     data = load_fold_data(experiment.config, run.feature_cache)
     place = {f"image {index}": number for number, index in enumerate(data.splits.test.tolist())}
-    rows = [*found["rows"]["any"], *found["rows"]["hardest"]]
+    rows = [*found["rows"]["others"], *found["rows"]["hardest"]]
     assert len(rows) == 10
     for row in rows:
         (expected,) = nearest_neighbors(points, 6, [place[row["query"]["name"]]]).tolist()
@@ -102,6 +102,9 @@ def test_a_row_has_the_nearest_neighbours_of_its_query_and_which_are_right(
         assert row["query"]["picture"].startswith("data:image/jpeg;base64,")
     hardest = [each["class"] for each in found["classes"][:5]]
     assert [row["query"]["class"] for row in found["rows"]["hardest"]] == hardest
+    others = {row["query"]["class"] for row in found["rows"]["others"]}
+    assert len(others) == 5
+    assert not others & set(hardest)
 
 
 def test_the_map_is_bounded_and_names_the_class_of_each_point(found: dict[str, Any]) -> None:
@@ -171,9 +174,9 @@ def test_the_first_reproduction_that_came_to_a_result_is_shown(ended: RunFolder)
 
 def test_small_sets_have_fewer_neighbours_and_no_map(tmp_path: Path) -> None:
     found = found_in(tiny_run(tmp_path, "protocol.folds=1", classes=4, images=2))
-    asked = [row["query"]["name"] for row in found["rows"]["any"]]
+    asked = [row["query"]["name"] for row in found["rows"]["hardest"]]
     assert len(set(asked)) == len(asked) == 2
-    assert [len(row["neighbors"]) for row in found["rows"]["any"]] == [3, 3]
+    assert [len(row["neighbors"]) for row in found["rows"]["hardest"]] == [3, 3]
     assert found["map"] is None
 
 
@@ -186,8 +189,8 @@ def test_queries_look_in_the_gallery(tmp_path: Path) -> None:
     config = compose(presets, [*small, *others], check_names)
     run_experiment(config, tmp_path / "runs" / "mine", Console(file=io.StringIO()))
     found = found_in(tmp_path / "runs" / "mine")
-    assert len(found["rows"]["any"]) == 4
-    for row in found["rows"]["any"]:
+    assert len(found["rows"]["hardest"]) == 4
+    for row in found["rows"]["hardest"]:
         assert "/01_1_front" in row["query"]["name"]
         assert [each for each in row["neighbors"] if "/01_1_front" in each["name"]] == []
     assert [each["queries"] for each in found["classes"]] == [1] * 4
@@ -201,6 +204,6 @@ def test_vectors_have_names_and_no_pictures(tmp_path: Path) -> None:
     run_experiment(config, tmp_path / "runs" / "mine", Console(file=io.StringIO()))
     found = found_in(tmp_path / "runs" / "mine")
     assert found["has_pictures"] is False
-    row = found["rows"]["any"][0]
+    row = found["rows"]["hardest"][0]
     assert [each["picture"] for each in (row["query"], *row["neighbors"])] == [None] * 7
     assert row["query"]["name"].startswith("row ")
