@@ -24,19 +24,18 @@ from pml_potential.benchmark.report.score_rows import reproduction_rows, score_r
 from pml_potential.benchmark.report.text_table import TextTable, in_markdown
 
 _METHOD = (
-    "The first less the second, in separated test MAP@R: means over reproductions, with 95% intervals "
-    "by Welch's t; p by Welch's t test, corrected for all pairs by Holm's method; Hedges' g with its "
-    "95% interval. Detectable: the difference that the test, two-sided at 5% and not corrected, finds "
-    "in 80% of cases with these reproductions; n for half: reproductions of each run that find half of "
-    "it so often. Both take the standard deviations that were found for the true ones. †: corrected p "
-    "below 0.05."
+    "First minus second, in separated test MAP@R: means over reproductions, with 95% intervals by "
+    "Welch's t; p by Welch's t test, also corrected for all pairs by Holm's method; Hedges' g with its "
+    "95% interval. Detectable: the difference that the test (two-sided at 5%, not corrected) finds in "
+    "80% of cases with these reproductions; n for half: reproductions of each run that find half of it "
+    "as often. Both take the standard deviations found as the true ones. †: corrected p below 0.05."
 )
 
 _OF_EACH = "Separated test MAP@R of each reproduction."
 
 _OF_RUNS = (
-    "Where the numbers come from. Validation MAP@R is that of the best trial, and no test score. The "
-    "times of all folds are added up."
+    "Where the numbers come from. Validation MAP@R is that of the best trial, not a test score. Times "
+    "of all folds are added up."
 )
 
 
@@ -109,7 +108,7 @@ def _caption(comparison: Comparison) -> str:
         "reproductions."
     )
     if protocol["folds"] == 1:
-        text += " The epoch was selected on the test set, so that all scores flatter."
+        text += " The epoch was selected on the test set, so all scores flatter."
     if comparison.told_apart:
         text += f" †: the corrected test tells it apart from {comparison.runs[0].name} (p < 0.05)."
     return text

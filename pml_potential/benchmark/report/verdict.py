@@ -45,12 +45,12 @@ def why_validation_differs(results: dict[str, Any]) -> str | None:
     told = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
     sets = f"each validation set has {told} classes and the test set {parts['test']}"
     if counts[-1] < parts["test"]:
-        reason = f"{sets}, and among fewer classes a query finds its own more easily"
+        why = f"{sets}, and among fewer classes a query finds its own more easily"
     elif counts[0] > parts["test"]:
-        reason = f"{sets}, and among more classes a query finds its own less easily"
+        why = f"{sets}, and among more classes a query finds its own less easily"
     else:
-        reason = f"{sets}, and they are different classes"
-    text = f"Validation MAP@R {found:.4f} and test MAP@R {tested:.4f} are not comparable: {reason}."
+        why = f"{sets}, and they are different classes"
+    text = f"Validation MAP@R {found:.4f} and test MAP@R {tested:.4f} are not comparable: {why}."
     trials = sum(trial["validation_map_at_r"] is not None for trial in results["trials"])
     if trials > 1:
         text += f" The validation score is also the best of {trials} trials, so it flatters."

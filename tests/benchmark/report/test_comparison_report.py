@@ -66,7 +66,7 @@ def test_markdown_has_the_verdict_first_and_both_tables_with_what_they_are(
         "| first | second | difference | p | p (Holm) | Hedges' g | detectable | n for half |"
     )
     assert row.startswith("| ContrastiveLoss | ArcFaceLoss | +0.1050 [+0.0")
-    assert method.startswith("The first less the second, in separated test MAP@R")
+    assert method.startswith("First minus second, in separated test MAP@R")
 
 
 @pytest.mark.parametrize(

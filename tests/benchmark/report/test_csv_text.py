@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from pml_potential.benchmark.report.csv_text import in_csv, no_formula
 
 
 def test_what_is_written_is_read_back() -> None:
-    rows = [{"loss": 'a, "b"\nc', "p": 0.1 + 0.2}, {"loss": "é", "p": None}]
+    rows: list[dict[str, Any]] = [{"loss": 'a, "b"\nc', "p": 0.1 + 0.2}, {"loss": "é", "p": None}]
     found = list(csv.DictReader(in_csv(rows).splitlines(keepends=True)))
     assert [row["loss"] for row in found] == ['a, "b"\nc', "é"]
     assert float(found[0]["p"]) == 0.1 + 0.2
