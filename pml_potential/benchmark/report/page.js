@@ -13,6 +13,8 @@ for (const table of document.querySelectorAll("table")) {
       ? first - second
       : String(first).localeCompare(String(second), undefined, { numeric: true });
   headers.forEach((header, column) => {
+    // Where a screen is narrow, a wide table shows its headers before its cells.
+    for (const row of table.tBodies[0].rows) row.cells[column]?.setAttribute("data-header", header.textContent);
     const button = document.createElement("button");
     button.type = "button";
     button.append(...header.childNodes);
