@@ -222,7 +222,9 @@ def test_every_figure_is_saved_on_white_as_svg_and_as_png(
         download.value.save_as(tmp_path / f"figure.{kind}")
     svg = (tmp_path / "figure.svg").read_text(encoding="utf-8")
     assert svg.startswith("<svg")
-    assert "MAP@R" in svg
+    title = opened.page.locator(".plotly-graph-div").first.locator(".xtitle").text_content()
+    assert title
+    assert title in svg
     with Image.open(tmp_path / "figure.png") as image:
         assert image.width >= 1800
         assert image.convert("RGB").getpixel((2, 2)) == (255, 255, 255)

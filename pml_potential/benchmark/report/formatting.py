@@ -127,13 +127,13 @@ def short_commit(commit: str | None) -> str:
 
 
 def breakable(name: str) -> Markup:
-    """A name as HTML that may be broken after a plus, dot or underscore and between its words.
+    """A name as HTML that may be broken after its signs and between its words.
 
     Examples:
         >>> print(breakable("A+B<"), breakable("loss.params.alpha"), breakable("ArcFaceLoss"))
         A+<wbr>B&lt; loss.<wbr>params.<wbr>alpha Arc<wbr>Face<wbr>Loss
     """
-    parts = re.split(r"(?<=[+._])(?=.)|(?<=[a-z])(?=[A-Z])", name)
+    parts = re.split(r"(?<=[+._/-])(?=.)|(?<=[a-z])(?=[A-Z])", name)
     return Markup("<wbr>").join(escape(part) for part in parts)
 
 
