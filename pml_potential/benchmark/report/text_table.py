@@ -16,7 +16,7 @@ _LATEX = str.maketrans(
         "±": r"$\pm$",
         "−": "$-$",
         "–": "--",
-        "†": r"$^\dagger$",
+        "†": r"\textsuperscript{\dag}",
     }
 )
 

@@ -270,13 +270,13 @@ def test_the_csv_files_hold_all_digits(comparison: Comparison, tmp_path: Path) -
     ]
 
 
-def test_latex_has_three_tables_with_rules_and_escapes(experiment: Experiment, tmp_path: Path) -> None:
+def test_latex_has_four_tables_with_rules_and_escapes(experiment: Experiment, tmp_path: Path) -> None:
     for name in ("a_run", "b%run"):
         write_run(experiment.results, tmp_path / name, [0.5, 0.6])
     write_comparison(compare_runs([tmp_path / "a_run", tmp_path / "b%run"]), tmp_path / "out")
     text = (tmp_path / "out" / "comparison.tex").read_text(encoding="utf-8")
     for command in ("begin{tabular}", "toprule", "midrule", "bottomrule", "caption{"):
-        assert text.count(f"\\{command}") == 3
+        assert text.count(f"\\{command}") == 4
     assert r"a\_run" in text
     assert r"b\%run" in text
     assert r"0.5500 $\pm$ 0.6353" in text
@@ -335,6 +335,7 @@ def test_the_command_writes_every_file_and_prints_the_leaderboard(
         "leaderboard.csv",
         "differences.csv",
         "reproductions.csv",
+        "runs.csv",
     }
     markdown = (tmp_path / "comparison" / "comparison.md").read_text(encoding="utf-8")
     assert result.stdout.startswith(markdown)

@@ -16,7 +16,7 @@ from pml_potential.benchmark.config.run_folder import RunFolder, fold_folder
 from pml_potential.benchmark.data.folds import load_fold_data
 from pml_potential.benchmark.evaluation import embed, judge
 from pml_potential.benchmark.experiments.experiment import run_experiment
-from pml_potential.benchmark.files import read_json, write_json
+from pml_potential.benchmark.files import read_json, write_json, write_state
 from pml_potential.benchmark.report import retrieval
 from pml_potential.benchmark.report.results import read_results
 from pml_potential.benchmark.report.retrieval import retrieval_of_run
@@ -162,6 +162,13 @@ def test_an_old_run_without_its_models_says_what_is_missing(ended: RunFolder, na
     ended.retrieval.unlink()
     (fold_folder(ended.reproduction(0), 0) / "models" / name).unlink()
     assert name in found_in(ended.path)["missing"]
+
+
+def test_models_that_no_longer_fit_the_network_are_said_to_be_so(ended: RunFolder) -> None:
+    ended.retrieval.unlink()
+    state = {"weight": torch.zeros(1, 1), "bias": torch.zeros(1)}
+    write_state(fold_folder(ended.reproduction(0), 0) / "models" / "embedder_best.pth", state)
+    assert "size mismatch" in found_in(ended.path)["missing"]
 
 
 def test_the_first_reproduction_that_came_to_a_result_is_shown(ended: RunFolder) -> None:
