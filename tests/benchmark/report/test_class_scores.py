@@ -16,10 +16,11 @@ def points(count: int) -> torch.Tensor:
 def test_the_mean_over_the_queries_of_all_classes_is_the_score_of_the_test(queries: int | None) -> None:
     embeddings, labels = points(60), torch.arange(60) % 7
     found = class_scores(embeddings, labels, queries)
-    ends: tuple[torch.Tensor, ...] = (embeddings[:queries], labels[:queries])
-    if queries is not None:
-        ends += (embeddings[queries:], labels[queries:])
-    expected = judge(*ends)
+    if queries is None:
+        expected = judge(embeddings, labels)
+    else:
+        ends = (embeddings[:queries], labels[:queries], embeddings[queries:], labels[queries:])
+        expected = judge(*ends)
     total = sum(each.queries for each in found)
     assert total == (60 if queries is None else queries)
     for metric, mine in (
