@@ -147,14 +147,11 @@ class RetrievalCalculator(AccuracyCalculator):
         for name, calculate in added.items():
             setattr(self, f"calculate_{name}", calculate)
         self._added = tuple(added)
-        # faiss compares points as they are, and so must the other.
-        plain = LpDistance(normalize_embeddings=False)
-        knn = FaissKNN() if find_spec("faiss") else CustomKNN(plain, batch_size=_EVALUATION_BATCH)
         super().__init__(
             include=tuple(dict.fromkeys((*wanted, *self._added))),
             k="max_bin_count",
             device=device,
-            knn_func=knn,
+            knn_func=neighbor_search(),
             kmeans_func=_cluster,
         )
 
@@ -226,6 +223,13 @@ class RetrievalCalculator(AccuracyCalculator):
             found = super().get_accuracy(query, query_labels, include=of_clusters)
             scores |= {metric: float(value) for metric, value in found.items()}
         return scores
+
+
+def neighbor_search() -> Any:
+    """What finds neighbours for PML's calculators: faiss where it is installed, else PML by torch."""
+    # faiss compares points as they are, and so must the other.
+    plain = LpDistance(normalize_embeddings=False)
+    return FaissKNN() if find_spec("faiss") else CustomKNN(plain, batch_size=_EVALUATION_BATCH)
 
 
 def _numbered(labels: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,8 @@
 """Report and comparison in a real browser, from disk: they draw, sort, save, fit, and load nothing."""
 
+import re
 import shutil
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -220,7 +222,9 @@ def test_every_figure_is_saved_on_white_as_svg_and_as_png(
         download.value.save_as(tmp_path / f"figure.{kind}")
     svg = (tmp_path / "figure.svg").read_text(encoding="utf-8")
     assert svg.startswith("<svg")
-    assert "MAP@R" in svg
+    title = opened.page.locator(".plotly-graph-div").first.locator(".xtitle").text_content()
+    assert title
+    assert title in svg
     with Image.open(tmp_path / "figure.png") as image:
         assert image.width >= 1800
         assert image.convert("RGB").getpixel((2, 2)) == (255, 255, 255)
@@ -256,16 +260,54 @@ def test_the_page_never_scrolls_sideways(opened: Opened, width: int) -> None:
     assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_printing_fits_the_figures_to_paper_and_unfolds_the_rest(opened_anew: Opened) -> None:
+def test_printing_fits_the_figures_to_paper_and_leaves_out_what_is_folded(opened_anew: Opened) -> None:
     opened_anew.page.evaluate("dispatchEvent(new Event('beforeprint'))")
     widths: list[float] = opened_anew.page.evaluate(
         "[...document.querySelectorAll('.main-svg')].map((svg) => svg.getBoundingClientRect().width)"
     )
     # 180 mm between the margins of A4.
     assert max(widths) <= 680
-    assert opened_anew.page.locator("details:not([open])").count() == 0
+    opened_anew.page.emulate_media(media="print")
+    assert opened_anew.page.locator("details:visible").count() == 0
+    opened_anew.page.emulate_media(media="screen")
     opened_anew.page.evaluate("dispatchEvent(new Event('afterprint'))")
     opened_anew.page.wait_for_function(
         "Math.max(...[...document.querySelectorAll('.main-svg')]"
         ".map((svg) => svg.getBoundingClientRect().width)) > 800"
     )
+
+
+def test_no_printed_page_is_empty(opened_anew: Opened) -> None:
+    paper = opened_anew.page.pdf(format="A4")
+    drawn = [zlib.decompress(stream) for stream in page_streams(paper)]
+    assert len(drawn) > 1
+    assert [len(re.findall(rb"\bTj|\bTJ|\bDo\b", each)) > 2 for each in drawn] == [True] * len(drawn)
+
+
+def page_streams(paper: bytes) -> list[bytes]:
+    """What is drawn on each page of a PDF by Chromium, compressed."""
+    objects = dict(re.findall(rb"(\d+) 0 obj(.*?)endobj", paper, flags=re.DOTALL))
+    pages = [each for each in objects.values() if re.search(rb"/Type\s*/Page\b", each)]
+    contents = [objects[re.findall(rb"/Contents (\d+) 0 R", each)[0]] for each in pages]
+    return [each.split(b"stream\n", 1)[1].rpartition(b"\nendstream")[0] for each in contents]
+
+
+def test_nothing_is_cut_off_on_a_phone(opened: Opened) -> None:
+    """What is wider than the screen lies in a box that scrolls."""
+    opened.page.set_viewport_size({"width": 390, "height": 800})
+    cut: list[str] = opened.page.evaluate(
+        """() => [...document.querySelectorAll('main *')]
+          .filter((each) => !each.closest('.scroll, pre, svg, .js-plotly-plot, script'))
+          .filter((each) => each.getBoundingClientRect().right > innerWidth + 1)
+          .map((each) => each.tagName + ' ' + each.textContent.trim().slice(0, 40))"""
+    )
+    assert cut == []
+
+
+def test_every_table_fits_a_phone_without_scrolling(opened: Opened) -> None:
+    opened.page.set_viewport_size({"width": 390, "height": 800})
+    beyond: list[int] = opened.page.evaluate(
+        "[...document.querySelectorAll('.scroll')].map((each) => each.scrollWidth - each.clientWidth)"
+    )
+    assert len(beyond) >= 4
+    assert [pixels for pixels in beyond if pixels > 1] == []

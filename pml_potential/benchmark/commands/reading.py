@@ -54,14 +54,18 @@ def report(run_folder: FinishedRun) -> None:
       pml-potential report runs/mine
     """
     from pml_potential.benchmark.commands.tables import result_table
+    from pml_potential.benchmark.data.long_step import steps_shown_on
     from pml_potential.benchmark.report.audit_report import audit_of_run
     from pml_potential.benchmark.report.results import read_results
+    from pml_potential.benchmark.report.retrieval import retrieval_of_run
     from pml_potential.benchmark.report.run_report import write_report
 
     results = read_results(run_folder)
     run = RunFolder(run_folder)
-    page = write_report(results, run.report, audit_of_run(run, results))
     console = new_console()
+    with stoppable(console, run_folder), steps_shown_on(console):
+        retrieval = retrieval_of_run(run, results)
+    page = write_report(results, run.report, audit_of_run(run, results), retrieval)
     console.print(result_table(results))
     console.print(f"Report: {page}", soft_wrap=True)
 

@@ -61,6 +61,11 @@ class RunFolder:
         return self.report / "results.json"
 
     @property
+    def retrieval(self) -> Path:
+        """What the report shows of a model's embeddings, kept so that it is found out once."""
+        return self.report / "retrieval.json"
+
+    @property
     def analysis(self) -> Path:
         """Folder of what ``pml-potential analyze`` finds."""
         return self.path / "analysis"

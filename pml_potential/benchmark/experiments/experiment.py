@@ -25,7 +25,9 @@ from pml_potential.benchmark.experiments.trial_storage import open_storage
 from pml_potential.benchmark.experiments.work_queue import release, requeue
 from pml_potential.benchmark.files import NamedLock, read_json_or_set_aside, write_json, write_text
 from pml_potential.benchmark.report.audit_report import audit_of_run
+from pml_potential.benchmark.report.ended_run import EndedRun
 from pml_potential.benchmark.report.environment import check_environment, describe_environment
+from pml_potential.benchmark.report.retrieval import retrieval_of_run
 from pml_potential.benchmark.report.run_report import write_report
 from pml_potential.benchmark.training.batches import check_batches
 from pml_potential.benchmark.training.process_group import check_fold_processes
@@ -148,7 +150,8 @@ def _work(
     with _only_one_at_a_time(run), long_step("writing the report"):
         results = collect_results(config, data, search, run, environment)
         write_json(run.results, results)
-        write_report(results, run.report, audit_of_run(run, results))
+        found = retrieval_of_run(run, results, EndedRun(run, results, best, data))
+        write_report(results, run.report, audit_of_run(run, results), found)
     return results
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from pml_potential.benchmark.config.run_folder import RunFolder, audit_folder
 from pml_potential.benchmark.data.datasets.audit import KINDS, Audit, Group, counts_of, in_words
+from pml_potential.benchmark.data.feature_rows import FeatureRows
 from pml_potential.benchmark.data.image_files import ImageFiles
 from pml_potential.benchmark.data.images import Images
 from pml_potential.benchmark.data.near_pictures import MOST_BITS, MOST_COLOUR
@@ -116,8 +117,10 @@ def audit_in_words(audit: dict[str, Any] | None) -> str:
 
 
 def called(images: Images, place: int) -> str:
-    """What to call a picture: its path, or its place in a data set without files."""
-    return images.relative_path(place) if isinstance(images, ImageFiles) else f"image {place}"
+    """What to call a picture or a row: its path, its id, or its place in a data set without either."""
+    if isinstance(images, ImageFiles):
+        return images.relative_path(place)
+    return images.called(place) if isinstance(images, FeatureRows) else f"image {place}"
 
 
 def _listed(group: Group, found: Audit) -> dict[str, Any]:

@@ -12,9 +12,11 @@ from pml_potential.benchmark.config.composing import differences
 from pml_potential.benchmark.config.schema import ConfigError
 from pml_potential.benchmark.data.locations import without_locations
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC
+from pml_potential.benchmark.report.formatting import listed
 from pml_potential.benchmark.report.pairwise_tests import Difference, pairwise_differences
 from pml_potential.benchmark.report.power import Detectable, detectable
 from pml_potential.benchmark.report.results import best_config, read_results, run_config
+from pml_potential.benchmark.report.score_rows import reproduction_numbers
 
 _MAY_DIFFER = ("loss.", "sampler.", "search.", "search:", "seed:")
 """What the compared may differ in."""
@@ -55,9 +57,7 @@ class ComparedRun:
     @property
     def score_by_reproduction(self) -> dict[int, float]:
         """Separated test MAP@R of each reproduction that came to a result, by its number from 1."""
-        tried = enumerate(self.results["reproductions"], start=1)
-        succeeded = [number for number, each in tried if "failure" not in each]
-        return dict(zip(succeeded, self.scores, strict=True))
+        return dict(zip(reproduction_numbers(self.results), self.scores, strict=True))
 
     @property
     def scores(self) -> list[float]:
@@ -88,6 +88,12 @@ class Comparison:
         ]
 
     @property
+    def told_apart(self) -> list[str]:
+        """Names of the runs that the corrected test tells apart from the first."""
+        first = self.runs[0].name
+        return [d.second for d in self.differences if d.first == first and d.is_significant]
+
+    @property
     def cautions(self) -> list[str]:
         """In what else the runs differ, which does not forbid the comparison."""
         found = []
@@ -102,7 +108,7 @@ class Comparison:
                 found.append(f"The runs {what}.")
         chosen = {path: None for run in self.runs[1:] for path in _chosen_apart(self.runs[0], run)}
         if chosen:
-            found.append(f"The searches chose different values of {_listed(list(chosen))}.")
+            found.append(f"The searches chose different values of {listed(list(chosen))}.")
         return found
 
     @cached_property
@@ -130,7 +136,7 @@ class Comparison:
         if level:
             return (
                 f"{first} has the highest mean, but the test does not tell it apart from "
-                f"{_listed(level)}: no winner."
+                f"{listed(level)}: no winner."
             )
         return f"{first} is ahead of every other run by more than chance."
 
@@ -223,7 +229,3 @@ def _loss_name(results: dict[str, Any]) -> str:
     loss = results["config"]["loss"]
     name: str = loss["name"]
     return f"{name}+{loss['miner']['name']}" if loss.get("miner") else name
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,30 +1,42 @@
 """A comparison of runs, written for people to read and for papers to take in."""
 
-import csv
-import io
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pml_potential.benchmark.files import write_text
 from pml_potential.benchmark.report import figures
 from pml_potential.benchmark.report.comparison import Comparison
-from pml_potential.benchmark.report.formatting import metric_names, p_value, signed_interval
+from pml_potential.benchmark.report.csv_text import in_csv, no_formula
+from pml_potential.benchmark.report.formatting import (
+    duration,
+    metric_names,
+    number,
+    p_value,
+    short_commit,
+    signed_interval,
+)
 from pml_potential.benchmark.report.markdown import score_table
 from pml_potential.benchmark.report.page import PageFigure, render_page
 from pml_potential.benchmark.report.pairwise_tests import Difference
 from pml_potential.benchmark.report.results import embedding_kinds
+from pml_potential.benchmark.report.score_rows import reproduction_rows, score_rows
 from pml_potential.benchmark.report.text_table import TextTable, in_markdown
 
 _METHOD = (
-    "The first less the second, in separated test MAP@R: means over reproductions, with 95% intervals "
-    "by Welch's t; p by Welch's t test, corrected for all pairs by Holm's method; Hedges' g with its "
-    "95% interval. Detectable: the difference that the test, two-sided at 5% and not corrected, finds "
-    "in 80% of cases with these reproductions; n for half: reproductions of each run that find half of "
-    "it so often. Both take the standard deviations that were found for the true ones."
+    "First minus second, in separated test MAP@R: means over reproductions, with 95% intervals by "
+    "Welch's t; p by Welch's t test, also corrected for all pairs by Holm's method; Hedges' g with its "
+    "95% interval. Detectable: the difference that the test (two-sided at 5%, not corrected) finds in "
+    "80% of cases with these reproductions; n for half: reproductions of each run that find half of it "
+    "as often. Both take the standard deviations found as the true ones. †: corrected p below 0.05."
 )
 
 _OF_EACH = "Separated test MAP@R of each reproduction."
+
+_OF_RUNS = (
+    "Where the numbers come from. Validation MAP@R is that of the best trial, not a test score. Times "
+    "of all folds are added up."
+)
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> Path:
@@ -40,9 +52,10 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
     """
     write_text(folder / "comparison.md", comparison_in_markdown(comparison) + "\n")
     write_text(folder / "comparison.tex", _in_latex(comparison))
-    write_text(folder / "leaderboard.csv", _in_csv(_scores(comparison)))
-    write_text(folder / "differences.csv", _in_csv(_differences(comparison)))
-    write_text(folder / "reproductions.csv", _in_csv(_reproductions(comparison)))
+    write_text(folder / "leaderboard.csv", in_csv(_scores(comparison)))
+    write_text(folder / "differences.csv", in_csv(_differences(comparison)))
+    write_text(folder / "reproductions.csv", in_csv(_reproductions(comparison)))
+    write_text(folder / "runs.csv", in_csv(_runs(comparison)))
     path = folder / "index.html"
     page = render_page(
         "comparison.html.j2",
@@ -52,6 +65,7 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
         metrics=metric_names(comparison.runs[0].results),
         caption=_caption(comparison),
         numbers=_numbers(comparison),
+        highest=best_means(comparison),
         figure=PageFigure.of("test-map-at-r", figures.scores_of_runs(comparison)),
     )
     write_text(path, page)
@@ -75,10 +89,12 @@ def comparison_in_markdown(comparison: Comparison) -> str:
 
 
 def _in_latex(comparison: Comparison) -> str:
-    leaderboard = _leaderboard(comparison).to_latex(f"{_caption(comparison)} {comparison.verdict}")
+    caption = f"{_caption(comparison)} Bold: the highest mean. {comparison.verdict}"
+    leaderboard = _leaderboard(comparison).to_latex(caption)
     differences = _difference_table(comparison).to_latex(_METHOD)
     each = _reproduction_table(comparison).to_latex(_OF_EACH)
-    return f"% \\usepackage{{booktabs}}\n{leaderboard}\n\n{differences}\n\n{each}\n"
+    runs = _run_table(comparison).to_latex(_OF_RUNS)
+    return f"% \\usepackage{{booktabs}}\n{leaderboard}\n\n{differences}\n\n{each}\n\n{runs}\n"
 
 
 def _caption(comparison: Comparison) -> str:
@@ -92,12 +108,38 @@ def _caption(comparison: Comparison) -> str:
         "reproductions."
     )
     if protocol["folds"] == 1:
-        text += " The epoch was selected on the test set, so that all scores flatter."
+        text += " The epoch was selected on the test set, so all scores flatter."
+    if comparison.told_apart:
+        text += f" †: the corrected test tells it apart from {comparison.runs[0].name} (p < 0.05)."
     return text
 
 
 def _leaderboard(comparison: Comparison) -> TextTable:
-    return score_table([run.name for run in comparison.runs], [run.results for run in comparison.runs])
+    runs, kinds = comparison.runs, embedding_kinds(comparison.runs[0].results)
+    table = score_table([run.name for run in runs], [run.results for run in runs])
+    highest = best_means(comparison)
+    bold = set()
+    for place, run in enumerate(runs):
+        for kind_place, kind in enumerate(kinds):
+            row = place * len(kinds) + kind_place
+            if kind == "separated" and run.name in comparison.told_apart:
+                table.rows[row][2] += "†"
+            for column, (metric, value) in enumerate(highest[kind].items(), start=2):
+                if run.results["test"]["trained"][kind][metric]["mean"] == value:
+                    bold.add((row, column))
+    return replace(table, bold=frozenset(bold))
+
+
+def best_means(comparison: Comparison) -> dict[str, dict[str, float]]:
+    """For each kind of embeddings and each metric, the highest mean of all runs."""
+    first = comparison.runs[0].results
+    return {
+        kind: {
+            metric: max(run.results["test"]["trained"][kind][metric]["mean"] for run in comparison.runs)
+            for metric in metric_names(first)
+        }
+        for kind in embedding_kinds(first)
+    }
 
 
 def _difference_table(comparison: Comparison) -> TextTable:
@@ -107,7 +149,7 @@ def _difference_table(comparison: Comparison) -> TextTable:
             difference.second,
             signed_interval(difference.mean, difference.interval),
             p_value(difference.p),
-            p_value(difference.corrected_p),
+            p_value(difference.corrected_p) + ("†" if difference.is_significant else ""),
             signed_interval(difference.effect, difference.effect_interval, digits=2),
             "–" if found is None else f"{found.difference:.4f}",
             "–" if found is None else str(found.needed),
@@ -135,18 +177,9 @@ def _reproduction_table(comparison: Comparison) -> TextTable:
 
 def _reproductions(comparison: Comparison) -> list[dict[str, Any]]:
     return [
-        {
-            "name": run.name,
-            "folder": _no_formula(run.folder),
-            "reproduction": number,
-            "embeddings": kind,
-            "metric": metric,
-            "score": score,
-        }
+        {"name": run.name, "folder": no_formula(run.folder), **row}
         for run in comparison.runs
-        for kind, scores in run.results["test"]["trained"].items()
-        for metric, found in scores.items()
-        for number, score in zip(run.score_by_reproduction, found["values"], strict=True)
+        for row in reproduction_rows(run.results)
     ]
 
 
@@ -155,25 +188,44 @@ def _scores(comparison: Comparison) -> list[dict[str, Any]]:
         {
             "name": run.name,
             "loss": run.results["config"]["loss"]["name"],
-            "folder": _no_formula(run.folder),
-            "model": state,
-            "embeddings": kind,
-            "metric": metric,
-            "n": len(score["values"]),
-            "mean": score["mean"],
-            "standard_deviation": score["deviation"],
-            "half_width_95": score["half_width"],
+            "folder": no_formula(run.folder),
+            **row,
         }
         for run in comparison.runs
-        for state, kinds in run.results["test"].items()
-        for kind, scores in kinds.items()
-        for metric, score in scores.items()
+        for row in score_rows(run.results)
     ]
 
 
-def _no_formula(folder: Path) -> str:
-    """A path that no spreadsheet calculates."""
-    return f"./{folder}" if str(folder).startswith(("=", "+", "-", "@")) else str(folder)
+def _runs(comparison: Comparison) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": run.name,
+            "folder": no_formula(run.folder),
+            "seed": run.results["seed"],
+            "trials": len(run.results["trials"]),
+            "validation_map_at_r": run.results["best"]["validation_map_at_r"],
+            "reproductions": run.reproductions,
+            "failed": len(run.failures),
+            "seconds": sum(cost["seconds"] for cost in run.results["cost"].values()),
+            "commit": run.results["environment"]["commit"],
+        }
+        for run in comparison.runs
+    ]
+
+
+def _run_table(comparison: Comparison) -> TextTable:
+    rows = [
+        [
+            *(str(row[key]) for key in ("name", "seed", "trials")),
+            number(row["validation_map_at_r"]),
+            *(str(row[key]) for key in ("reproductions", "failed")),
+            duration(row["seconds"]),
+            short_commit(row["commit"]),
+        ]
+        for row in _runs(comparison)
+    ]
+    columns = ["loss", "seed", "trials", "validation MAP@R", "reproductions", "failed", "time", "commit"]
+    return TextTable(columns, rows, text_columns=1)
 
 
 def _differences(comparison: Comparison) -> list[dict[str, Any]]:
@@ -202,11 +254,3 @@ def _as_row(difference: Difference, counts: dict[str, int]) -> dict[str, Any]:
         "g_low_95": effect_low,
         "g_high_95": effect_high,
     }
-
-
-def _in_csv(rows: Sequence[dict[str, Any]]) -> str:
-    file = io.StringIO(newline="")
-    writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return file.getvalue()

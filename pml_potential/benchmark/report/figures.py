@@ -13,7 +13,8 @@ from pml_potential.benchmark.report.comparison import Comparison
 from pml_potential.benchmark.report.results import embedding_kinds
 
 _BLUE, _ORANGE, _GREY, _RED = "#2a6fbb", "#d9822b", "#7f8a96", "#d43d3d"
-_FOLD_COLOURS = (_BLUE, _ORANGE, "#3c9d6b", "#b065a3", "#9a8560", "#3f9aa8")
+_COLOURS = (_BLUE, _ORANGE, "#3c9d6b", "#b065a3", "#9a8560", "#3f9aa8")
+"""Of the folds of one trial, of reproductions, of classes."""
 _LAYOUT = {
     "template": "plotly_white",
     "paper_bgcolor": "#ffffff",
@@ -23,7 +24,10 @@ _LAYOUT = {
     "height": 360,
     "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
 }
-_VALIDATION = "validation MAP@R (share of 1)"
+_VALIDATION = "validation MAP@R"
+
+MOST_COLOURED = 6
+"""Classes that a map tells apart by colour, the hardest; all, where there are no more."""
 
 
 def search_history(results: dict[str, Any]) -> go.Figure:
@@ -108,7 +112,8 @@ def learning_curves(
 ) -> go.Figure:
     """MAP@R by epoch: a thin line a fold, its best epoch a dot, and the mean of all lines thick.
 
-    The mean ends where the first line does: beyond, it would rise or fall because of who is left.
+    Each piece has a colour; of a single one, each fold. The mean ends where the first line does: beyond,
+    it would rise or fall because of who is left.
 
     Args:
         pieces: trials or reproductions, each with a name and its folds.
@@ -116,24 +121,25 @@ def learning_curves(
     """
     figure = go.Figure(layout=_LAYOUT | {"height": 420})
     lines: list[dict[float, float]] = []
-    named: set[int] = set()
-    for name, folds in pieces:
+    named: set[str] = set()
+    for piece, (name, folds) in enumerate(pieces):
         for number, fold in enumerate(folds):
             line = {entry["epoch"]: entry[PRIMARY_METRIC] for entry in fold["history"]}
             lines.append(line)
+            place, label = (piece, name) if len(pieces) > 1 else (number, f"fold {number + 1}")
             figure.add_scatter(
                 x=list(line),
                 y=list(line.values()),
                 mode="lines+markers",
-                name=f"fold {number + 1}",
-                legendgroup=f"fold {number + 1}",
-                showlegend=number not in named and protocol_folds > 1,
+                name=label,
+                legendgroup=label,
+                showlegend=label not in named and (len(pieces) > 1 or protocol_folds > 1),
                 hovertemplate=f"{name}, fold {number + 1}, epoch %{{x}}: %{{y:.4f}}<extra></extra>",
-                line={"color": _FOLD_COLOURS[number % len(_FOLD_COLOURS)], "width": 1.5},
-                opacity=0.55,
+                line={"color": _COLOURS[place % len(_COLOURS)], "width": 1.5},
+                opacity=0.75,
                 marker={"size": [7 if epoch == fold["best_epoch"] else 0 for epoch in line]},
             )
-            named.add(number)
+            named.add(label)
     if len(lines) > 1:
         common = sorted(set.intersection(*(set(line) for line in lines)))
         figure.add_scatter(
@@ -145,7 +151,42 @@ def learning_curves(
             marker={"size": 4},
         )
     figure.update_xaxes(title="epoch", rangemode="tozero")
-    figure.update_yaxes(title=_VALIDATION if protocol_folds > 1 else "test MAP@R (share of 1)")
+    figure.update_yaxes(title=_VALIDATION if protocol_folds > 1 else "test MAP@R")
+    return figure
+
+
+def embedding_map(retrieval: dict[str, Any]) -> go.Figure:
+    """Test embeddings in the plane, the hardest classes in colour.
+
+    Args:
+        retrieval: what ``retrieval_of_run`` found, with a map.
+    """
+    placed = retrieval["map"]
+    hardest = [each["class"] for each in retrieval["classes"][:MOST_COLOURED]]
+    groups: dict[str, list[int]] = {"": [], **{name: [] for name in hardest}}
+    for point, name in enumerate(placed["class"]):
+        groups[name if name in groups else ""].append(point)
+    colours = dict(zip(hardest, _COLOURS, strict=False))
+    figure = go.Figure(layout=_LAYOUT | {"height": 560})
+    for name, points in groups.items():
+        if not points:
+            continue
+        figure.add_scatter(
+            x=[placed["x"][point] for point in points],
+            y=[placed["y"][point] for point in points],
+            # Plotly takes a part of HTML for its own.
+            text=[escape(placed["class"][point], quote=False) for point in points],
+            mode="markers",
+            name=escape(name, quote=False) or "other classes",
+            hovertemplate="%{text}<extra></extra>",
+            marker={
+                "color": colours.get(name, _GREY),
+                "size": 9 if name else 5,
+                "opacity": 0.9 if name else 0.5,
+            },
+        )
+    for update, title in ((figure.update_xaxes, "first"), (figure.update_yaxes, "second")):
+        update(title=f"t-SNE, {title} coordinate", showticklabels=False, zeroline=False)
     return figure
 
 
@@ -183,7 +224,7 @@ def scores_of_runs(comparison: Comparison) -> go.Figure:
             name=f"{kind}: one reproduction",
             marker={"color": colour, "size": 7, "symbol": "line-ns-open"},
         )
-    figure.update_xaxes(title="test MAP@R (share of 1)")
+    figure.update_xaxes(title="test MAP@R")
     figure.update_yaxes(
         title="run",
         tickvals=list(range(len(runs))),

@@ -1,5 +1,7 @@
 """Numbers as a reader expects them."""
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -39,6 +41,16 @@ def interval(value: dict[str, Any]) -> str:
     """
     mean, half_width = value["mean"], value["half_width"]
     return f"{mean:.4f}" if half_width is None else f"{mean:.4f} ± {half_width:.4f}"
+
+
+def whole_intervals(text: str) -> str:
+    r"""A sentence in which no line ends beside ±.
+
+    Examples:
+        >>> whole_intervals("0.5 ± 0.1 is").split(" ")
+        ['0.5\xa0±\xa00.1', 'is']
+    """
+    return re.sub(r" ?± ?", lambda sign: sign[0].replace(" ", "\u00a0"), text)
 
 
 def number(value: Any) -> str:
@@ -93,10 +105,21 @@ def short_commit(commit: str | None) -> str:
 
 
 def breakable(name: str) -> Markup:
-    """A name as HTML that may be broken after each plus.
+    """A name as HTML that may be broken after its signs and between its words.
 
     Examples:
-        >>> print(breakable("A+B<"))
-        A+<wbr>B&lt;
+        >>> print(breakable("A+B<"), breakable("loss.params.alpha"), breakable("ArcFaceLoss"))
+        A+<wbr>B&lt; loss.<wbr>params.<wbr>alpha Arc<wbr>Face<wbr>Loss
     """
-    return Markup("+<wbr>").join(escape(part) for part in name.split("+"))
+    parts = re.split(r"(?<=[+._/-])(?=.)|(?<=[a-z])(?=[A-Z])", name)
+    return Markup("<wbr>").join(escape(part) for part in parts)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence, one at least.
+
+    Examples:
+        >>> listed(["a"]), listed(["a", "b", "c"])
+        ('a', 'a, b and c')
+    """
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,7 +1,5 @@
 """Which labels of a run's images look wrong: few of their nearest neighbours share them."""
 
-import csv
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +10,16 @@ from numpy.typing import NDArray
 
 from pml_potential.analysis.label_agreement import LabelAgreement, label_agreement
 from pml_potential.analysis.nearest_neighbors import nearest_neighbors
-from pml_potential.benchmark.config.run_folder import RunFolder, fold_folder
-from pml_potential.benchmark.config.schema import Config, ConfigError
-from pml_potential.benchmark.data.folds import FoldData, load_fold_data
-from pml_potential.benchmark.data.identity import check_bound, identity_of
+from pml_potential.benchmark.config.run_folder import fold_folder
 from pml_potential.benchmark.data.images import Images
 from pml_potential.benchmark.data.long_step import long_step
 from pml_potential.benchmark.evaluation import embed
 from pml_potential.benchmark.files import write_text
 from pml_potential.benchmark.models.device import training_device
 from pml_potential.benchmark.report.audit_report import called
+from pml_potential.benchmark.report.csv_text import in_csv
+from pml_potential.benchmark.report.ended_run import EndedRun, open_ended_run
 from pml_potential.benchmark.report.page import render_page
-from pml_potential.benchmark.report.results import best_config, read_results
 from pml_potential.benchmark.report.thumbnails import thumbnail
 from pml_potential.benchmark.training.fold_models import best_models
 
@@ -74,21 +70,18 @@ def rank_labels(folder: Path) -> LabelRanking:
             are not those of the run.
         DamagedFileError: A model is damaged.
     """
-    run = RunFolder(folder)
-    results = read_results(folder)
-    config = best_config(folder, results)
-    if not results["test"]:
-        raise ConfigError(f"{folder}: no reproduction came to a result, so that there is no model")
-    data = load_fold_data(config, run.feature_cache)
-    check_bound(run, identity_of(config, data))
+    ended = open_ended_run(folder)
+    data = ended.data
     labels = data.images.labels
     count = min(NEIGHBORS, len(labels) - 1)
-    models = sum("failure" not in each for each in results["reproductions"]) * len(data.splits.folds)
+    models = sum("failure" not in each for each in ended.results["reproductions"]) * len(
+        data.splits.folds
+    )
     # Each image has room for the neighbours in all models; those that do not judge it stay at -1.
     found = np.full((len(labels), models, count), -1, dtype=np.int64)
     nearest = np.full((len(labels), count), -1, dtype=np.int64)
     with long_step("embedding all images with each model", models, "models") as advance:
-        for number, (judged, neighbors) in enumerate(_neighbors(run, results, config, data, count)):
+        for number, (judged, neighbors) in enumerate(_neighbors(ended, count)):
             found[judged, number] = np.where(_countable(labels, judged, count), labels[neighbors], -1)
             unseen = nearest[judged, 0] < 0
             nearest[judged[unseen]] = neighbors[unseen]
@@ -108,11 +101,7 @@ def write_ranking(ranking: LabelRanking, folder: Path) -> Path:
         Path of the sheet.
     """
     rows = list(_rows(ranking))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(folder / "labels.csv", text.getvalue())
+    write_text(folder / "labels.csv", in_csv(rows))
     images = ranking.images
     shown = [
         row
@@ -136,17 +125,16 @@ def write_ranking(ranking: LabelRanking, folder: Path) -> Path:
     return page
 
 
-def _neighbors(
-    run: RunFolder, results: dict[str, Any], config: Config, data: FoldData, count: int
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def _neighbors(ended: EndedRun, count: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """For each model, the images that it judges and the places of their neighbours."""
+    config, data = ended.config, ended.data
     everything = data.for_evaluation(config, np.arange(len(data.images.labels)))
     alone = len(data.splits.folds) == 1
-    for number, reproduction in enumerate(results["reproductions"]):
+    for number, reproduction in enumerate(ended.results["reproductions"]):
         if "failure" in reproduction:
             continue
         for place, fold in enumerate(data.splits.folds):
-            kept = fold_folder(run.reproduction(number), place)
+            kept = fold_folder(ended.folder.reproduction(number), place)
             models = best_models(config, data.images.channels, kept)
             embeddings = embed(models, everything, training_device())
             judged = np.concatenate([fold.train if alone else fold.validation, data.splits.test])

@@ -13,6 +13,8 @@ for (const table of document.querySelectorAll("table")) {
       ? first - second
       : String(first).localeCompare(String(second), undefined, { numeric: true });
   headers.forEach((header, column) => {
+    // Where a screen is narrow, a wide table shows its headers before its cells.
+    for (const row of table.tBodies[0].rows) row.cells[column]?.setAttribute("data-header", header.textContent);
     const button = document.createElement("button");
     button.type = "button";
     button.append(...header.childNodes);
@@ -51,13 +53,10 @@ for (const button of document.querySelectorAll("button[data-save]")) {
   });
 }
 
-// Paper has a width of its own, and nobody can open what is folded up there.
-const folded = [...document.querySelectorAll("details:not([open])")];
+// Paper has a width of its own. What is folded up stays so: it lies in files beside the page.
 addEventListener("beforeprint", () => {
-  folded.forEach((each) => { each.open = true; });
   plots.forEach((plot) => Plotly.relayout(plot, { width: plot.closest(".plots") ? 330 : 670 }));
 });
 addEventListener("afterprint", () => {
-  folded.forEach((each) => { each.open = false; });
   plots.forEach((plot) => Plotly.relayout(plot, { width: null, autosize: true }));
 });

@@ -15,6 +15,7 @@ from pml_potential.benchmark.report.formatting import (
     p_value,
     short_commit,
     signed_interval,
+    whole_intervals,
 )
 
 
@@ -59,6 +60,15 @@ def render_page(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = (breakable, duration, interval, number, p_value, short_commit, signed_interval)
+    filters = (
+        breakable,
+        duration,
+        interval,
+        number,
+        p_value,
+        short_commit,
+        signed_interval,
+        whole_intervals,
+    )
     environment.filters.update({each.__name__: each for each in filters})
     return environment.get_template(template).render(plotly=get_plotlyjs(), **values)

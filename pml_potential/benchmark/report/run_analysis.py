@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pml_potential.analysis import (
@@ -21,17 +20,17 @@ from pml_potential.analysis import (
     proxy_alignment,
     retrieval_sheet,
 )
-from pml_potential.benchmark.config.run_folder import RunFolder, fold_folder
-from pml_potential.benchmark.config.schema import Config, ConfigError
-from pml_potential.benchmark.data.folds import FoldData, load_fold_data
-from pml_potential.benchmark.data.identity import check_bound, identity_of
+from pml_potential.benchmark.config.run_folder import fold_folder
+from pml_potential.benchmark.config.schema import Config
+from pml_potential.benchmark.data.folds import FoldData
 from pml_potential.benchmark.data.labelled_tensors import LabelledTensors
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC, embed
 from pml_potential.benchmark.files import write_json
 from pml_potential.benchmark.models.device import training_device
+from pml_potential.benchmark.report.ended_run import EndedRun, open_ended_run
 from pml_potential.benchmark.report.environment import describe_environment
 from pml_potential.benchmark.report.intervals import confidence_interval
-from pml_potential.benchmark.report.results import best_config, read_results
+from pml_potential.benchmark.report.sampled_images import one_of_each_class, sampled_images
 from pml_potential.benchmark.training.fold_models import best_loss_state, best_models
 from pml_potential.benchmark.training.losses import build_loss
 from pml_potential.losses.field_loss import FieldLoss
@@ -49,12 +48,6 @@ MEASURES = {
     "hubness": "hubness",
 }
 """What is measured, with its name in print. All but the first two are of the test embeddings."""
-
-_MOST_IMAGES = 10_000
-"""Test images whose embedding is looked at; pairs of all of a larger set would take hours."""
-
-_MOST_OF_A_CLASS = 1_000
-"""Images of a class that are looked at in a larger set, so that ten classes fit at least."""
 
 _QUERIES = 6
 
@@ -89,15 +82,10 @@ def analyze_run(folder: Path) -> dict[str, Any]:
             are not those of the run.
         DamagedFileError: A model is damaged.
     """
-    run = RunFolder(folder)
-    results = read_results(folder)
-    config = best_config(folder, results)
-    if not results["test"]:
-        raise ConfigError(f"{folder}: no reproduction came to a result, so that there is no model")
-    data = load_fold_data(config, run.feature_cache)
-    check_bound(run, identity_of(config, data))
+    ended = open_ended_run(folder)
+    run, config, data = ended.folder, ended.config, ended.data
     measured: dict[int, list[dict[str, float]]] = {}
-    for fold in _trained_folds(run, results, config, data):
+    for fold in _trained_folds(ended):
         if not measured:
             _draw(run.analysis, config, fold, data)
         measured.setdefault(fold.reproduction, []).append(_measure(config, fold, data))
@@ -110,15 +98,14 @@ def analyze_run(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _trained_folds(
-    run: RunFolder, results: dict[str, Any], config: Config, data: FoldData
-) -> Iterator[_TrainedFold]:
-    for number, reproduction in enumerate(results["reproductions"]):
+def _trained_folds(ended: EndedRun) -> Iterator[_TrainedFold]:
+    config, data = ended.config, ended.data
+    for number, reproduction in enumerate(ended.results["reproductions"]):
         if "failure" in reproduction:
             continue
         for fold, result in enumerate(reproduction["folds"]):
             train, _ = data.fold(config, fold)
-            place = fold_folder(run.reproduction(number), fold)
+            place = fold_folder(ended.folder.reproduction(number), fold)
             loss = build_loss(config.loss, train.num_classes, config.model.embedding_size)
             loss.load_state_dict(best_loss_state(place))
             models = best_models(config, data.images.channels, place)
@@ -133,7 +120,7 @@ def _measure(config: Config, fold: _TrainedFold, data: FoldData) -> dict[str, fl
         embeddings = embed(fold.models, fold.train, training_device())
         labels = torch.from_numpy(fold.train.labels)
         found["proxy_alignment"] = proxy_alignment(*proxies_of(fold.loss), embeddings, labels).mean
-    chosen = _sample(data.test(config).labels)
+    chosen = sampled_images(data.test(config).labels)
     test = data.for_evaluation(config, data.splits.test[chosen])
     embeddings = embed(fold.models, test, training_device())
     return found | vars(embedding_health(embeddings, torch.from_numpy(test.labels)))
@@ -146,17 +133,6 @@ def has_proxies(loss: nn.Module) -> bool:
     except (TypeError, ValueError):
         return False
     return True
-
-
-def _sample(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Places of the images to look at: all, or a part of each of as many classes as are allowed."""
-    if len(labels) <= _MOST_IMAGES:
-        return np.arange(len(labels))
-    members = np.split(np.argsort(labels, kind="stable"), np.bincount(labels).cumsum()[:-1])
-    classes = np.random.default_rng(0).permutation(len(members))
-    chosen = [members[label][:_MOST_OF_A_CLASS] for label in classes]
-    fitting = int((np.cumsum([len(places) for places in chosen]) <= _MOST_IMAGES).sum())
-    return np.sort(np.concatenate(chosen[:fitting]))
 
 
 def _interval(name: str, measured: list[list[dict[str, float]]]) -> dict[str, Any] | None:
@@ -174,8 +150,7 @@ def _draw(folder: Path, config: Config, fold: _TrainedFold, data: FoldData) -> N
     test = data.test(config)
     embeddings = embed(fold.models, test, device).cpu()
     labels = torch.from_numpy(test.labels)
-    order = np.random.default_rng(0).permutation(len(labels))
-    queries = [int(index) for index in order[np.unique(labels[order], return_index=True)[1][:_QUERIES]]]
+    queries = one_of_each_class(test.labels)[:_QUERIES].tolist()
     names = [data.images.class_names[label] for label in np.unique(data.images.labels[places])]
     sheet = retrieval_sheet(
         embeddings, labels, lambda index: data.images.image(int(places[index])), queries, names=names

@@ -9,29 +9,62 @@ from pml_potential.benchmark.files import write_text
 from pml_potential.benchmark.report import figures
 from pml_potential.benchmark.report.audit_report import audit_in_words
 from pml_potential.benchmark.report.formatting import metric_names
+from pml_potential.benchmark.report.methods import methods_paragraph
 from pml_potential.benchmark.report.page import PageFigure, render_page
+from pml_potential.benchmark.report.references import bibtex, keys_of
 from pml_potential.benchmark.report.results import embedding_kinds
+from pml_potential.benchmark.report.run_tables import MOST_CLASSES, write_run_tables
+from pml_potential.benchmark.report.score_rows import reproduction_numbers
+from pml_potential.benchmark.report.verdict import (
+    best_hyperparameters,
+    verdict,
+    what_would_help,
+    why_validation_differs,
+)
 
 
-def write_report(results: dict[str, Any], folder: Path, audit: dict[str, Any] | None = None) -> Path:
-    """Write ``index.html``, self-contained, from the results of a run.
+def write_report(
+    results: dict[str, Any],
+    folder: Path,
+    audit: dict[str, Any] | None = None,
+    retrieval: dict[str, Any] | None = None,
+) -> Path:
+    """Write ``index.html``, self-contained, from the results of a run, and what goes into papers.
+
+    Beside it: ``tables.tex`` and a CSV for each table, ``methods.tex`` and ``references.bib``.
 
     Args:
         results: what ``collect_results`` gathered, or ``results.json`` holds.
         folder: where the page goes.
         audit: what ``audit_of_run`` read of the same images. Default: none was made.
+        retrieval: what ``retrieval_of_run`` found. Default: it is not shown.
 
     Returns:
         Path of the page.
     """
+    tables = write_run_tables(results, retrieval, folder)
+    methods, entries = methods_paragraph(results), bibtex(keys_of(results))
+    write_text(folder / "methods.tex", f"{methods}\n")
+    write_text(folder / "references.bib", entries)
     page = render_page(
         "report.html.j2",
+        verdict=verdict(results),
+        best_hyperparameters=best_hyperparameters(results),
+        why_validation_differs=why_validation_differs(results),
+        what_would_help=what_would_help(results),
+        numbers=reproduction_numbers(results),
+        tables=[table.name for table in tables],
+        most_classes=MOST_CLASSES,
+        coloured=figures.MOST_COLOURED,
+        methods=methods,
+        bibtex=entries,
         results=results,
         shown_kinds=embedding_kinds(results),
         metrics=metric_names(results),
         configuration=yaml.safe_dump(results["config"], sort_keys=False, allow_unicode=True),
-        figures=_figures(results),
+        figures=_figures(results) | {"map": _map(retrieval)},
         audit=audit,
+        retrieval=retrieval,
         audit_in_words=audit_in_words(audit),
     )
     path = folder / "index.html"
@@ -69,3 +102,9 @@ def _figures(results: dict[str, Any]) -> dict[str, Any]:
                 figures.learning_curves(pieces, results["config"]["protocol"]["folds"]),
             )
     return drawn
+
+
+def _map(retrieval: dict[str, Any] | None) -> PageFigure | None:
+    if not retrieval or not retrieval.get("map"):
+        return None
+    return PageFigure.of("embedding-map", figures.embedding_map(retrieval))

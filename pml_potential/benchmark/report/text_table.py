@@ -1,6 +1,7 @@
 """A table of text, for a page in Markdown or a paper in LaTeX."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 _LATEX = str.maketrans(
@@ -15,6 +16,7 @@ _LATEX = str.maketrans(
         "±": r"$\pm$",
         "−": "$-$",
         "–": "--",
+        "†": r"\textsuperscript{\dag}",
     }
 )
 
@@ -27,11 +29,13 @@ class TextTable:
         columns: their headers.
         rows: a cell a column.
         text_columns: how many of the first columns are words; the others are numbers.
+        bold: row and column, from 0, of the cells that LaTeX prints bold.
     """
 
     columns: list[str]
     rows: list[list[str]]
     text_columns: int
+    bold: frozenset[tuple[int, int]] = frozenset()
 
     def to_markdown(self) -> str:
         r"""The table in Markdown, without a line end.
@@ -54,14 +58,16 @@ class TextTable:
             >>> r"a\_b & 0.5 $\pm$ 0.1 \\" in table.to_latex("Scores.")
             True
         """
-        lines = [[_in_latex(cell) for cell in row] for row in (self.columns, *self.rows)]
+        lines = [[in_latex(cell) for cell in row] for row in (self.columns, *self.rows)]
+        for row, column in self.bold:
+            lines[row + 1][column] = rf"\textbf{{{lines[row + 1][column]}}}"
         header, *rows = [_unmistakable(" & ".join(cells)) + r" \\" for cells in lines]
         alignment = "l" * self.text_columns + "r" * (len(self.columns) - self.text_columns)
         return "\n".join(
             [
                 r"\begin{table}[tbp]",
                 r"\centering",
-                rf"\caption{{{_in_latex(caption)}}}",
+                rf"\caption{{{in_latex(caption)}}}",
                 rf"\begin{{tabular}}{{{alignment}}}",
                 r"\toprule",
                 header,
@@ -72,6 +78,24 @@ class TextTable:
                 r"\end{table}",
             ]
         )
+
+
+def best_of_each(values: Sequence[Sequence[float | None]]) -> frozenset[tuple[int, int]]:
+    """Row and column of the highest number of each column; of all that are as high.
+
+    Args:
+        values: a row of numbers a row of the table; None: it does not compete.
+
+    Examples:
+        >>> sorted(best_of_each([[0.5, 0.2], [0.4, None], [0.5, 0.1]]))
+        [(0, 0), (0, 1), (2, 0)]
+    """
+    found = set()
+    for column, numbers in enumerate(zip(*values, strict=True)):
+        highest = max((number for number in numbers if number is not None), default=None)
+        if highest is not None:
+            found |= {(row, column) for row, number in enumerate(numbers) if number == highest}
+    return frozenset(found)
 
 
 def in_markdown(text: str) -> str:
@@ -88,7 +112,13 @@ def in_markdown(text: str) -> str:
     return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", escaped)
 
 
-def _in_latex(text: str) -> str:
+def in_latex(text: str) -> str:
+    r"""Text in a line of LaTeX that is printed as it is.
+
+    Examples:
+        >>> print(in_latex("small_cnn, 50%"))
+        small\_cnn, 50\%
+    """
     return _in_a_line(text).translate(_LATEX)
 
 

@@ -9,15 +9,19 @@ from PIL import Image
 _SIDE = 192
 
 
-def thumbnail(picture: Image.Image) -> Markup:
-    """A picture as the address of an ``img`` element that loads nothing: a JPEG of 192 pixels at most.
+def thumbnail(picture: Image.Image, side: int = _SIDE) -> Markup:
+    """A picture as the address of an ``img`` element that loads nothing: a small JPEG.
+
+    Args:
+        picture: of any size and mode.
+        side: most pixels of its longer side. Default 192.
 
     Examples:
         >>> thumbnail(Image.new("RGB", (300, 20)))[:27]
         Markup('data:image/jpeg;base64,/9j/')
     """
     small = picture.convert("RGB")
-    small.thumbnail((_SIDE, _SIDE))
+    small.thumbnail((side, side))
     file = io.BytesIO()
     small.save(file, "JPEG", quality=85)
     return Markup("data:image/jpeg;base64,") + base64.b64encode(file.getvalue()).decode()

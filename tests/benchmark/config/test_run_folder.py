@@ -15,6 +15,7 @@ RUN = RunFolder(Path("runs") / "mine")
         (RUN.database, "runs/mine/study.db"),
         (RUN.storage, "runs/mine/storage.json"),
         (RUN.results, "runs/mine/report/results.json"),
+        (RUN.retrieval, "runs/mine/report/retrieval.json"),
         (RUN.analysis, "runs/mine/analysis"),
         (RUN.trial(0), "runs/mine/trials/0000"),
         (RUN.trial(12345), "runs/mine/trials/12345"),

@@ -18,7 +18,8 @@ class Page(HTMLParser):
         self.styles: list[str] = []
         self.text = ""
         self._inside = ""
-        self.feed(html)
+        # Names are shown as without the places where they may be broken.
+        self.feed(html.replace("<wbr>", "").replace("&shy;", ""))
         self.text = re.sub(r"\s+", " ", self.text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:

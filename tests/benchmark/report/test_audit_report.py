@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from pml_potential.benchmark.data.datasets.audit import Audit, Group
+from pml_potential.benchmark.data.datasets.features import load_features
 from pml_potential.benchmark.data.datasets.glyphs import load_glyphs
 from pml_potential.benchmark.report import audit_report
 from pml_potential.benchmark.report.audit_report import called, read_audit, write_audit
 from tests.benchmark.data.datasets.test_audit import audited, copy_picture, write_photographs
+from tests.benchmark.data.matrix_files import vectors, write
 from tests.benchmark.report.page_reader import Page
 
 
@@ -85,3 +87,8 @@ def test_a_damaged_file_is_set_aside(content: str, tmp_path: Path) -> None:
 
 def test_pictures_without_files_go_by_their_place() -> None:
     assert called(load_glyphs(), 17) == "image 17"
+
+
+def test_a_row_goes_by_its_id(tmp_path: Path) -> None:
+    path = write(tmp_path, "npz", vectors(), label=[0, 1] * 12, id=[f"text {row}" for row in range(24)])
+    assert called(load_features(path), 17) == "text 17"

@@ -224,16 +224,20 @@ def test_the_page_shows_every_number_and_loads_nothing(comparison: Comparison, t
     assert comparison.verdict in page.text
     for run in comparison.runs:
         for kind, scores in run.results["test"]["trained"].items():
-            shown = " ".join(interval(score) for score in scores.values())
-            assert f"{run.name} {kind} 4 {shown}" in page.text
+            shown = [interval(score) for score in scores.values()]
+            if kind == "separated" and run.name in comparison.told_apart:
+                shown[0] += "†"
+            assert " ".join([run.name, kind, "4", *shown]) in page.text
     for each in comparison.differences:
-        numbers = [signed_interval(each.mean, each.interval), p_value(each.p), p_value(each.corrected_p)]
+        numbers = [signed_interval(each.mean, each.interval), p_value(each.p)]
+        numbers.append(p_value(each.corrected_p) + ("†" if each.is_significant else ""))
         numbers.append(signed_interval(each.effect, each.effect_interval, digits=2))
         assert " ".join([each.first, each.second, *numbers]) in page.text
 
 
 def test_only_separated_scores_of_leaders_are_marked(comparison: Comparison, tmp_path: Path) -> None:
     html = write_comparison(comparison, tmp_path / "out").read_text(encoding="utf-8")
+    html = html.replace("<wbr>", "")
     board = html.partition("<h2>Leaderboard</h2>")[2].partition("<h2>Differences</h2>")[0]
     marked = re.findall(r'<tr class="chosen"><td>(\w+)</td><td class="text">(\w+)</td>', board)
     assert marked == [("ProxyAnchorLoss", "separated"), ("ContrastiveLoss", "separated")]
@@ -266,13 +270,13 @@ def test_the_csv_files_hold_all_digits(comparison: Comparison, tmp_path: Path) -
     ]
 
 
-def test_latex_has_three_tables_with_rules_and_escapes(experiment: Experiment, tmp_path: Path) -> None:
+def test_latex_has_four_tables_with_rules_and_escapes(experiment: Experiment, tmp_path: Path) -> None:
     for name in ("a_run", "b%run"):
         write_run(experiment.results, tmp_path / name, [0.5, 0.6])
     write_comparison(compare_runs([tmp_path / "a_run", tmp_path / "b%run"]), tmp_path / "out")
     text = (tmp_path / "out" / "comparison.tex").read_text(encoding="utf-8")
     for command in ("begin{tabular}", "toprule", "midrule", "bottomrule", "caption{"):
-        assert text.count(f"\\{command}") == 3
+        assert text.count(f"\\{command}") == 4
     assert r"a\_run" in text
     assert r"b\%run" in text
     assert r"0.5500 $\pm$ 0.6353" in text
@@ -331,6 +335,7 @@ def test_the_command_writes_every_file_and_prints_the_leaderboard(
         "leaderboard.csv",
         "differences.csv",
         "reproductions.csv",
+        "runs.csv",
     }
     markdown = (tmp_path / "comparison" / "comparison.md").read_text(encoding="utf-8")
     assert result.stdout.startswith(markdown)

@@ -59,14 +59,15 @@ def test_markdown_has_the_verdict_first_and_both_tables_with_what_they_are(
     assert leaderboard.splitlines()[2].startswith("| ContrastiveLoss | separated | 0.5100 ± ")
     assert caption == (
         "Test classes of glyphs, protocol quick, trunk small_cnn: mean and 95% interval (Student t) "
-        "over n = 2 to 3 reproductions."
+        "over n = 2 to 3 reproductions. †: the corrected test tells it apart from ContrastiveLoss "
+        "(p < 0.05)."
     )
     header, _, row = differences.splitlines()
     assert header == (
         "| first | second | difference | p | p (Holm) | Hedges' g | detectable | n for half |"
     )
     assert row.startswith("| ContrastiveLoss | ArcFaceLoss | +0.1050 [+0.0")
-    assert method.startswith("The first less the second, in separated test MAP@R")
+    assert method.startswith("First minus second, in separated test MAP@R")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from pml_potential.benchmark.config.schema import SearchRange
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC
 from pml_potential.benchmark.report.comparison import ComparedRun, Comparison
 from pml_potential.benchmark.report.figures import (
+    MOST_COLOURED,
+    embedding_map,
     learning_curves,
     parameter_importance,
     parameter_slice,
@@ -107,15 +109,35 @@ def test_the_mean_of_learning_curves_ends_with_the_first_of_them() -> None:
     assert figure.data[-1].y == pytest.approx((0.2, 0.3))
 
 
-def test_a_fold_keeps_its_colour_and_is_named_once() -> None:
-    pieces = [(name, [fold(0.1), fold(0.2)]) for name in ("trial 1", "trial 2")]
+def test_reproductions_are_told_apart_by_colour_and_named_once() -> None:
+    pieces = [(f"reproduction {n}", [fold(0.1), fold(0.2)]) for n in (1, 2)]
     *lines, average = learning_curves(pieces, 2).data
-    assert [line.name for line in lines] == ["fold 1", "fold 2"] * 2
-    assert [line.showlegend for line in lines] == [True, True, False, False]
+    assert [line.name for line in lines] == ["reproduction 1"] * 2 + ["reproduction 2"] * 2
+    assert [line.showlegend for line in lines] == [True, False, True, False]
     colours = [line.line.color for line in lines]
-    assert colours[:2] == colours[2:]
-    assert len(set(colours)) == 2
+    assert colours[0] == colours[1] != colours[2] == colours[3]
     assert average.name == "mean of 4"
+    of_one_model = learning_curves([(name, folds[:1]) for name, folds in pieces], 1).data
+    assert [line.showlegend for line in of_one_model[:2]] == [True, True]
+
+
+def test_the_folds_of_one_trial_are_told_apart_by_colour() -> None:
+    *lines, _ = learning_curves([("trial 1", [fold(0.1), fold(0.2)])], 2).data
+    assert [line.name for line in lines] == ["fold 1", "fold 2"]
+    assert lines[0].line.color != lines[1].line.color
+
+
+def test_the_hardest_classes_are_coloured_on_the_map_and_all_points_named() -> None:
+    names = [f"class {n}" for n in range(MOST_COLOURED + 2)]
+    found = {
+        "classes": [{"class": name} for name in names],
+        "map": {"x": [0.0, 1.0, 2.0], "y": [3.0, 4.0, 5.0], "class": ["class 7", "class 0", "<b>"]},
+    }
+    drawn = traces(embedding_map(found))
+    assert set(drawn) == {"other classes", "class 0"}
+    assert drawn["other classes"].text == ("class 7", "&lt;b&gt;")
+    assert drawn["other classes"].x == (0, 2)
+    assert drawn["class 0"].marker.color != drawn["other classes"].marker.color
 
 
 def test_the_best_epoch_is_a_dot() -> None:
@@ -123,9 +145,7 @@ def test_the_best_epoch_is_a_dot() -> None:
     assert [size > 0 for size in line.marker.size] == [False, True, False]
 
 
-@pytest.mark.parametrize(
-    ("folds", "axis"), [(1, "test MAP@R (share of 1)"), (4, "validation MAP@R (share of 1)")]
-)
+@pytest.mark.parametrize(("folds", "axis"), [(1, "test MAP@R"), (4, "validation MAP@R")])
 def test_the_axis_says_on_which_classes_a_curve_was_judged(folds: int, axis: str) -> None:
     figure = learning_curves([("trial 1", [fold(0.1)])], folds)
     assert figure.layout.yaxis.title.text == axis

@@ -15,7 +15,6 @@ from pml_potential.benchmark.data.folds import load_fold_data
 from pml_potential.benchmark.evaluation import embed
 from pml_potential.benchmark.experiments.experiment import run_experiment
 from pml_potential.benchmark.files import read_json
-from pml_potential.benchmark.report import run_analysis
 from pml_potential.benchmark.report.run_analysis import MEASURES, analyze_run
 from pml_potential.benchmark.training.fold_models import best_models
 from tests.benchmark.tiny import tiny_config
@@ -109,18 +108,3 @@ def test_proxies_that_are_not_there_cannot_be_followed(tmp_path: Path) -> None:
 def test_a_run_that_has_not_ended_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="does not exist; a run writes it at its end"):
         analyze_run(tmp_path)
-
-
-def test_a_large_test_set_is_sampled_by_whole_classes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_analysis, "_MOST_IMAGES", 50)
-    labels = torch.arange(20).repeat_interleave(20).numpy()
-    chosen = labels[run_analysis._sample(labels)]
-    assert sorted((chosen == label).sum() for label in set(chosen.tolist())) == [20, 20]
-
-
-def test_of_classes_that_are_large_a_part_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_analysis, "_MOST_IMAGES", 50)
-    monkeypatch.setattr(run_analysis, "_MOST_OF_A_CLASS", 5)
-    labels = torch.arange(3).repeat(60).numpy()
-    chosen = labels[run_analysis._sample(labels)]
-    assert [(chosen == label).sum() for label in range(3)] == [5, 5, 5]

@@ -9,11 +9,22 @@ from typing import Any
 import pytest
 
 from pml_potential.benchmark.config.composing import compose
+from pml_potential.benchmark.config.run_folder import RunFolder
 from pml_potential.benchmark.data.datasets.audit import KINDS
 from pml_potential.benchmark.evaluation import METRICS, PRIMARY_METRIC
+from pml_potential.benchmark.files import read_json
 from pml_potential.benchmark.report.formatting import METRIC_NAMES, interval, number
+from pml_potential.benchmark.report.intervals import confidence_interval
+from pml_potential.benchmark.report.methods import methods_paragraph
 from pml_potential.benchmark.report.published_figures import published_figures
+from pml_potential.benchmark.report.results import read_results
 from pml_potential.benchmark.report.run_report import write_report
+from pml_potential.benchmark.report.verdict import (
+    best_hyperparameters,
+    verdict,
+    what_would_help,
+    why_validation_differs,
+)
 from tests.benchmark.conftest import Experiment
 from tests.benchmark.report.page_reader import Page, traces_of
 
@@ -30,14 +41,14 @@ def page_of(results: dict[str, Any], folder: Path) -> Page:
 
 
 def test_the_page_loads_nothing(page: Page) -> None:
-    assert page.loads == []
-    assert not {"link", "iframe", "img", "object", "embed", "base"} & set(page.tags)
+    assert {address.partition(",")[0] for address in page.loads} == {"data:image/jpeg;base64"}
+    assert not {"link", "iframe", "object", "embed", "base"} & set(page.tags)
     assert not [style for style in page.styles if "url(" in style or "@import" in style]
 
 
 def test_the_page_brings_plotly_and_draws_every_figure(experiment: Experiment) -> None:
     html = (experiment.folder / "report" / "index.html").read_text(encoding="utf-8")
-    assert html.count("Plotly.newPlot(") - html.split("<body>")[0].count("Plotly.newPlot(") == 7
+    assert html.count("Plotly.newPlot(") - html.split("<body>")[0].count("Plotly.newPlot(") == 8
     assert len(html.split("<body>")[0]) > 1_000_000
 
 
@@ -91,7 +102,7 @@ def test_learning_curves_hold_the_history_of_every_fold(experiment: Experiment) 
     assert [line["y"] for line in lines] == [
         [entry[PRIMARY_METRIC] for entry in fold["history"]] for fold in folds
     ]
-    assert [line["name"] for line in lines if line["showlegend"]] == ["fold 1", "fold 2"]
+    assert [line["name"] for line in lines if line["showlegend"]] == ["reproduction 1", "reproduction 2"]
     assert average["y"] == [pytest.approx(mean(fold["history"][0][PRIMARY_METRIC] for fold in folds))]
     best = experiment.results["trials"][experiment.results["best"]["trial"]]
     shown = [line["y"][0] for line in traces_of(html, "learning-curves-best-trial")[:-1]]
@@ -114,10 +125,11 @@ def evil_results(results: dict[str, Any]) -> dict[str, Any]:
     return evil
 
 
-def test_names_are_shown_as_text(experiment: Experiment, page: Page, tmp_path: Path) -> None:
+def test_names_are_shown_as_text(experiment: Experiment, tmp_path: Path) -> None:
+    plain = page_of(experiment.results, tmp_path)
     evil = page_of(evil_results(experiment.results), tmp_path)
-    assert evil.tags.count("script") == page.tags.count("script")
-    assert evil.tags.count("b") == page.tags.count("b") == 0
+    assert evil.tags.count("script") == plain.tags.count("script")
+    assert evil.tags.count("b") == plain.tags.count("b") == 0
     assert evil.text.count(EVIL) >= 8
     assert f"failed in {EVIL}" in evil.text
 
@@ -137,6 +149,10 @@ def test_a_failed_reproduction_is_shown_with_its_reason(
     results = copy.deepcopy(experiment.results)
     failed = {"failure": "fold 1: the loss is nan", "folds": []}
     results["reproductions"] = [failed, failed if all_failed else results["reproductions"][1]]
+    for kinds in results["test"].values():
+        for metrics in kinds.values():
+            for metric, value in metrics.items():
+                metrics[metric] = confidence_interval(value["values"][1:])
     if all_failed:
         results["test"] = {}
     text = page_of(results, tmp_path).text
@@ -176,7 +192,7 @@ def test_published_validation_scores_stand_beside_the_best_validation_score(
         in text
     )
     assert "arXiv 2003.08505" in text
-    assert "no test scores" in text
+    assert "they are no test scores" in text
     test_scores = experiment.results["test"]["trained"]["separated"]
     assert not [score for score in test_scores.values() if interval(score) in text]
 
@@ -206,7 +222,7 @@ def test_wrong_labels_are_said(experiment: Experiment, tmp_path: Path, noise: fl
 
 
 def test_the_page_says_that_no_audit_was_made(page: Page) -> None:
-    assert "audit none was made of these images; pml-potential datasets audit makes one" in page.text
+    assert "audit none was made of these images; run pml-potential datasets audit , then" in page.text
 
 
 def test_the_page_says_what_an_audit_found(experiment: Experiment, tmp_path: Path) -> None:
@@ -217,7 +233,7 @@ def test_the_page_says_what_an_audit_found(experiment: Experiment, tmp_path: Pat
         "equal pictures: 2 across the border of training and test, 1 inside a class; near pictures: none"
     )
     text = Page(html).text
-    assert f"The images are not sound , as an audit says: {found}" in text
+    assert f"An audit found faults in the images : {found}" in text
     assert f"audit {found}; one label in several spellings: a b, A_b" in text
     assert EVIL not in html
 
@@ -226,5 +242,100 @@ def test_a_sound_audit_is_no_warning(experiment: Experiment, tmp_path: Path) -> 
     counts = {"equal": dict.fromkeys(KINDS, 0), "near": {"border": 0, "classes": 0, "class": 6}}
     audit = {"sound": True, "counts": counts, "labels": [], "files": []}
     text = Page(write_report(experiment.results, tmp_path, audit).read_text("utf-8")).text
-    assert "not sound" not in text
+    assert "found faults" not in text
     assert "audit equal pictures: none; near pictures: 6 inside a class" in text
+
+
+def test_the_verdict_is_on_top_in_sentences_about_this_run(experiment: Experiment, page: Page) -> None:
+    top = page.text.partition("Result on the test classes")[0]
+    for said in (*verdict(experiment.results), best_hyperparameters(experiment.results)):
+        assert said in top
+    assert what_would_help(experiment.results) in top
+    assert (why_validation_differs(experiment.results) or "nothing") in top
+
+
+def test_each_reproduction_has_its_scores(experiment: Experiment, page: Page) -> None:
+    for kind, metrics in experiment.results["test"]["trained"].items():
+        for place in (0, 1):
+            values = [f"{metrics[metric]['values'][place]:.4f}" for metric in METRICS]
+            assert " ".join([str(place + 1), kind, *values]) in page.text
+
+
+def test_reproductions_that_failed_have_no_row_and_the_others_keep_their_numbers(
+    experiment: Experiment, tmp_path: Path
+) -> None:
+    results = copy.deepcopy(experiment.results)
+    results["reproductions"].insert(0, {"failure": "fold 1: the loss is nan", "folds": []})
+    values = results["test"]["trained"]["separated"][PRIMARY_METRIC]["values"]
+    text = page_of(results, tmp_path).text
+    assert f"2 separated {values[0]:.4f}" in text
+    assert f"3 separated {values[1]:.4f}" in text
+
+
+def test_what_a_model_finds_is_shown_with_hits_and_misses(experiment: Experiment, page: Page) -> None:
+    found = read_json(RunFolder(experiment.folder).retrieval)
+    rows = [row for rows in found["rows"].values() for row in rows]
+    tiles = [each for row in rows for each in (row["query"], *row["neighbors"])]
+    assert page.tags.count("img") == len(tiles)
+    hits = [each["hit"] for row in rows for each in row["neighbors"]]
+    shown = page.text.partition("What it finds")[2].partition("hardest of n")[0]
+    assert shown.count(" ✓ ") == hits.count(True) + 1
+    assert shown.count(" ✗ ") == hits.count(False) + 1
+    for each in found["classes"][:10]:
+        assert f"{each['class']} {each['queries']} {each['precision_at_1']:.4f}" in page.text
+
+
+def test_names_of_classes_and_images_are_shown_as_text(experiment: Experiment, tmp_path: Path) -> None:
+    found = read_json(RunFolder(experiment.folder).retrieval)
+    for row in found["rows"]["hardest"]:
+        row["query"] |= {"class": EVIL, "name": EVIL + '" onerror="x'}
+    found["classes"][0]["class"] = found["map"]["class"][0] = EVIL
+    html = write_report(experiment.results, tmp_path, None, found).read_text("utf-8")
+    plain = Page(write_report(experiment.results, tmp_path).read_text("utf-8"))
+    evil = Page(html)
+    assert evil.tags.count("b") == 0
+    assert evil.tags.count("script") == plain.tags.count("script") + 1
+    assert "<script>alert" not in html.split("<body>")[1]
+
+
+def test_rows_without_pictures_are_shown_by_their_names(experiment: Experiment, tmp_path: Path) -> None:
+    found = read_json(RunFolder(experiment.folder).retrieval)
+    for rows in found["rows"].values():
+        for row in rows:
+            for each in (row["query"], *row["neighbors"]):
+                each["picture"] = None
+    page = Page(write_report(experiment.results, tmp_path, None, found).read_text("utf-8"))
+    assert "img" not in page.tags
+    assert page.text.count(found["rows"]["hardest"][0]["query"]["name"]) >= 1
+
+
+def test_what_is_missing_is_said(experiment: Experiment, tmp_path: Path) -> None:
+    missing = {"missing": "cub200 is not in data/cub200"}
+    text = Page(write_report(experiment.results, tmp_path, None, missing).read_text("utf-8")).text
+    assert "map are not shown: cub200 is not in data/cub200." in text
+
+
+def test_a_part_of_the_test_images_is_said_to_be_one(experiment: Experiment, tmp_path: Path) -> None:
+    found = read_json(RunFolder(experiment.folder).retrieval) | {"images": 1000}
+    text = Page(write_report(experiment.results, tmp_path, None, found).read_text("utf-8")).text
+    assert "1,000 of the 3,200 test images: fewer images are easier to search" in text
+
+
+def test_what_goes_into_a_paper_lies_beside_the_page(experiment: Experiment, page: Page) -> None:
+    folder = experiment.folder / "report"
+    methods = (folder / "methods.tex").read_text("utf-8")
+    assert methods == methods_paragraph(experiment.results) + "\n"
+    entries = (folder / "references.bib").read_text("utf-8")
+    keys = {key for found in re.findall(r"cite\{([^}]+)", methods) for key in found.split(",")}
+    assert keys == set(re.findall(r"@\w+\{([^,]+),", entries))
+    assert methods.strip() in page.text
+    named = re.findall(r"\w+\.(?:csv|tex|bib|json)", page.text)
+    assert len(named) >= 8
+    assert [name for name in named if not (folder / name).is_file()] == []
+
+
+def test_the_report_again_gives_the_same_bytes(experiment: Experiment, tmp_path: Path) -> None:
+    found = read_json(RunFolder(experiment.folder).retrieval)
+    write_report(read_results(experiment.folder), tmp_path, None, found)
+    for path in sorted(tmp_path.iterdir()):
+        assert path.read_bytes() == (experiment.folder / "report" / path.name).read_bytes(), path.name

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from pml_potential.benchmark.report.text_table import TextTable
+from pml_potential.benchmark.report.text_table import TextTable, best_of_each
 
 TABLE = TextTable(
     ["loss", "embeddings", "MAP@R"],
@@ -72,3 +72,17 @@ def test_latex_prints_every_sign_as_it_is(cell: str, latex: str) -> None:
     table = TextTable([cell], [[cell]], text_columns=1).to_latex(cell)
     assert rf"\caption{{{latex.removeprefix('{}')}}}" in table
     assert re.findall(r"^(.*) \\\\$", table, re.MULTILINE) == [latex, latex]
+
+
+def test_bold_cells_and_daggers_are_set_in_latex_alone() -> None:
+    table = TextTable(["loss", "P@1"], [["A", "0.5†"], ["B", "0.4"]], 1, frozenset({(0, 1)}))
+    latex = table.to_latex("†: p < 0.05")
+    assert r"A & \textbf{0.5\textsuperscript{\dag}} \\" in latex
+    assert r"B & 0.4 \\" in latex
+    assert latex.isascii()
+    assert "| A | 0.5† |" in table.to_markdown()
+
+
+def test_the_best_of_a_column_may_be_several_or_none() -> None:
+    assert best_of_each([[0.1, None], [0.3, None], [0.3, None]]) == {(1, 0), (2, 0)}
+    assert best_of_each([]) == frozenset()

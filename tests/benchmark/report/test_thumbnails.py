@@ -18,3 +18,8 @@ def test_a_thumbnail_is_a_small_picture_of_the_same_shape() -> None:
 def test_a_small_picture_stays_as_large_as_it_is() -> None:
     text = thumbnail(Image.new("RGB", (8, 5))).partition(",")[2]
     assert Image.open(io.BytesIO(base64.b64decode(text))).size == (8, 5)
+
+
+def test_the_size_may_be_given() -> None:
+    text = thumbnail(Image.new("RGB", (300, 150)), 96).partition(",")[2]
+    assert Image.open(io.BytesIO(base64.b64decode(text))).size == (96, 48)
