@@ -12,6 +12,11 @@ from typer.utils import get_params_from_function
 from pml_potential.benchmark.commands.app import app
 
 _HEADER = """\
+---
+search: {boost: 0.5}
+fold: 2
+---
+
 # Commands
 
 What `--help` says of each command. `pml-potential` and `python -m pml_potential` are the same program.
@@ -46,12 +51,9 @@ def _section(name: str, call: Callable[..., Any]) -> str:
     lines = [
         f"## {name}\n",
         f"{inspect.getdoc(call)}\n",
-        f"```text\n{' '.join([name, *arguments, *options])}\n```\n",
+        f"**Usage:** `{' '.join([name, *arguments, *options])}`\n",
     ]
-    if rows:
-        lines += ["| argument or option | default | what it is |", "|---|---|---|"]
-        lines += [_row(*row) for row in rows] + [""]
-    return "\n".join(lines)
+    return "\n".join(lines + [_entry(*row) for row in rows])
 
 
 def _spelling(name: str, kind: Any, info: ArgumentInfo | OptionInfo) -> str:
@@ -65,14 +67,14 @@ def _spelling(name: str, kind: Any, info: ArgumentInfo | OptionInfo) -> str:
     return f"{', '.join(info.param_decls or [flag])} {placeholder}"
 
 
-def _row(spelling: str, kind: Any, info: ArgumentInfo | OptionInfo) -> str:
+def _entry(spelling: str, kind: Any, info: ArgumentInfo | OptionInfo) -> str:
     notes = [info.help or ""]
     if info.min is not None:
         notes.append(f"At least {info.min}.")
     if _is_list(kind) and isinstance(info, OptionInfo):
         notes.append("Can be given several times.")
-    default = "" if info.default in (None, ...) else f"`{info.default}`"
-    return f"| `{spelling}` | {default} | {' '.join(notes)} |"
+    default = "" if info.default in (None, ...) else f", by default `{info.default}`"
+    return f"`{spelling}`{default}\n:   {' '.join(notes)}\n"
 
 
 def _plain_types(kind: Any) -> list[Any]:
