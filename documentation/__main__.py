@@ -1,7 +1,9 @@
-"""Writes all pages that are made from the code: ``python -m documentation``."""
+"""Writes all pages that are made from the code and the tutorials: ``python -m documentation``."""
 
-from documentation.pages import PAGES
-from pml_potential.benchmark.files import write_text
+from documentation.pages import PAGES, pictures
+from pml_potential.benchmark.files import write_bytes, write_text
 
 for path, write in PAGES.items():
     write_text(path, write())
+for path, picture in pictures().items():
+    write_bytes(path, picture)

@@ -13,6 +13,11 @@ from typer.utils import get_params_from_function
 from pml_potential.benchmark.commands.app import app
 
 _HEADER = """\
+---
+search: {boost: 0.5}
+fold: 2
+---
+
 # Commands
 
 What `--help` says about each command. `pml-potential` and `python -m pml_potential` are the same
@@ -56,13 +61,10 @@ def _section(name: str, call: Callable[..., Any]) -> str:
     lines = [
         f"## {name}\n",
         f"{text}\n",
-        f"```text\n{' '.join([name, *arguments, *options])}\n```\n",
+        f"**Usage:** `{' '.join([name, *arguments, *options])}`\n",
         f"```bash\n{textwrap.dedent(examples)}\n```\n",
     ]
-    if rows:
-        lines += ["| argument or option | default | what it is |", "|---|---|---|"]
-        lines += [_row(*row) for row in rows] + [""]
-    return "\n".join(lines)
+    return "\n".join(lines + [_entry(*row) for row in rows])
 
 
 def _spelling(name: str, kind: Any, info: ArgumentInfo | OptionInfo) -> str:
@@ -77,14 +79,14 @@ def _spelling(name: str, kind: Any, info: ArgumentInfo | OptionInfo) -> str:
     return f"{', '.join(info.param_decls or [flag])} {placeholder}"
 
 
-def _row(spelling: str, kind: Any, info: ArgumentInfo | OptionInfo) -> str:
+def _entry(spelling: str, kind: Any, info: ArgumentInfo | OptionInfo) -> str:
     notes = [info.help or ""]
     if info.min is not None:
         notes.append(f"At least {info.min}.")
     if _is_list(kind) and isinstance(info, OptionInfo):
         notes.append("Can be given several times.")
-    default = "" if info.default in (None, ...) else f"`{info.default}`"
-    return f"| `{spelling}` | {default} | {' '.join(notes)} |"
+    default = "" if info.default in (None, ...) else f", by default `{info.default}`"
+    return f"`{spelling}`{default}\n:   {' '.join(notes)}\n"
 
 
 def _plain_types(kind: Any) -> list[Any]:

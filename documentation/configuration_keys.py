@@ -6,6 +6,11 @@ from typing import Any
 from pml_potential.benchmark.config.schema import Config
 
 _HEADER = """\
+---
+search: {boost: 0.5}
+fold: 2
+---
+
 # Configuration keys
 
 Every key that a YAML file of `benchmarker_configs`, a file of your own or `--set PATH=VALUE` may hold.
@@ -21,12 +26,12 @@ _KINDS = {"string": "text"}
 
 
 def configuration_page() -> str:
-    """Write a table of the top keys, and one for each section below them."""
+    """Write the top keys, and a section for each of those that hold others."""
     schema = Config.model_json_schema()
     known = schema["$defs"]
-    parts = [_HEADER, _table("", schema, known)]
+    parts = [_HEADER, _keys("", schema, known)]
     parts += [
-        f"## {path}\n\n{_description(value, known)}\n\n{_table(path, section, known)}"
+        f"## {path}\n\n{_description(value, known)}\n\n{_keys(path, section, known)}"
         for path, value, section in _sections("", schema, known)
     ]
     return "\n".join(parts)
@@ -48,16 +53,16 @@ def _sections(
     return found
 
 
-def _table(path: str, section: dict[str, Any], known: dict[str, Any]) -> str:
-    lines = ["| key | type | default | what it is |", "|---|---|---|---|"]
+def _keys(path: str, section: dict[str, Any], known: dict[str, Any]) -> str:
+    entries = []
     for name, value in section["properties"].items():
         key = _joined(path, name)
-        cells = [f"`{key}`", _type(value, key, known), _default(value), _description(value, known)]
-        lines.append(f"| {' | '.join(cells)} |")
+        kind = f"{_type(value, key, known)}{_default(value)}"
+        entries.append(f"`{key}`: {kind}\n:   {_description(value, known)}\n")
     if isinstance(section.get("additionalProperties"), dict):
         further = _type(section["additionalProperties"], path, known)
-        lines.append(f"| `{path}.ARGUMENT` | {further} | | Any other argument of the class. |")
-    return "\n".join(lines) + "\n"
+        entries.append(f"`{path}.ARGUMENT`: {further}\n:   Any other argument of the class.\n")
+    return "\n".join(entries)
 
 
 def _joined(path: str, name: str) -> str:
@@ -65,13 +70,13 @@ def _joined(path: str, name: str) -> str:
 
 
 def _default(value: dict[str, Any]) -> str:
-    """The default; that of a whole section is told by the defaults in the section's own table."""
+    """The default; that of a whole section is told by the defaults of its own keys."""
     if "default" not in value or (value["default"] and isinstance(value["default"], dict)):
         return ""
     rounded = json.loads(
         json.dumps(value["default"]), parse_float=lambda text: float(f"{float(text):.4g}")
     )
-    return f"`{json.dumps(rounded)}`"
+    return f", by default `{json.dumps(rounded)}`"
 
 
 def _description(value: dict[str, Any], known: dict[str, Any]) -> str:

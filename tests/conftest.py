@@ -14,6 +14,7 @@ LONGEST = (
     "tests/benchmark/experiments/test_fold_processes.py",
     "tests/site/test_every_page.py",
     "tests/benchmark/training/test_process_group.py",
+    "tests/end_to_end/test_tutorials.py",
     "tests/end_to_end/test_interruption.py",
     "tests/benchmark/experiments/studies/test_label_noise.py",
     "tests/end_to_end/test_workers.py",

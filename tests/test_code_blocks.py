@@ -13,6 +13,7 @@ import pytest
 import typer
 import yaml
 
+from documentation.notebooks import TUTORIALS
 from pml_potential.benchmark.commands.app import app
 from pml_potential.benchmark.commands.options import presets_of
 from pml_potential.benchmark.config.composing import compose
@@ -40,13 +41,14 @@ class Block:
 
 
 def blocks_of(page: Path) -> Iterator[Block]:
-    """What a page shows as code of its own; the scripts that pages include have tests of their own.
+    """What a page shows as code of its own; scripts that pages include, and notebooks, have their tests.
 
     README indents its commands.
     """
     text = page.read_text()
     for language, code in FENCE.findall(text):
-        if not code.startswith("--8<--"):
+        is_of_notebook = page.parent == TUTORIALS and language == "python"
+        if not code.startswith("--8<--") and not is_of_notebook:
             yield Block(page, language, code)
     for code in INDENTED.findall(FENCE.sub("", text)):
         yield Block(page, "bash" if page.parent == ROOT else "", re.sub("^    ", "", code, flags=re.M))

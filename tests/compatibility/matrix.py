@@ -27,7 +27,7 @@ LOSSES = {
     "ClassWiseMultiSimilarityLoss": "CWMS",
     "MeanFieldClassWiseMultiSimilarityLoss": "MFCWMS",
 }
-"""The columns: every loss, and the name that its paper gives it."""
+"""Every loss, and the name that its paper gives it."""
 
 GROUPS = [
     "Trainers",
@@ -42,7 +42,7 @@ GROUPS = [
     "PyTorch",
     "Classes and checkpoints",
 ]
-"""The tables of the page, in their order."""
+"""The sections of the page, in their order."""
 
 WORKS = "works"
 
@@ -103,8 +103,38 @@ def page(rows: list[Row]) -> str:
     """Render the page on compatibility."""
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(TEMPLATE.read_text())
-    groups = [(group, [row for row in rows if row["group"] == group]) for group in GROUPS]
-    return template.render(groups=groups, losses=LOSSES, works=WORKS, reasons=reasons(rows)) + "\n"
+    groups = []
+    for group in GROUPS:
+        own = [row for row in rows if row["group"] == group]
+        notes = [(row["name"], row["note"]) for row in own if row["note"]]
+        whole = sum(set(row["cells"].values()) == {WORKS} for row in own)
+        count = (
+            f"{'All' if whole == len(own) else whole or 'None'} of {len(own)} work with all five losses"
+        )
+        groups.append((group, count, outcomes(own, reasons(rows)), notes))
+    return template.render(groups=groups, losses=LOSSES, reasons=reasons(rows)) + "\n"
+
+
+def outcomes(rows: list[Row], numbered: list[str]) -> list[tuple[list[str], str]]:
+    """Names of the rows that have the same cells, and what these say, such as "Works with all five"."""
+    names: dict[str, list[str]] = {}
+    for row in rows:
+        names.setdefault(_sentence(row["cells"], numbered), []).append(row["name"])
+    return [(alike, sentence) for sentence, alike in names.items()]
+
+
+def _sentence(cells: dict[str, str], numbered: list[str]) -> str:
+    losses: dict[str, list[str]] = {}
+    for loss, outcome in cells.items():
+        losses.setdefault(outcome, []).append(LOSSES[loss])
+    parts = []
+    for outcome, of in losses.items():
+        word, _, why = outcome.partition(": ")
+        link = f" ([{numbered.index(why) + 1}](#why))" if why else ""
+        which = "all five" if len(of) == len(LOSSES) else ", ".join(of)
+        parts.append(f"{word} {'by' if word == 'refused' else 'with'} {which}{link}")
+    sentence = "; ".join(parts)
+    return f"**{sentence[0].upper()}{sentence[1:]}**"
 
 
 def reasons(rows: list[Row]) -> list[str]:

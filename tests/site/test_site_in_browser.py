@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Locator, expect
 
+from documentation.notebooks import TUTORIALS
 from tests.site.browser_tab import Opened, tab
-from tests.site.built_site import Site
+from tests.site.built_site import ROOT, Site
 
 
 @pytest.fixture
@@ -24,14 +25,19 @@ def opened_from_folder(browser: Browser, site: Site) -> Iterator[Opened]:
         yield found
 
 
-def search(opened: Opened, words: str) -> str:
-    """Type words into the search, follow what it finds first, and tell which page that is."""
+def results(opened: Opened, words: str) -> Locator:
+    """Type words into the search; what it finds, the best first."""
     opened.go("index.html")
     opened.page.locator(".md-search__input").click()
     opened.page.keyboard.type(words)
-    first = opened.page.locator(".md-search-result__item").first.locator("a").first
-    expect(first).to_be_visible()
-    first.click()
+    found = opened.page.locator(".md-search-result__item")
+    expect(found.first).to_be_visible()
+    return found
+
+
+def search(opened: Opened, words: str) -> str:
+    """Type words into the search, follow what it finds first, and tell which page that is."""
+    results(opened, words).first.locator("a").first.click()
     opened.page.wait_for_url(lambda url: not urlsplit(url).path.endswith("/index.html"))
     return urlsplit(opened.page.url).path
 
@@ -42,10 +48,63 @@ def search(opened: Opened, words: str) -> str:
         ("PotentialFieldLoss", "losses/potential_field_loss.html"),
         ("label noise", "guides/label_noise.html"),
         ("resume", "benchmark.html"),
+        ("initialize_proxies", "api/losses.html"),
+        ("load_model", "api/benchmark.html"),
+        ("plane_field", "api/analysis.html"),
     ],
 )
 def test_search_finds_first(opened: Opened, words: str, page: str) -> None:
     assert search(opened, words) == f"/{page}"
+
+
+def test_search_ranks_what_a_reader_calls_above_what_it_is_made_of(opened: Opened) -> None:
+    links = results(opened, "initialize_proxies").locator("a:first-of-type")
+    pages = [urlsplit(link).path[1:] for link in links.evaluate_all("(all) => all.map((a) => a.href)")]
+    assert "proxy_start.html" in pages
+    assert pages.index("proxy_start.html") < min(
+        [place for place, page in enumerate(pages) if is_internal(page)], default=len(pages)
+    )
+
+
+def is_internal(page: str) -> bool:
+    """Whether a page lists what the package is made of: it lowers its rank in its front matter."""
+    source = ROOT / "docs" / page.replace(".html", ".md")
+    return source.parent.name == "api" and "boost: 0.2" in source.read_text()
+
+
+def section(opened: Opened, name: str) -> Locator:
+    return opened.page.locator(f"details.section:has(> #{name})")
+
+
+def test_a_folded_section_opens_by_its_bar(opened: Opened) -> None:
+    opened.go("reference/commands.html")
+    run = section(opened, "pml-potential-run")
+    expect(run.get_by_text("--heartbeat")).not_to_be_visible()
+    run.locator("summary").click()
+    expect(run.get_by_text("--heartbeat")).to_be_visible()
+
+
+def test_a_folded_section_opens_by_its_address_and_the_table_of_contents(opened: Opened) -> None:
+    opened.go("reference/configuration.html#protocolstudy")
+    expect(section(opened, "protocolstudy")).to_have_attribute("open", "")
+    expect(section(opened, "modelhead")).not_to_have_attribute("open", "")
+    opened.page.locator(".md-nav--secondary").get_by_role("link", name="model.head").click()
+    expect(section(opened, "modelhead")).to_have_attribute("open", "")
+
+
+def test_search_finds_a_message_and_opens_its_section(opened: Opened) -> None:
+    assert (
+        search(opened, "proxies_per_class is 0; there is no proxy to initialize")
+        == "/troubleshooting.html"
+    )
+    expect(opened.page.locator("h3", has_text="there is no proxy to initialize")).to_be_visible()
+
+
+def test_a_notebook_is_downloaded_from_its_page(opened: Opened) -> None:
+    opened.go("tutorials/field_map.html")
+    with opened.page.expect_download() as download:
+        opened.page.get_by_role("link", name="Download this notebook").click()
+    assert download.value.path().read_bytes() == (TUTORIALS / "field_map.ipynb").read_bytes()
 
 
 def test_search_works_without_a_server(opened_from_folder: Opened) -> None:
