@@ -5,8 +5,15 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
-from benchmarks.photographs.settings import CANDIDATES, PAIR_LOSSES, PROXY_LOSSES
+from benchmarks.photographs.settings import (
+    CANDIDATES,
+    CARS,
+    PAIR_LOSSES,
+    PROXY_LOSSES,
+    base_config,
+)
 from pml_potential.analysis.convergence import epochs_to_reach
+from pml_potential.benchmark.config.composing import with_values
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC
 from pml_potential.benchmark.report.formatting import interval
 from pml_potential.benchmark.report.intervals import confidence_interval
@@ -38,7 +45,8 @@ def claims(parts: Mapping[str, Rows]) -> list[Claim]:
     """Every claim for which there are results, from the rows of the parts."""
     clean = _test_scores(parts["comparison"].values())
     found = []
-    if PFML in clean and min(map(len, clean.values())) > 1:
+    is_whole = set(clean) == set(CANDIDATES) and min(map(len, clean.values())) > 1
+    if is_whole:
         found += _clean_claims(clean)
     for share in (0.2, 0.4):
         noisy = _test_scores(
@@ -46,10 +54,10 @@ def claims(parts: Mapping[str, Rows]) -> list[Claim]:
             for row in parts["wrong_labels"].values()
             if row["changes"]["dataset.label_noise"] == share
         )
-        if PFML in noisy and min(map(len, noisy.values())) > 1:
+        if is_whole and PFML in noisy and min(map(len, noisy.values())) > 1:
             found.append(_noise_claim(share, clean, noisy))
-    found += _setting_claims(parts["questions"])
-    if parts["comparison"] and len(clean) == len(CANDIDATES):
+    found += _setting_claims(parts)
+    if is_whole:
         found.append(_speed_claim(parts["comparison"]))
     return found
 
@@ -95,39 +103,47 @@ def _noise_claim(
     )
 
 
-def _setting_claims(rows: Rows) -> list[Claim]:
+def _setting_claims(parts: Mapping[str, Rows]) -> list[Claim]:
     """What the grids of single values say of the published optima."""
-    published: list[tuple[str, str, tuple[float, ...]]] = [
-        ("alpha", "alpha of 3 to 6 is best (PFML, Section 4.5)", (3.0, 4.0, 6.0)),
-        ("delta", "delta of 0.1 to 0.3 is best (PFML, Section 4.5)", (0.1, 0.2, 0.3)),
-        ("proxies_per_class", "15 proxies a class are best (PFML, Section 4.5)", (15,)),
-    ]
+    published = (
+        ("loss.params.alpha", "alpha of 3 to 6 is best (PFML, Section 4.5)", (2.9, 6.0)),
+        ("loss.params.delta", "delta of 0.1 to 0.3 is best (PFML, Section 4.5)", (0.1, 0.3)),
+        ("loss.params.proxies_per_class", "15 proxies a class are best (PFML, Section 4.5)", (15, 15)),
+    )
     found = []
-    for key, claim, values in published:
-        scores = _grid(rows, key)
-        inside = {value: each for value, each in scores.items() if value in values}
-        outside = {value: each for value, each in scores.items() if value not in values}
+    for path, claim, (low, high) in published:
+        scores = answers(parts, path)
+        inside = [each for value, each in scores.items() if low <= value <= high]
+        outside = [each for value, each in scores.items() if not low <= value <= high]
         if not inside or not outside or min(map(len, scores.values())) < 2:
             continue
-        own = max(inside, key=lambda value: mean(inside[value]))
-        other = max(outside, key=lambda value: mean(outside[value]))
         measured = "; ".join(
             f"{value:g}: {interval(confidence_interval(each))}" for value, each in scores.items()
         )
-        verdict = _verdict(inside[own], outside[other])
+        verdict = _verdict(max(inside, key=mean), max(outside, key=mean))
         n = min(map(len, scores.values()))
         found.append(Claim(claim, verdict, f"validation, n = {n}: {measured}", "questions"))
     return found
 
 
-def _grid(rows: Rows, key: str) -> dict[float, list[float]]:
-    """Validation scores by the value of a key that the question was about."""
-    found: dict[float, list[float]] = {}
-    for name, row in rows.items():
-        asked, _, rest = name.partition("=")
-        if asked == key and "validation" in row:
-            found.setdefault(float(rest.rpartition("-")[0]), []).append(row["validation"])
-    return dict(sorted(found.items()))
+def answers(parts: Mapping[str, Rows], path: str) -> dict[Any, list[float]]:
+    """Validation scores of PotentialFieldLoss by the value at a path, the best trial's own included."""
+    found: dict[Any, list[float]] = {}
+    for name, row in parts["questions"].items():
+        if name.partition("=")[0] == path.rpartition(".")[2] and "validation" in row:
+            found.setdefault(_value(row["changes"], path), []).append(row["validation"])
+    for row in parts["comparison"].values() if found else ():
+        if row["preset"] == PFML and "validation" in row:
+            found.setdefault(_value(row["changes"], path), []).append(row["validation"])
+    return dict(sorted(found.items(), key=lambda item: (item[0] is None, str(type(item[0])), item[0])))
+
+
+def _value(changes: Mapping[str, Any], path: str) -> Any:
+    """What a training had at a path, whether it was changed there or is the preset's."""
+    config = with_values(base_config(PFML, CARS, "data"), changes).model_dump()
+    for key in path.split("."):
+        config = config.get(key) if isinstance(config, dict) else None
+    return config
 
 
 def _speed_claim(rows: Rows) -> Claim:

@@ -10,11 +10,12 @@ from jinja2 import StrictUndefined, Template
 from benchmarks.interval_plot import interval_plot
 from benchmarks.photographs import figures, plan
 from benchmarks.photographs.cells import read_part
-from benchmarks.photographs.claims import claims
+from benchmarks.photographs.claims import answers, claims
 from benchmarks.photographs.settings import (
     CANDIDATES,
     CARS,
     FEW_IMAGES,
+    FEW_WRONG_LABELS,
     FROM_SCRATCH,
     FROM_SCRATCH_WRONG_LABELS,
     QUESTIONS,
@@ -47,6 +48,10 @@ PLANNED = {
         "A network from scratch",
         2 * len(FROM_SCRATCH) * len(FROM_SCRATCH_WRONG_LABELS),
     ),
+    "few_wrong_labels": (
+        "Few wrong labels",
+        len(SEEDS) * plan.MOST_ROBUST * len(FEW_WRONG_LABELS),
+    ),
 }
 """Parts of the study in their order, each with its title and how many trainings it has."""
 
@@ -78,7 +83,7 @@ def page() -> str:
         differences=_differences(parts["comparison"]),
         noise=_noise(parts),
         search=_search(parts["search"]),
-        questions=_questions(parts["questions"]),
+        questions=_questions(parts),
         few_images=_few_images(parts["few_images"]),
         from_scratch=_from_scratch(parts["from_scratch"]),
         images=IMAGES,
@@ -189,7 +194,7 @@ def _differences(rows: Rows) -> str:
 def _lines(parts: Mapping[str, Rows]) -> dict[str, figures.Line]:
     """For each loss with wrong labels the interval at each share."""
     noisy: dict[float, list[Any]] = {}
-    for row in parts["wrong_labels"].values():
+    for row in (*parts["wrong_labels"].values(), *parts["few_wrong_labels"].values()):
         noisy.setdefault(row["changes"]["dataset.label_noise"], []).append(row)
     shares = {0.0: list(parts["comparison"].values()), **noisy}
     chosen = {row["preset"] for row in parts["wrong_labels"].values()}
@@ -248,20 +253,14 @@ def _trials_of(preset: str, rows: Rows) -> Iterable[str]:
     return (f"{row['validation']:.3f}" if "validation" in row else "failed" for row in found if row)
 
 
-def _questions(rows: Rows) -> dict[str, str]:
+def _questions(parts: Mapping[str, Rows]) -> dict[str, str]:
     found = {}
-    for path, values in QUESTIONS.items():
-        key = path.rpartition(".")[2]
-        lines = []
-        for value in values:
-            names = (f"{key}={value}-{seed}" for seed in SEEDS)
-            scores = [rows[name]["validation"] for name in names if "validation" in rows.get(name, {})]
-            if scores:
-                lines.append(
-                    [_shown(path, value), interval(confidence_interval(scores)), str(len(scores))]
-                )
-        if lines:
-            found[f"`{path}`"] = _markdown(["value", "validation MAP@R", "seeds"], lines)
+    for path in QUESTIONS if parts["questions"] else ():
+        lines = [
+            [_shown(path, value), interval(confidence_interval(scores)), str(len(scores))]
+            for value, scores in answers(parts, path).items()
+        ]
+        found[f"`{path}`"] = _markdown(["value", "validation MAP@R", "seeds"], lines)
     return found
 
 

@@ -1,6 +1,6 @@
 """Which cells there are, in the order in which they are trained: the most valuable first."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmarks.photographs.cells import Cell, read_part
@@ -8,6 +8,7 @@ from benchmarks.photographs.settings import (
     CANDIDATES,
     EMOJI,
     FEW_IMAGES,
+    FEW_WRONG_LABELS,
     FROM_SCRATCH,
     FROM_SCRATCH_WRONG_LABELS,
     QUESTIONS,
@@ -46,12 +47,21 @@ def comparison() -> Iterator[Cell]:
 
 def wrong_labels() -> Iterator[Cell]:
     """The same with wrong labels."""
-    for share in WRONG_LABELS:
+    yield from _with_shares("wrong_labels", WRONG_LABELS)
+
+
+def few_wrong_labels() -> Iterator[Cell]:
+    """The same with few wrong labels."""
+    yield from _with_shares("few_wrong_labels", FEW_WRONG_LABELS)
+
+
+def _with_shares(part: str, shares: Sequence[float]) -> Iterator[Cell]:
+    for share in shares:
         for seed in SEEDS:
             for preset, changes in with_wrong_labels().items():
                 changed = {**changes, "dataset.label_noise": share}
                 name = f"{preset}-{share:g}-{seed}"
-                yield Cell("wrong_labels", name, preset, changed, seed, is_judged=True)
+                yield Cell(part, name, preset, changed, seed, is_judged=True)
 
 
 def questions() -> Iterator[Cell]:
@@ -121,7 +131,7 @@ def with_wrong_labels() -> dict[str, Mapping[str, Any]]:
 
 
 PARTS: tuple[Callable[[], Iterator[Cell]], ...] = (
-    *(search, comparison, wrong_labels),
-    *(questions, few_images, from_scratch),
+    *(search, comparison, wrong_labels, questions),
+    *(few_images, from_scratch, few_wrong_labels),
 )
 """In their order; a later one needs what the first found."""
