@@ -45,13 +45,22 @@ def blocks_of(page: Path) -> Iterator[Block]:
 
     README indents its commands.
     """
-    text = page.read_text()
+    text = unfolded(page.read_text())
     for language, code in FENCE.findall(text):
         is_of_notebook = page.parent == TUTORIALS and language == "python"
         if not code.startswith("--8<--") and not is_of_notebook:
             yield Block(page, language, code)
     for code in INDENTED.findall(FENCE.sub("", text)):
         yield Block(page, "bash" if page.parent == ROOT else "", re.sub("^    ", "", code, flags=re.M))
+
+
+def unfolded(text: str) -> str:
+    """A page with what is in folds and tabs moved to the margin."""
+    lines, inside = [], False
+    for line in text.splitlines():
+        inside = line.startswith(("??? ", "=== ")) or (inside and line[:4].strip() == "")
+        lines.append(line[4:] if inside and line.startswith("    ") else line)
+    return "\n".join(lines) + "\n"
 
 
 BLOCKS = [

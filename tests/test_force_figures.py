@@ -66,12 +66,12 @@ def test_page_shows_its_figure(page: str) -> None:
 @pytest.mark.parametrize("page", figures())
 def test_page_lists_the_arguments_with_their_defaults(page: str) -> None:
     text = (PAGES / f"{page}.md").read_text()
-    loss = getattr(pml_potential, re.findall(r"^::: pml_potential\.(\w+)", text, re.MULTILINE)[0])
+    loss = getattr(pml_potential, re.findall(r"^# (\w+)", text, re.MULTILINE)[0])
     arguments = inspect.signature(loss).parameters.values()
     taken = {
         argument.name: "required" if argument.default is argument.empty else f"{argument.default}"
         for argument in arguments
         if argument.kind is not argument.VAR_KEYWORD
     }
-    rows = re.findall(r"^\| `(\w+)` \|[^|]*\|[^|]*\| ([^|]+) \|", text, re.MULTILINE)
+    rows = re.findall(r"^ *\| `(\w+)` \| ([^|]+) \|", text, re.MULTILINE)
     assert {name: default.replace("`", "") for name, default in rows} == taken

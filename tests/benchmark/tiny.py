@@ -19,6 +19,11 @@ TINY = (
     "protocol.reproductions=2",
 )
 
+ALREADY_DONE = (
+    r"\d of \d trials already done, best \d\.\d{3} in trial \d\n\d of \d reproductions already done\n"
+)
+"""What a run says that has nothing left to train."""
+
 
 def tiny_config(*assignments: str, loss: str = "potential_field") -> Config:
     return compose(PRESETS | {"loss": loss}, [*TINY, *assignments], check_names)

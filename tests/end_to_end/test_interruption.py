@@ -137,5 +137,7 @@ def test_two_runs_started_at_once_on_one_folder_share_the_work(tmp_path: Path) -
     assert [trial["number"] for trial in results["trials"]] == [0, 1]
     assert len(watch.written) == 8
     assert watch.written_again == []
-    trained = [line for each in ended for line in each.output.splitlines() if " s); " in line]
-    assert len(trained) == 8
+    trained = re.findall(
+        r"^(?:trial|reproduction) \d/2(?=:)", "".join(each.output for each in ended), re.MULTILINE
+    )
+    assert sorted(trained) == ["reproduction 1/2", "reproduction 2/2", "trial 1/2", "trial 2/2"]

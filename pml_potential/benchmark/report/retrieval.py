@@ -69,6 +69,8 @@ def retrieval_of_run(
     try:
         with long_step("embedding the test images for the report"):
             found = _retrieval(ended or open_ended_run(run.path), first)
+    except FileNotFoundError as error:
+        return {"missing": f"{error.filename} is gone"}
     except (ConfigError, ImportError, OSError, RuntimeError) as error:
         # A run keeps its report, whatever has become of its images, its models or the network's library.
         return {"missing": " ".join(str(error).split())}

@@ -56,7 +56,9 @@ def test_report_shows_an_audit_that_was_made_since(ended: Path, experiment: Expe
     write_json(folder / "audit.json", found | {"counts": {"equal": none | {"classes": 3}, "near": none}})
     assert command("report", ended).exit_code == 0
     page = (ended / "report" / "index.html").read_text(encoding="utf-8")
-    assert "audit says: equal pictures: 3 across classes; near pictures: none." in page
+    assert (
+        "faults in the images</strong>: equal pictures: 3 across classes; near pictures: none." in page
+    )
 
 
 def test_an_exported_model_embeds_images(ended: Path, tmp_path: Path) -> None:

@@ -191,6 +191,7 @@ def test_mlrc_is_the_protocol_of_the_paper() -> None:
         "recall_at": (),
         "metrics": (),
         "proxy_alignment": False,
+        "deterministic": False,
         "crop": {
             "resize": 256,
             "size": 227,

@@ -35,5 +35,5 @@ def test_a_run_without_a_model_is_refused(experiment: Experiment, tmp_path: Path
 
 def test_other_images_than_those_of_the_run_are_refused(experiment: Experiment, tmp_path: Path) -> None:
     folder = changed(experiment, tmp_path, "identity.json", data="0" * 64)
-    with pytest.raises(ConfigError, match="was begun with other data"):
+    with pytest.raises(ConfigError, match="was started with different data"):
         open_ended_run(folder)
