@@ -118,8 +118,10 @@ def test_navigation_leads_to_every_page(opened: Opened, site: Site) -> None:
     listed = opened.page.locator(".md-nav--primary a.md-nav__link[href]")
     addresses = set(listed.evaluate_all("(links) => links.map((link) => link.href.split('#')[0])"))
     assert addresses == {f"{opened.address}/{name}" for name in site.names if name != "404.html"}
-    opened.page.locator(".md-nav--primary").get_by_role("link", name="Commands").click()
+    opened.page.locator(".md-tabs").get_by_role("link", name="Reference").click()
     expect(opened.page.locator("h1")).to_contain_text("Commands")
+    opened.page.locator(".md-nav--primary").get_by_role("link", name="Error messages").click()
+    expect(opened.page.locator("h1")).to_contain_text("Error messages")
 
 
 def test_code_is_copied_by_its_button(opened: Opened) -> None:
