@@ -140,7 +140,7 @@ def answers(parts: Mapping[str, Rows], path: str) -> dict[Any, list[float]]:
 
 def _value(changes: Mapping[str, Any], path: str) -> Any:
     """What a training had at a path, whether it was changed there or is the preset's."""
-    config = with_values(base_config(PFML, CARS, "data"), changes).model_dump()
+    config: Any = with_values(base_config(PFML, CARS, "data"), changes).model_dump()
     for key in path.split("."):
         config = config.get(key) if isinstance(config, dict) else None
     return config
