@@ -79,7 +79,7 @@ def page() -> str:
             for start, scores in read_part("untrained").items()
         },
         claims=_claims(parts),
-        comparison=_comparison(parts["comparison"]),
+        comparison=_comparison(parts["comparison"]) if _is_comparable(parts["comparison"]) else "",
         differences=_differences(parts["comparison"]),
         noise=_noise(parts),
         search=_search(parts["search"]),
@@ -109,7 +109,8 @@ def write_page() -> None:
         steps = base_config("contrastive", CARS, "DATA").protocol.iterations_per_epoch
         message = "Best trial of each loss on the validation classes"
         drawn["photographs_curves"] = figures.curves(best, TITLES, steps, message)
-    if clean := _scores(parts["comparison"].values()):
+    if _is_comparable(parts["comparison"]):
+        clean = _scores(parts["comparison"].values())
         drawn["photographs_losses"] = interval_plot(
             {preset: confidence_interval(scores) for preset, scores in clean.items()},
             TITLES,
@@ -163,6 +164,12 @@ def _scores(rows: Iterable[Mapping[str, Any]], metric: str = PRIMARY_METRIC) -> 
         if "test" in row:
             found.setdefault(row["preset"], []).append(row["test"][metric])
     return found
+
+
+def _is_comparable(rows: Rows) -> bool:
+    """Whether every loss has two seeds at least: a part of them would mislead."""
+    scores = _scores(rows.values())
+    return set(scores) == set(CANDIDATES) and min(map(len, scores.values())) > 1
 
 
 def _comparison(rows: Rows) -> str:
