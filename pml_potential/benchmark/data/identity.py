@@ -87,8 +87,7 @@ def check_weights(run: RunFolder, trunk: nn.Module) -> None:
     if (found := weights_hash(trunk)) != begun.weights:
         raise ConfigError(
             f"{run.path} was started with weights other than those of model.weights: {begun.weights} "
-            f"and "
-            f"{found} (then and now). Restore the old ones"
+            f"and {found} (then and now). Restore the old ones"
         )
 
 
