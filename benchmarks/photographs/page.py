@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 from typing import Any
 
 from jinja2 import StrictUndefined, Template
@@ -324,7 +324,7 @@ def _shown(path: str, value: Any) -> str:
 
 def _minutes(parts: Iterable[Rows]) -> str:
     seconds = [row["seconds"] for rows in parts for row in rows.values() if "seconds" in row]
-    return f"{min(seconds) / 60:.0f} to {max(seconds) / 60:.0f}" if seconds else "3 to 6"
+    return f"{median(seconds) / 60:.0f}" if seconds else "3"
 
 
 def _plan(parts: Mapping[str, Rows]) -> str:
