@@ -94,6 +94,16 @@ def test_the_plan_counts_what_is_trained(monkeypatch: pytest.MonkeyPatch) -> Non
     rows = {each.name: {"validation": 0.1} | vars(each) for each in plan.search()}
     monkeypatch.setattr(plan, "read_part", lambda _part: rows)
     assert [len(list(part())) for part in plan.PARTS] == [count for _, count in page.PLANNED.values()]
+    trained = {(each.part, each.name) for each in plan.in_order()}
+    assert len(trained) == sum(count for _, count in page.PLANNED.values())
+
+
+def test_every_question_has_one_seed_before_any_has_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = {each.name: {"validation": 0.1} | vars(each) for each in plan.search()}
+    monkeypatch.setattr(plan, "read_part", lambda _part: rows)
+    names = {part.__name__ for part in plan.SEED_BY_SEED}
+    seeds = [each.seed for each in plan.in_order() if each.part in names]
+    assert seeds == sorted(seeds)
 
 
 def judged(preset: str, number: int, score: float, **changes: Any) -> dict[str, Any]:

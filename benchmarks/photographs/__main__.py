@@ -18,7 +18,7 @@ from pml_potential.benchmark.data.long_step import steps_shown_on
 
 
 def main() -> None:
-    """Go through the parts; a later one needs what an earlier one found."""
+    """Train one after the other."""
     parser = argparse.ArgumentParser(description="The study on photographs.")
     parser.add_argument("data", help="folder of the sets of images")
     parser.add_argument("--work", default="runs/photographs", help="folder for caches")
@@ -30,12 +30,11 @@ def main() -> None:
     with steps_shown_on(console):
         for cell in plan.untrained():
             laboratory.measure_untrained(cell)
-        for part in plan.PARTS:
-            for cell in part():
-                if cell.name not in read_part(cell.part):
-                    laboratory.train(cell)
-                    row = read_part(cell.part).get(cell.name, {})
-                    console.print(cell.part, cell.name, row.get("validation"), row.get("seconds"))
+        for cell in plan.in_order():
+            if cell.name not in read_part(cell.part):
+                laboratory.train(cell)
+                row = read_part(cell.part).get(cell.name, {})
+                console.print(cell.part, cell.name, row.get("validation"), row.get("seconds"))
     write_page()
 
 

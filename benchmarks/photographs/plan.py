@@ -24,6 +24,8 @@ MOST_ROBUST = 6
 
 OURS = ("potential_field", "cpml")
 
+Part = Callable[[], Iterator[Cell]]
+
 
 def untrained() -> Iterator[Cell]:
     """The network before its first step, behind both heads."""
@@ -56,8 +58,8 @@ def few_wrong_labels() -> Iterator[Cell]:
 
 
 def _with_shares(part: str, shares: Sequence[float]) -> Iterator[Cell]:
-    for share in shares:
-        for seed in SEEDS:
+    for seed in SEEDS:
+        for share in shares:
             for preset, changes in with_wrong_labels().items():
                 changed = {**changes, "dataset.label_noise": share}
                 name = f"{preset}-{share:g}-{seed}"
@@ -130,8 +132,19 @@ def with_wrong_labels() -> dict[str, Mapping[str, Any]]:
     return {preset: best[preset] for preset in chosen if best}
 
 
-PARTS: tuple[Callable[[], Iterator[Cell]], ...] = (
-    *(search, comparison, wrong_labels, questions),
-    *(few_images, from_scratch, few_wrong_labels),
-)
-"""In their order; a later one needs what the first found."""
+AT_ONCE: tuple[Part, ...] = (search, comparison, wrong_labels)
+SEED_BY_SEED: tuple[Part, ...] = (questions, few_images, from_scratch)
+"""Parts that get their first seed before one of them gets a second."""
+
+PARTS = (*AT_ONCE, *SEED_BY_SEED, few_wrong_labels)
+"""Those of the page, in its order."""
+
+
+def in_order() -> Iterator[Cell]:
+    """All trainings; a later one needs what the search found."""
+    for part in AT_ONCE:
+        yield from part()
+    for seed in SEEDS:
+        for part in SEED_BY_SEED:
+            yield from (cell for cell in part() if cell.seed == seed)
+    yield from few_wrong_labels()
