@@ -6,13 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch.nn.functional import normalize
 
 from benchmarks.photographs import cells, page, plan
 from benchmarks.photographs.cells import Cell, Laboratory, read_part
 from benchmarks.photographs.claims import answers, claims
-from benchmarks.photographs.settings import CANDIDATES, CARS, TRIALS, base_config, trial
+from benchmarks.photographs.settings import CANDIDATES, CARS, TRIALS, VARIANTS, base_config, trial
+from benchmarks.photographs.variants import EmbeddingEnergyLoss, register
 from pml_potential.benchmark.config.composing import with_values
 from pml_potential.benchmark.experiments.runnable import check_runnable
+from pml_potential.fields.formula import energies_by_formula
 from tests.benchmark.data.datasets.miniatures import write_class_folders
 
 SHORT = {
@@ -62,6 +66,24 @@ def test_a_trained_cell_is_not_trained_again_and_has_its_numbers_again(
         laboratory.train(replace(judged, name="new"))
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_variant_of_the_field_trains(laboratory: Laboratory, variant: str) -> None:
+    _title, changes = VARIANTS[variant]
+    values = {**SHORT, "loss.initialize_proxies_after_epoch": 0, **changes}
+    laboratory.train(Cell("part", variant, "potential_field", values))
+    assert read_part("part")[variant]["validation"] > 0
+
+
+def test_the_variant_without_the_energy_of_the_proxies_is_what_the_embeddings_have() -> None:
+    torch.manual_seed(0)
+    embeddings, labels = torch.randn(20, 8), torch.arange(20) % 4
+    variant = EmbeddingEnergyLoss(4, 8, 2, delta=0.9)
+    normalized = normalize(torch.cat([embeddings, variant.proxies.detach()]))
+    everything = torch.cat([labels, variant.proxy_labels])
+    energies = energies_by_formula(normalized, everything, variant.potential)
+    torch.testing.assert_close(variant(embeddings, labels), energies[:20].sum() / 28)
+
+
 def test_another_seed_has_other_wrong_labels(laboratory: Laboratory) -> None:
     changes = {**SHORT, "dataset.label_noise": 0.5}
     labels = []
@@ -85,8 +107,9 @@ def test_later_parts_wait_for_the_search(tmp_path: Path, monkeypatch: pytest.Mon
     assert plan.best_trials()["contrastive"] == trial("contrastive", 3)
     assert next(iter(plan.with_wrong_labels())) == "potential_field"
     assert "contrastive" in plan.with_wrong_labels()
+    register()
     for part in plan.PARTS[1:]:
-        for each in islice(part(), None, None, 9):
+        for each in islice(part(), None, None, 8):
             check_runnable(with_values(base_config(each.preset, each.images, "data"), each.changes))
 
 

@@ -11,6 +11,7 @@ from filelock import Timeout
 from torch import nn
 
 from benchmarks.photographs.settings import CARS, base_config
+from benchmarks.photographs.variants import register
 from pml_potential.benchmark.config.composing import with_values
 from pml_potential.benchmark.config.schema import Config
 from pml_potential.benchmark.data.folds import FoldData, load_fold_data
@@ -63,6 +64,7 @@ class Laboratory:
     """
 
     def __init__(self, data: Path, work: Path) -> None:
+        register()
         self._folder = data
         self._work = work
         self._data: dict[str, FoldData] = {}

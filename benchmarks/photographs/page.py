@@ -21,6 +21,7 @@ from benchmarks.photographs.settings import (
     QUESTIONS,
     SEEDS,
     TRIALS,
+    VARIANTS,
     WRONG_LABELS,
     base_config,
 )
@@ -38,11 +39,13 @@ TEMPLATE = Path(__file__).with_name("page.md.j2")
 
 IMAGES = "8,144"
 
+NUMBER_OF_QUESTIONS = sum(map(len, QUESTIONS.values())) + len(VARIANTS)
+
 PLANNED = {
     "search": ("Search", TRIALS * len(CANDIDATES)),
     "comparison": ("Comparison with right labels", len(SEEDS) * len(CANDIDATES)),
     "wrong_labels": ("Wrong labels", len(SEEDS) * plan.MOST_ROBUST * len(WRONG_LABELS)),
-    "questions": ("Settings of PotentialFieldLoss", len(SEEDS) * sum(map(len, QUESTIONS.values()))),
+    "questions": ("Settings of PotentialFieldLoss", len(SEEDS) * NUMBER_OF_QUESTIONS),
     "few_images": ("Many classes of three pictures", len(SEEDS) * (len(FEW_IMAGES) + 1)),
     "from_scratch": (
         "A network from scratch",
@@ -268,7 +271,26 @@ def _questions(parts: Mapping[str, Rows]) -> dict[str, str]:
             for value, scores in answers(parts, path).items()
         ]
         found[f"`{path}`"] = _markdown(["value", "validation MAP@R", "seeds"], lines)
+    if lines := _variants(parts):
+        found["What other people's code does differently"] = _markdown(
+            ["variant", "validation MAP@R", "seeds"], lines
+        )
     return found
+
+
+def _variants(parts: Mapping[str, Rows]) -> list[list[str]]:
+    rows = parts["questions"]
+    groups = {
+        title: [row for name, row in rows.items() if name.startswith(f"variant={variant}-")]
+        for variant, (title, _changes) in VARIANTS.items()
+    }
+    as_it_is = [row for row in parts["comparison"].values() if row["preset"] == "potential_field"]
+    lines = []
+    for title, found in {"none: U / n of all points": as_it_is, **groups}.items():
+        scores = [row["validation"] for row in found if "validation" in row]
+        if scores:
+            lines.append([title, interval(confidence_interval(scores)), str(len(scores))])
+    return lines if any(groups.values()) else []
 
 
 def _few_images(rows: Rows) -> str:

@@ -15,6 +15,7 @@ from benchmarks.photographs.settings import (
     SEEDS,
     TINY,
     TRIALS,
+    VARIANTS,
     WRONG_LABELS,
     trial,
 )
@@ -67,7 +68,7 @@ def _with_shares(part: str, shares: Sequence[float]) -> Iterator[Cell]:
 
 
 def questions() -> Iterator[Cell]:
-    """What single values of PotentialFieldLoss do, all others as in its best trial."""
+    """What single values of PotentialFieldLoss do, and variants, else as in its best trial."""
     best = best_trials().get("potential_field")
     if best is None:
         return
@@ -80,6 +81,8 @@ def questions() -> Iterator[Cell]:
                     changes |= {"loss.optimizer": None, "loss.initialize_proxies_after_epoch": None}
                 name = f"{path.rpartition('.')[2]}={value}-{seed}"
                 yield Cell("questions", name, "potential_field", changes, seed)
+        for name, (_title, changes) in VARIANTS.items():
+            yield Cell("questions", f"variant={name}-{seed}", "potential_field", best | changes, seed)
 
 
 def few_images() -> Iterator[Cell]:

@@ -241,6 +241,22 @@ QUESTIONS: Mapping[str, tuple[Any, ...]] = {
 What the best trial has itself is measured by the comparison.
 """
 
+VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "sum": (
+        "U itself, gradients clipped at 10, core radius 0.01",
+        {
+            "loss.reducer": {"name": "SumReducer"},
+            "training.clip_value": 10.0,
+            "loss.params.core_radius": 0.01,
+        },
+    ),
+    "embeddings": (
+        "the energy of the embeddings alone, without that of the proxies",
+        {"loss.name": "EmbeddingEnergyLoss"},
+    ),
+}
+"""What other people's code of PFML does differently, each with a title and the changes."""
+
 
 def base_config(preset: str, images: str, root: str) -> Config:
     """A loss in the regime of a set of images, with the values of its preset."""
