@@ -190,5 +190,8 @@ class RunProgress:
             of_a_fold = (time.monotonic() - self._fold_start) / trained * self._epochs
         else:
             return ""
-        left = of_a_fold * (self._total - self._folds_done()) / self._side_by_side
-        return f"{about} {duration(left)} left"
+        folds_left = self._total - self._folds_done()
+        # What comes after the last fold is not estimated.
+        if folds_left <= 0:
+            return ""
+        return f"{about} {duration(of_a_fold * folds_left / self._side_by_side)} left"

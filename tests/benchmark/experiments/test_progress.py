@@ -172,6 +172,8 @@ def test_the_time_left_is_the_mean_of_a_fold_times_those_left() -> None:
         # As of folds of earlier sessions, and of other workers.
         progress.see_ended("trials", 1, pieces=1, folds=4)
         assert progress._left() == "about 10 s left"
+        progress.finish_fold(seconds=10.0)
+        assert progress._left() == ""
 
 
 def test_folds_side_by_side_share_the_time_left(clock: Clock) -> None:
