@@ -4,8 +4,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import ViewportSize, sync_playwright
+from playwright.sync_api import ViewportSize
 
+from documentation.chromium import chromium
 from documentation.small_picture import shrink
 from pml_potential.benchmark.files import read_json
 from pml_potential.benchmark.report.comparison import compare_runs
@@ -34,19 +35,13 @@ def write_pages(folder: Path) -> dict[str, Path]:
 
 def draw(images: Path) -> None:
     """Take a picture of the upper part of each page."""
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         for name, page in write_pages(Path(folder)).items():
             tab = browser.new_page(viewport=ViewportSize(width=1060, height=HEIGHTS[name]))
             tab.goto(page.as_uri(), timeout=MILLISECONDS)
             tab.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=MILLISECONDS)
             tab.screenshot(path=images / f"{name}.png")
             shrink(images / f"{name}.png")
-        browser.close()
 
 
 if __name__ == "__main__":
