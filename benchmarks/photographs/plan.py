@@ -59,8 +59,8 @@ def few_wrong_labels() -> Iterator[Cell]:
 
 
 def _with_shares(part: str, shares: Sequence[float]) -> Iterator[Cell]:
-    for seed in SEEDS:
-        for share in shares:
+    for share in shares:
+        for seed in SEEDS:
             for preset, changes in with_wrong_labels().items():
                 changed = {**changes, "dataset.label_noise": share}
                 name = f"{preset}-{share:g}-{seed}"
