@@ -34,10 +34,10 @@ Pair = Callable[[Tensor, bool], Tensor]
 
 @dataclass(frozen=True)
 class Curves:
-    """What one figure shows.
+    """The contents of one figure.
 
     Attributes:
-        source: what acts on the embedding, with its article.
+        source: the source that acts on the embedding, with its article.
         pairs: a loss of one pair for each label of the legend.
         log: whether forces differ by orders of magnitude.
     """

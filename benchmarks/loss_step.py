@@ -138,7 +138,7 @@ class Goal:
 
     Args:
         title: of the case.
-        case: what is measured.
+        case: the case to measure.
         most: largest cost allowed: a ratio, or MiB where ``beside`` is None.
         quantity: seconds or peak_mib.
         beside: method whose cost is the unit.

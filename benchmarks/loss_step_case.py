@@ -75,7 +75,7 @@ class Inputs:
     """Proxies in the state of a case, and batches to go with them.
 
     Args:
-        case: what is measured.
+        case: the case to measure.
         device: of all tensors.
     """
 
@@ -283,7 +283,7 @@ def measure_memory(case: Case, device: torch.device = PROCESSOR) -> float:
 def _warm_up(cases: list[Case], device: torch.device) -> None:
     # Like a network's activations: an allocator that has freed a large piece keeps what it frees.
     torch.empty(31 * 2**20, dtype=torch.uint8)
-    # Loads all code, so that it does not count as the case's time and memory.
+    # Loads all code, so it does not count as the case's time and memory.
     for case in cases:
         Trial(replace(case, classes=8, width=8, batch_size=8), device).seconds()
 

@@ -105,7 +105,7 @@ MINIATURE = Scale(
 
 
 def settings_of(preset: str) -> Mapping[str, Any]:
-    """Settings of a loss: the best of the study on photographs, or published ones until its search is done."""
+    """Settings of a loss: the best ones of the study on photographs, or published ones before."""
     return best_trials().get(preset) or trial(preset, _BEHIND_PCA)
 
 

@@ -61,7 +61,7 @@ WORDS: Mapping[str, Mapping[Any, str]] = {
     "model.head.start": {"random": "random head", "pca": "pca head"},
     "loss.initialize_proxies_after_epoch": {None: "random proxies", 0: "data-initialised proxies"},
 }
-"""What some values mean."""
+"""Names of some values."""
 
 Rows = Mapping[str, Any]
 

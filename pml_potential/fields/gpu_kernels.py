@@ -268,7 +268,7 @@ def gradient_kernel(
                 place = own + places[:, None] * width + coordinates[None, :]
                 mask = is_row[:, None] & inside
                 tl.store(place, tl.load(place, mask=mask, other=0.0) + force, mask=mask)
-            # What one thread has stored another may load for the next part.
+            # A thread may load for the next part what another one has stored.
             tl.debug_barrier()
             later = is_hit & (candidates > column_part)
             column_part = tl.min(tl.where(later, candidates, parts), axis=0)

@@ -47,7 +47,7 @@ class Plan:
 
     @classmethod
     def of(cls, points: Tensor) -> Plan:
-        """The plan for points on their device: what fits the caches of a CPU, or fills a GPU.
+        """The plan for points on their device: sizes that fit the caches of a CPU, or fill a GPU.
 
         Examples:
             >>> Plan.of(torch.zeros(100_000, 2)).sampled_points

@@ -20,7 +20,7 @@ def same_class_pairs(labels: Tensor, targets: int, width: int, plan: Plan) -> It
         labels: class of each point, (n,), integers.
         targets: number of leading points; each pair has at least one of them.
         width: d, coordinates of a point.
-        plan: what is small, and how large a block may be.
+        plan: decides which classes are small, and how large a block may be.
 
     Examples:
         >>> (pairs,) = same_class_pairs(torch.tensor([0, 1, 1, 0]), 4, 8, Plan())

@@ -44,7 +44,7 @@ class MeanFieldClassWiseMultiSimilarityLoss(MeanFieldLoss):
 
     Shape:
         - embeddings: (batch_size, d), labels: (batch_size,); the loss is a scalar.
-        - ``loss.mean_fields``: Parameter (N, d). It needs an optimizer: hand ``loss.parameters()`` to
+        - ``loss.mean_fields``: Parameter (N, d). It needs an optimizer: pass ``loss.parameters()`` to
           one.
         - The reducer gets one element for each class of the batch; its index is that of the first
           member of the class.

@@ -38,7 +38,7 @@ class MeanFieldContrastiveLoss(MeanFieldLoss):
 
     Shape:
         - embeddings: (batch_size, d), labels: (batch_size,); the loss is a scalar.
-        - ``loss.mean_fields``: Parameter (N, d). It needs an optimizer: hand ``loss.parameters()`` to
+        - ``loss.mean_fields``: Parameter (N, d). It needs an optimizer: pass ``loss.parameters()`` to
           one.
         - ``indices_tuple``: an embedding is weighted by how often a miner chose it; ``ref_emb`` is
           refused, since embeddings meet mean fields only.

@@ -82,7 +82,7 @@ class PotentialFieldLoss(FieldLoss):
     Shape:
         - embeddings: (batch_size, d), labels: (batch_size,); the loss is a scalar.
         - ``loss.proxies``: Parameter (N * M, d); class c has the rows ``c*M .. (c+1)*M - 1``. It needs
-          an optimizer: hand ``loss.parameters()`` to one.
+          an optimizer: pass ``loss.parameters()`` to one.
         - ``indices_tuple``: an embedding's energy is weighted by how often a miner chose it, as in
           PML's other losses with proxies; ``ref_emb``: further sources of the field, with no energy
           of their own.
