@@ -1,8 +1,8 @@
-"""What decay does, in a picture that moves: ``python -m benchmarks.field_animation``.
+"""An animation of what decay does: ``python -m benchmarks.field_animation``.
 
-Two classes of points in a plane, one of them in two groups and with one point among the other class, as
-a wrong label would put it there. Points and proxies follow their forces under PFML and under CPML, side
-by side. Writes ``docs/images/field.png``, the start, and ``docs/images/field_animation.gif``.
+Two classes of points in a plane. One is in two groups and has one point among the other class, as with
+a wrong label. Points and proxies follow their forces under PFML and under CPML, side by side. Writes
+``docs/images/field.png``, the start, and ``docs/images/field_animation.gif``.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ MILLISECONDS = 140
 COLOURS = 48
 
 Toy = tuple[PotentialFieldLoss | CPMLLoss, Tensor, float]
-"""A loss with its proxies, the embeddings, and what a force of 1 moves a point by in a step."""
+"""A loss with its proxies, the embeddings, and how far a force of 1 moves a point in a step."""
 
 
 def toys() -> tuple[dict[str, Toy], Tensor]:
@@ -60,7 +60,7 @@ def toys() -> tuple[dict[str, Toy], Tensor]:
 
 @torch.no_grad()
 def step(toy: Toy, labels: Tensor) -> None:
-    """Move every embedding and every proxy along its force, none of them far."""
+    """Move every embedding and every proxy along its force, at most by ``LONGEST_STEP``."""
     loss, embeddings, rate = toy
     points = torch.cat([embeddings, loss.proxies])
     classes = torch.cat([labels, loss.proxy_labels])
@@ -75,7 +75,7 @@ def step(toy: Toy, labels: Tensor) -> None:
 
 
 def frames() -> Iterator[Image.Image]:
-    """The training, picture by picture."""
+    """The frames of the training."""
     found, labels = toys()
     figure = field_map(
         {name: plane_field(*toy[:2], labels, 0, None, EXTENT) for name, toy in found.items()}
@@ -100,8 +100,8 @@ def animate(folder: Path) -> None:
         {name: plane_field(*toy[:2], labels, 0, None, EXTENT) for name, toy in found.items()}
     ).savefig(folder / "field.png", dpi=90)
     first, *others = frames()
-    # One palette for all frames: with one each, colours would flicker. It covers what is rare as well,
-    # such as the dots.
+    # One palette for all frames: with one each, colours would flicker. It also covers rare colours,
+    # such as those of the dots.
     palette = first.quantize(COLOURS, Image.Quantize.MAXCOVERAGE)
     pictures = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in (first, *others)]
     durations = [1500, *[MILLISECONDS] * (len(pictures) - 2), 3000]

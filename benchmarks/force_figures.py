@@ -1,7 +1,7 @@
 """How hard each loss pulls and pushes at each distance: ``python -m benchmarks.force_figures``.
 
-One embedding and one source on the unit circle, and the slope of the loss itself, by autograd, as the
-source is a point of the same class and as it is one of another. Writes a figure for each loss to
+One embedding and one source on the unit circle, and the slope of the loss, by autograd, for a source of
+the same class and for one of another class. Writes a figure for each loss to
 ``docs/images/force_NAME.png``, NAME being that of the page in ``docs/losses``.
 """
 
@@ -26,7 +26,7 @@ from pml_potential.losses.mean_field_loss import MeanFieldLoss
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
-"""From Okabe and Ito: also the colour-blind see four."""
+"""By Okabe and Ito: distinct to the colour-blind, too."""
 
 Pair = Callable[[Tensor, bool], Tensor]
 """Loss of one embedding and one source at a distance, of the same class or not."""
@@ -34,10 +34,10 @@ Pair = Callable[[Tensor, bool], Tensor]
 
 @dataclass(frozen=True)
 class Curves:
-    """What one figure shows.
+    """The contents of one figure.
 
     Attributes:
-        source: what acts on the embedding, with its article.
+        source: the source that acts on the embedding, with its article.
         pairs: a loss of one pair for each label of the legend.
         log: whether forces differ by orders of magnitude.
     """
@@ -48,7 +48,7 @@ class Curves:
 
 
 def field_pair(loss: FieldLoss) -> Pair:
-    """Two embeddings in a field that is summed up; each is in the other's energy, hence the half."""
+    """Two embeddings and the sum of their energies; each is in the other's energy, hence the half."""
     return lambda distance, same: loss(_at(distance), torch.tensor([0, int(not same)])) / 2
 
 
@@ -57,7 +57,7 @@ def mean_field_pair(loss: MeanFieldLoss) -> Pair:
 
     def value(distance: Tensor, same: bool) -> Tensor:
         embedding, source = _at(distance)
-        # The mean field that is not looked at is on the embedding, or opposite to it: no slope there.
+        # The other mean field is on the embedding, or opposite to it: no slope there.
         idle = embedding.detach() if not same else -embedding.detach()
         loss.mean_fields.data = torch.stack([source, idle] if same else [idle, source]).detach()
         value_of_loss: Tensor = loss(embedding[None], torch.tensor([0]))
@@ -160,7 +160,7 @@ def draw(curves: Curves) -> Figure:
 
 
 def main() -> None:
-    """Draw all of them."""
+    """Draw all figures."""
     for name, curves in figures().items():
         draw(curves).savefig(IMAGES / f"force_{name}.png", dpi=110)
 

@@ -45,15 +45,15 @@ def network() -> nn.Module:
 
 
 def measure(way: str, batch_size: int) -> dict[str, Any]:
-    """MiB that steps need beyond what was there before them, and seconds of the fastest."""
+    """MiB that the steps need above the memory used before, and seconds of the fastest step."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    # A loss that keeps little, so that what shows is the network.
+    # A loss that keeps little, so the network dominates.
     model, loss = network(), MeanFieldContrastiveLoss(CLASSES, EMBEDDING_SIZE)
     loss_of = GradientCache(model, loss, CHUNK_SIZE)
     images = torch.randn(batch_size, 3, IMAGE_SIDE, IMAGE_SIDE)
     labels = torch.arange(batch_size) % CLASSES
-    # What torch allocates once, whatever the batch.
+    # Memory that torch allocates once, whatever the batch.
     loss(model(images[:1]), labels[:1]).backward()
     before, seconds = _peak(), []
     for _ in range(STEPS):
@@ -72,7 +72,7 @@ def _peak() -> float:
 
 
 def page(results: dict[str, Any]) -> str:
-    """The page on large batches, with what was measured."""
+    """The page on large batches, with the measurements."""
     found = {(row["way"], row["batch_size"]): row for row in results["rows"]}
     rows = []
     for size in BATCH_SIZES:

@@ -22,7 +22,7 @@ def interval_plot(
         scores: for each preset an interval, as ``confidence_interval`` gives it.
         titles: for each preset the name that is shown.
         message: the title.
-        axis: what the scores are.
+        axis: label of the axis of scores.
         untrained: the score before training, drawn as a line.
     """
     order = sorted(scores, key=lambda preset: scores[preset]["mean"])

@@ -9,7 +9,7 @@ OURS = {
     "mean_field_class_wise_multi_similarity": "#882255",
     "class_wise_multi_similarity": "#009E73",
 }
-"""Colours of this package's losses, which readers with weak colour vision tell apart."""
+"""Colours of this package's losses, which readers with weak colour vision can tell apart."""
 
 OTHERS = {
     "proxy_anchor": ("#555555", "-", "s"),

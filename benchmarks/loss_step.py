@@ -1,4 +1,4 @@
-"""What a step of a loss costs, beside the alternatives: ``python -m benchmarks.loss_step``.
+"""What a step of a loss costs, compared with the alternatives: ``python -m benchmarks.loss_step``.
 
 Measures forward and backward passes: time side by side in one process, memory of each in its own. Prints
 a table; writes ``docs/results/loss_step.json``, ``docs/images/loss_step*.png`` and ``docs/speed.md``.
@@ -45,18 +45,18 @@ SCALES = {"CUB-like": CUB, "SOP-like": SOP, "100,000 classes": HUGE, "mean field
 STATES = ("random", "clustered")
 
 SOP_SHARES = {0.1: 0.25, 0.2: 0.25, 0.3: 0.35, 0.5: 0.6, 0.8: 1.0}
-"""What a step may cost at a radius, as a share of one dense product."""
+"""Largest cost of a step at a radius, as a share of one dense product."""
 
 CUB_SHARES = {0.2: 0.9, 0.5: 1.1, 0.65: 1.2}
 TRAINING_SHARES = {0.2: 1.0, 0.5: 1.8, 0.65: 2.5}
-"""What a step of training may cost at a radius, as a multiple of one of ``ProxyAnchorLoss``."""
+"""Largest cost of a training step at a radius, as a multiple of one of ``ProxyAnchorLoss``."""
 
 SMALL = [
     replace(CUB, classes=classes, proxies_per_class=proxies, width=width)
     for classes, proxies in ((20, 5), (100, 5), (100, 15))
     for width in (64, 512)
 ]
-"""Few points, where the search saves little: beside ``SoftTripleLoss`` with as many proxies."""
+"""Few points, where the search saves little: compared with ``SoftTripleLoss`` with as many proxies."""
 
 GROWTH_CLASSES = (200, 800, 3200, 12_800)
 """Numbers of classes in the plot, with two proxies each."""
@@ -66,7 +66,7 @@ _MOST_POINTS_OF_FORMULA = 7000
 
 
 def cases() -> dict[str, list[Case]]:
-    """All that is measured: the rows of the tables, and the points of the plot."""
+    """All cases: the rows of the tables, and the points of the plot."""
     table: list[Case] = []
     for state in (*STATES, "collapsed"):
         cub = replace(CUB, state=state)
@@ -123,10 +123,10 @@ def measure(cases: list[Case]) -> list[dict[str, Any]]:
 
 
 def _measured(quantity: str, cases: list[Case]) -> list[Any]:
-    """What a process of its own measures."""
+    """The measurements of a separate process."""
     arguments = quantity, json.dumps([asdict(case) for case in cases])
     command = [sys.executable, "-m", "benchmarks.loss_step_case", *arguments]
-    # What goes wrong is printed where the user sees it: only the result is taken out of the output.
+    # Errors are printed where the user sees them: only the result is read from the output.
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     result: list[Any] = json.loads(output.splitlines()[-1])
     return result
@@ -138,7 +138,7 @@ class Goal:
 
     Args:
         title: of the case.
-        case: what is measured.
+        case: the case to measure.
         most: largest cost allowed: a ratio, or MiB where ``beside`` is None.
         quantity: seconds or peak_mib.
         beside: method whose cost is the unit.
@@ -158,11 +158,11 @@ class Goal:
         return f"at most {self.most:g} x the {quantity} of `{self.beside}`"
 
     def measured(self, rows: list[dict[str, Any]]) -> float:
-        """What the rows of a table say."""
+        """The measured cost, from the rows of a table."""
         cost = float(_row_of(rows, self.case)[self.quantity])
         if self.beside is None:
             return cost
-        # Other methods know no delta.
+        # Other methods have no delta.
         other = replace(self.case, method=self.beside, delta=CUB.delta)
         return cost / float(_row_of(rows, other)[self.quantity])
 
@@ -294,7 +294,7 @@ def _cost(row: dict[str, Any]) -> str:
 
 
 def _machine(environment: dict[str, Any]) -> str:
-    """The processor and what torch makes of it."""
+    """Processor, cores, threads, memory and torch version."""
     gibibytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
         f"{environment['processor']}, {os.cpu_count()} cores, {environment['threads']} threads, "

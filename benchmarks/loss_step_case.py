@@ -1,4 +1,4 @@
-"""Losses in one situation, measured in a process of its own: what ``benchmarks.loss_step`` starts.
+"""Losses in one situation, measured in a separate process that ``benchmarks.loss_step`` starts.
 
 ``python -m benchmarks.loss_step_case time '[{"method": "PotentialFieldLoss", ...}, ...]'`` prints as
 JSON how long the steps of each case take, ``memory`` with one case how much memory it needs. The keys
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch._dynamo  # What the first step of any of torch's optimizers imports, and checkpoint, too.
+import torch._dynamo  # Imported by the first step of torch's optimizers, and by checkpoint.
 from pytorch_metric_learning.losses import ProxyAnchorLoss, SoftTripleLoss
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -42,7 +42,7 @@ Step = Callable[[], None]
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured: one step, forward and backward, of a method.
+    """A measurement: one step, forward and backward, of a method.
 
     Args:
         method: a key of ``METHODS``.
@@ -52,8 +52,8 @@ class Case:
         proxies_per_class: proxies in each.
         width: coordinates of an embedding.
         batch_size: number of embeddings.
-        training: whether a step is one of training: a batch of its own, and Adam moves the proxies.
-        delta: radius of ``PotentialFieldLoss``, of no meaning to the others.
+        training: whether steps are training steps: each has a new batch, and Adam moves the proxies.
+        delta: radius of ``PotentialFieldLoss``, ignored by the others.
     """
 
     method: str
@@ -75,8 +75,8 @@ class Inputs:
     """Proxies in the state of a case, and batches to go with them.
 
     Args:
-        case: what is measured.
-        device: where they lie.
+        case: the case to measure.
+        device: of all tensors.
     """
 
     def __init__(self, case: Case, device: torch.device = PROCESSOR) -> None:
@@ -224,10 +224,10 @@ class Trial:
         self._step = _step_of_loss(self._loss, self._inputs.embeddings, labels)
 
     def seconds(self) -> float:
-        """Take a step: one of training with a new batch, or the same again after all points have moved.
+        """Time a step: a training step with a new batch, or the same step after all points have moved.
 
-        They change places with their antipodes, which keeps their distances, and leaves nothing to a
-        loss that remembers where its points were.
+        They move to their antipodes, which keeps their distances, but a loss cannot profit from
+        remembering their positions.
         """
         if self._optimizer is None:
             for vectors in self._moving:
@@ -244,17 +244,17 @@ class Trial:
         return time.perf_counter() - start
 
     def _wait(self) -> None:
-        """Let a GPU end what it was given to do."""
+        """Wait until a GPU has finished its work."""
         if self._inputs.device.type == "cuda":
             torch.cuda.synchronize(self._inputs.device)
 
 
 def measure_time(cases: list[Case], device: torch.device = PROCESSOR) -> list[list[float]]:
-    """Seconds of the steps of each case, which take turns, so that a busy machine slows all alike."""
+    """Seconds of the steps of each case, which take turns, so a busy machine slows all equally."""
     _warm_up(cases, device)
     trials = [Trial(case, device) for case in cases]
     if device.type == "cuda":
-        # Kernels are compiled for the sizes that they meet.
+        # Kernels are compiled for the sizes of each case.
         for trial in trials:
             trial.seconds()
     seconds: list[list[float]] = [[] for _ in cases]
@@ -270,7 +270,7 @@ def measure_time(cases: list[Case], device: torch.device = PROCESSOR) -> list[li
 
 
 def measure_memory(case: Case, device: torch.device = PROCESSOR) -> float:
-    """MiB that the steps of a case need above their inputs, of the device that they lie on."""
+    """MiB that the steps of a case need above their inputs, on their device."""
     _warm_up([case], device)
     trial = Trial(case, device)
     memory = _PeakMemoryOfGPU(device) if device.type == "cuda" else _PeakMemory()
@@ -281,9 +281,9 @@ def measure_memory(case: Case, device: torch.device = PROCESSOR) -> float:
 
 
 def _warm_up(cases: list[Case], device: torch.device) -> None:
-    # As the activations of a network do: an allocator that has freed a large piece keeps what it frees.
+    # Like a network's activations: an allocator that has freed a large piece keeps what it frees.
     torch.empty(31 * 2**20, dtype=torch.uint8)
-    # Loads all code, so that it does not count as the case's time and memory.
+    # Loads all code, so it does not count as the case's time and memory.
     for case in cases:
         Trial(replace(case, classes=8, width=8, batch_size=8), device).seconds()
 
@@ -322,7 +322,7 @@ class _PeakMemory:
 
 
 class _PeakMemoryOfGPU:
-    """What torch has allocated at the most on a GPU since ``start``, above what it had then."""
+    """The most that torch has allocated on a GPU since ``start``, above what it had then."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device

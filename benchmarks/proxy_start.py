@@ -1,8 +1,8 @@
-"""What it buys to start proxies in the data: ``python -m benchmarks.proxy_start``.
+"""Whether data-initialised proxies improve the score: ``python -m benchmarks.proxy_start``.
 
-Trains ``PotentialFieldLoss`` on the four folds of ``glyphs`` for each decay exponent and each moment
-at which the proxies move into the data, and writes ``docs/results/proxy_start.json`` and the page
-``docs/proxy_start.md``. A fold that an earlier call finished is not trained again.
+Trains ``PotentialFieldLoss`` on the four folds of ``glyphs`` for each decay exponent and each start of
+the proxies, and writes ``docs/results/proxy_start.json`` and the page ``docs/proxy_start.md``. A fold
+that an earlier call finished is not trained again.
 """
 
 from itertools import product

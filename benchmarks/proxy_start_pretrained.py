@@ -95,7 +95,7 @@ def train_head(
     start: str,
     seed: int,
 ) -> dict[str, float]:
-    """Train a linear head; return its best validation MAP@R and where its proxies were then."""
+    """Train a linear head; return its best validation MAP@R, its iteration and proxy distance."""
     seed_everything(seed)
     train, classes = features[fold.train], np.unique(labels[fold.train], return_inverse=True)[1]
     own = torch.from_numpy(classes)

@@ -1,1 +1,1 @@
-"""What makes pages and pictures of ``docs`` from the code that they are about."""
+"""Generators of pages and pictures of ``docs`` from the code that they describe."""

@@ -1,4 +1,4 @@
-"""Writes all pages that are made from the code and the tutorials: ``python -m documentation``."""
+"""Writes all pages that are generated from the code and the tutorials: ``python -m documentation``."""
 
 from documentation.pages import PAGES, pictures
 from pml_potential.benchmark.files import write_bytes, write_text

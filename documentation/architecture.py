@@ -1,4 +1,4 @@
-"""Writes the page on architecture: which rooms there are and who imports whom, read off the code."""
+"""Writes the page on architecture: the rooms and their imports, read from the code."""
 
 import ast
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ class Room:
     """A package, or a module beside packages.
 
     Attributes:
-        name: its last name.
+        name: last part of its dotted name.
         purpose: first line of its docstring.
         imports: names of the rooms beside it that it imports from.
     """
@@ -82,7 +82,7 @@ def floors_of(rooms: Sequence[Room]) -> dict[str, int]:
 
 
 def import_table(rooms: Sequence[Room]) -> str:
-    """Who imports whom, as a table in Markdown; as no room imports upwards, one half of it is empty."""
+    """The imports as a table in Markdown; no room imports upwards, so one half of it is empty."""
     names = [room.name for room in rooms]
     lines = [
         f"| imports from | {' | '.join(f'`{name}`' for name in names)} |",

@@ -14,9 +14,8 @@ fold: 2
 # Configuration keys
 
 Every key that a YAML file of `benchmarker_configs`, a file of your own or `--set PATH=VALUE` may hold.
-An unknown key is an error that names the nearest allowed one; text in place of a number is one, too.
-How presets, files and `--set` are laid over each other is described in
-[Running the benchmark](../benchmark.md).
+An unknown key is an error that names the nearest allowed one; text instead of a number is one, too.
+[Running the benchmark](../benchmark.md) describes how presets, files and `--set` are merged.
 
 A key without a default is required; the presets give a value to every such key. Keys below `loss`,
 `model` and `sampler` can be searched.
@@ -70,7 +69,7 @@ def _joined(path: str, name: str) -> str:
 
 
 def _default(value: dict[str, Any]) -> str:
-    """The default; that of a whole section is told by the defaults of its own keys."""
+    """The default; that of a whole section follows from the defaults of its own keys."""
     if "default" not in value or (value["default"] and isinstance(value["default"], dict)):
         return ""
     rounded = json.loads(
@@ -80,7 +79,7 @@ def _default(value: dict[str, Any]) -> str:
 
 
 def _description(value: dict[str, Any], known: dict[str, Any]) -> str:
-    """What a section says of itself, and what the key says of its use."""
+    """The description of a section, and that of the key for its use."""
     section = _section_at(value, known) or {}
     texts = [each["description"] for each in (section, value) if "description" in each]
     return " ".join(texts).replace("``", "`")

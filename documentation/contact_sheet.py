@@ -16,7 +16,7 @@ NUMBER_WIDTH = 22
 def contact_sheet(data: ImageArrays, images_per_class: int, columns: int) -> Image.Image:
     """Draws some images of every class, each class in a cell that begins with its number.
 
-    The numbers are the labels, since the class names may be in scripts that no font at hand has.
+    The numbers are the labels, since the class names may be in scripts that no available font has.
 
     Args:
         data: The data set.

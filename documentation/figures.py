@@ -1,8 +1,8 @@
-"""Draws figures of the site, and records by what: ``python -m documentation.figures NAME``.
+"""Draws figures of the site, and records their sources: ``python -m documentation.figures NAME``.
 
 ``docs/images/figures.json`` has an entry for each figure in ``docs/images``: the command that draws it,
 and the files that decide how it looks. Drawing records the hashes of these files and of the figure; a
-test compares. Without a name, all figures whose files have changed since are drawn.
+test compares them. Without a name, all figures whose files have changed since are drawn.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ def outdated(root: Path) -> dict[str, list[str]]:
 
 
 def draw(root: Path, names: list[str]) -> None:
-    """Draw figures by their commands, each command once, and record by what they were drawn."""
+    """Draw figures by their commands, each command once, and record the hashes of their sources."""
     entries = recorded(root)
     for command in dict.fromkeys(entries[name]["command"] for name in names):
         subprocess.run([sys.executable, *shlex.split(command)[1:]], cwd=root, check=True)

@@ -1,6 +1,6 @@
 """Executes the tutorials: ``python -m documentation.notebooks NAME``; without a name all of them.
 
-A tutorial is a notebook in ``docs/tutorials``, committed with its output. Its page is made of it.
+A tutorial is a notebook in ``docs/tutorials``, committed with its output. Its page is made from it.
 """
 
 import base64
@@ -48,7 +48,7 @@ def executed(notebook: NotebookNode, folder: Path) -> NotebookNode:
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "IPYTHONDIR": str(folder / ".ipython"),
-        # Bars say nothing once they have ended, and warnings of libraries name paths of this machine.
+        # Finished progress bars say nothing, and warnings of libraries name paths of this machine.
         "TQDM_DISABLE": "1",
         "PYTHONWARNINGS": "ignore",
     }
@@ -76,7 +76,7 @@ def fingerprint(notebook: NotebookNode) -> str:
 
 
 def notebook_page(path: Path) -> str:
-    """Write the page of a tutorial: its text, its code and what came out."""
+    """Write the page of a tutorial: its text, its code and its output."""
     title, *cells = read_notebook(path).cells
     parts = [title.source, _DOWNLOAD.format(name=path.stem)]
     numbers = iter(range(1, len(cells) + 1))

@@ -1,4 +1,4 @@
-"""The pages of the site that are made from the code and the tutorials, and what makes them."""
+"""The pages of the site that are made from the code and the tutorials, and the functions that do so."""
 
 from collections.abc import Callable
 from functools import partial

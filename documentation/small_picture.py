@@ -6,7 +6,7 @@ from PIL import Image
 
 
 def shrink(path: Path) -> None:
-    """Write a PNG anew with 256 colours, which is enough for text and lines."""
+    """Rewrite a PNG with 256 colours, which is enough for text and lines."""
     with Image.open(path) as picture:
         small = picture.convert("RGB").quantize(256)
     small.save(path, optimize=True)

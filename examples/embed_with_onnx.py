@@ -15,7 +15,7 @@ BILINEAR = Image.Resampling.BILINEAR
 
 
 def fitted(picture, how):
-    """What the network sees of a picture: the "resize" of preprocessing.json."""
+    """Fit a picture to the network: the "resize" of preprocessing.json."""
     if how is None:
         return picture
     side = how["size"]

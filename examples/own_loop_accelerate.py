@@ -1,4 +1,4 @@
-"""The same in a loop of Accelerate: ``pip install accelerate``."""
+"""The same in an Accelerate loop: ``pip install accelerate``."""
 
 import torch
 from accelerate import Accelerator
@@ -11,7 +11,7 @@ CLASSES, EMBEDDING_SIZE = 10, 16
 
 
 class MeanFields(nn.Module):
-    """The class vectors as a module, so that ``prepare`` takes them to the device of the network."""
+    """The class vectors as a module, so ``prepare`` moves them to the device of the network."""
 
     def __init__(self) -> None:
         super().__init__()

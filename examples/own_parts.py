@@ -1,4 +1,4 @@
-"""A loss, a network and a metric of your own in the benchmark, without a change to the package."""
+"""Your own loss, network and metric in the benchmark, without changing the package."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from pml_potential.benchmark.experiments.experiment import run_experiment
 class CompactClassLoss(BaseMetricLossFunction):
     """Mean distance of the embeddings from the mean of their class."""
 
-    # PML hands over a miner's choice and references, too; this loss has no use for them.
+    # PML also passes a miner's choice and references; this loss ignores them.
     def compute_loss(self, embeddings, labels, *_):
         embeddings = nn.functional.normalize(embeddings)
         same = (labels[:, None] == labels).to(embeddings.dtype)
@@ -35,7 +35,7 @@ class CompactClassLoss(BaseMetricLossFunction):
 pytorch_metric_learning.losses.CompactClassLoss = CompactClassLoss
 
 
-# Networks are looked up in timm's registry, which hands over settings such as num_classes=0.
+# Networks are looked up in timm's registry, which passes settings such as num_classes=0.
 @timm.models.register_model
 def own_network(**_):
     network = nn.Sequential(
@@ -63,7 +63,7 @@ if __name__ == "__main__":
             "model": str(here / "own_model.yaml"),
             "loss": str(here / "own_loss.yaml"),
         },
-        # Small enough to see that it works; leave these lines out to search in earnest.
+        # A small test run; remove these lines for a full search.
         [
             "protocol.metrics=[hit_at_2, NMI]",
             *("protocol.study=null", "protocol.folds=2", "protocol.batch_size=8"),

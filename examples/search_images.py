@@ -1,4 +1,4 @@
-"""Index a folder of images, and find those that are most like a query image.
+"""Index a folder of images, and find those most similar to a query image.
 
 python examples/search_images.py MODEL FOLDER QUERY
 """
@@ -19,7 +19,7 @@ def index_of(model, paths):
 
 
 def nearest(model, index, paths, query, count=5):
-    # Vectors have length 1, so that inner products are cosine similarities.
+    # Vectors have length 1, so inner products are cosine similarities.
     similarities, places = index.search(model.embed([query]).numpy(), min(count, len(paths)))
     return [
         (paths[place], similarity) for place, similarity in zip(places[0], similarities[0], strict=True)

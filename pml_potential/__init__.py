@@ -32,11 +32,11 @@ __all__ = [
 ]
 
 _ROOMS = {"fields", "functional", "gradient_cache", "losses"}
-"""What ``import pml_potential`` makes reachable, as it did before imports waited."""
+"""Submodules that ``import pml_potential`` makes reachable, as it did before imports became lazy."""
 
 
 def __getattr__(name: str) -> Any:
-    # ``pml_potential.functional`` needs torch alone: what needs more is imported when it is asked for.
+    # ``pml_potential.functional`` needs only torch: modules that need more are imported on first use.
     if name in _ROOMS:
         return import_module(f"{__name__}.{name}")
     if name in __all__:

@@ -13,35 +13,35 @@ from torch.autograd.function import once_differentiable
 from pml_potential.functional.validation import check_integer
 
 Inputs = Tensor | Mapping[str, Tensor]
-"""What a network takes: a tensor, or tensors by name, with one row for each embedding."""
+"""Input of a network: a tensor, or a mapping of names to tensors, with one row for each embedding."""
 
 _LARGEST_DIFFERENCE = 0.01
-"""Between the two times that an embedding is computed, as a share of the largest coordinate."""
+"""Largest allowed difference between the two passes, as a share of the largest coordinate."""
 
 
 class GradientCache:
-    """The loss of a whole batch, in the memory that a part of the batch takes (GradCache).
+    """The loss of a whole batch, in the memory of a part of the batch (GradCache).
 
-    Losses of pairs, fields and classes need all embeddings of a batch at once; their network does not.
-    A call embeds the batch in chunks without keeping activations, and returns the loss L of all
-    embeddings z. Its ``backward`` takes dL / dz, embeds each chunk again, and goes back through the
-    network chunk by chunk:
+    Losses of pairs, fields and classes need all embeddings of a batch at once; the network does not. A
+    call embeds the batch in chunks without keeping activations, and returns the loss L of all
+    embeddings z. Its ``backward`` computes dL / dz, embeds each chunk again, and backpropagates chunk
+    by chunk:
 
         dL / d(network) = Σ_chunks (dL / dz_chunk) (dz_chunk / d(network))
 
-    The gradients are those of ``loss_func(network(inputs), ...).backward()`` to rounding, and so are
-    those of the loss's own parameters. Memory is that of one chunk, of the inputs and of the loss; time
-    is that of one more forward pass. It works with any loss, with autocast and ``GradScaler``, and in
-    any loop that calls ``backward`` on the loss.
+    The gradients, also those of the loss's own parameters, equal those of
+    ``loss_func(network(inputs), ...).backward()`` up to rounding. Memory is that of one chunk, the
+    inputs and the loss; the time of one forward pass is added. It works with any loss, with autocast
+    and ``GradScaler``, and in any loop that calls ``backward`` on the loss.
 
-    - **Random numbers.** Dropout draws the same numbers both times, from torch's generators of the CPU
-      and of CUDA, chunk by chunk. A network that gives other embeddings the second time, for example by
-      a generator of its own, is refused in ``backward``.
-    - **Batch normalisation** in training mode takes its statistics over a chunk, not over the batch, as
-      over the part of a GPU in data parallelism: these gradients are not those of the whole batch. Its
-      running averages move once for each chunk, in the first pass; the second leaves all buffers as
-      they were. Freeze it with ``eval()``, or use a network without it.
-    - **Miners** need embeddings: hand over a function,
+    - **Random numbers.** Dropout draws the same numbers in both passes, from torch's CPU and CUDA
+      generators, chunk by chunk. ``backward`` raises an error if the second pass gives different
+      embeddings, for example because the network has its own generator.
+    - **Batch normalisation** in training mode computes its statistics per chunk, not per batch, as it
+      does per GPU in data parallelism: these gradients are not those of the whole batch. Its running
+      averages are updated once per chunk, in the first pass; the second pass leaves all buffers
+      unchanged. Freeze it with ``eval()``, or use a network without it.
+    - **Miners** need embeddings: pass a function,
       ``lambda embeddings, labels: loss_func(embeddings, labels, miner(embeddings, labels))``.
     - **Many processes.** ``network`` is the ``DistributedDataParallel``, and ``loss_func`` a
       ``pml_potential.DistributedLossWrapper``. Gradients are averaged once, with the last chunk.
@@ -50,14 +50,14 @@ class GradientCache:
 
     Args:
         network: returns one embedding for each row of its input, a tensor.
-        loss_func: is called with the embeddings and with what follows the inputs.
+        loss_func: called with the embeddings and with all arguments after the inputs.
         chunk_size: rows that the network sees at a time, at least 1.
 
     Raises:
         ValueError: ``chunk_size`` is smaller than 1; inputs are empty, of different lengths or need a
             gradient themselves; or the network does not return a row for each input.
         TypeError: An argument or the inputs have the wrong type.
-        RuntimeError: In ``backward``: the embeddings of the second pass are others.
+        RuntimeError: In ``backward``: the second pass gives different embeddings.
 
     Source:
         Gao, Zhang, Han & Callan, "Scaling Deep Contrastive Learning Batch Size under Memory Limited
@@ -89,16 +89,16 @@ class GradientCache:
         Args:
             inputs: a tensor, (batch_size, ...), or a mapping of names to such tensors; the network gets
                 the same, with ``chunk_size`` rows at most.
-            *arguments: for the loss: labels, mostly.
-            **keywords: for the loss.
+            *arguments: passed to the loss, usually labels.
+            **keywords: passed to the loss.
 
         Returns:
-            What ``loss_func`` returns.
+            The return value of ``loss_func``.
         """
         chunks = _chunks(inputs, self.chunk_size)
         passes = _TwoPasses(self.network, chunks)
         if torch.is_grad_enabled() and any(each.requires_grad for each in self.network.parameters()):
-            # Autograd calls the backward pass of what depends on something with a gradient.
+            # Autograd calls ``backward`` only if an input requires a gradient.
             embeddings: Tensor = _Embeddings.apply(torch.ones((), requires_grad=True), passes)
         else:
             embeddings = passes.first()
@@ -135,7 +135,7 @@ class _TwoPasses:
 
     @torch.no_grad()
     def first(self) -> Tensor:
-        """Embed all chunks, and remember what it depends on."""
+        """Embed all chunks, and record random states and changed buffers."""
         before = {name: buffer.clone() for name, buffer in self._network.named_buffers()}
         embeddings = []
         for chunk in self._chunks:
@@ -151,7 +151,7 @@ class _TwoPasses:
         return self._embeddings.clone()
 
     def second(self, gradient: Tensor) -> None:
-        """Embed chunk after chunk again, and hand each its part of the gradient."""
+        """Embed each chunk again, and backpropagate its part of the gradient."""
         sizes = [len(_tensors(chunk)[0]) for chunk in self._chunks]
         parts = zip(
             self._chunks,
@@ -175,7 +175,7 @@ class _TwoPasses:
     def _embed(self, chunk: Inputs) -> Tensor:
         with ExitStack() as stack:
             for kind, dtype, enabled in self._autocasts:
-                # A cast that is cached without a gradient must not serve where one is needed.
+                # A cast that is cached without a gradient must not be reused where one is needed.
                 stack.enter_context(torch.autocast(kind, dtype, enabled, cache_enabled=False))
             embeddings = self._network(chunk)
         rows = len(_tensors(chunk)[0])
@@ -191,13 +191,13 @@ class _TwoPasses:
         return embeddings
 
     def _without_exchange(self) -> Any:
-        """Leave gradients where they are, if the network is one that exchanges them with others."""
+        """Suspend the network's exchange of gradients between processes, if it has one."""
         no_sync = getattr(self._network, "no_sync", None)
         return nullcontext() if no_sync is None else no_sync()
 
     @contextmanager
     def _buffers_as_before(self) -> Iterator[None]:
-        """Begin with the buffers of the first pass, and put back in the end what there is now."""
+        """Begin with the buffers of the first pass, and restore the current ones at the end."""
         buffers = dict(self._network.named_buffers())
         now = {name: buffers[name].clone() for name in self._moved}
         _copy(self._moved, buffers)
@@ -228,7 +228,7 @@ def _tensors(inputs: Inputs) -> list[Tensor]:
 
 
 def _chunks(inputs: Inputs, size: int) -> list[Inputs]:
-    """Split inputs along their rows, once they are what a network can be given in parts."""
+    """Check that inputs can be split, and split them along their rows."""
     if not isinstance(inputs, Tensor | Mapping) or not all(
         isinstance(each, Tensor) for each in _tensors(inputs)
     ):
@@ -243,8 +243,8 @@ def _chunks(inputs: Inputs, size: int) -> list[Inputs]:
         )
     if any(each.requires_grad for each in _tensors(inputs)):
         raise ValueError(
-            "inputs require a gradient, which would not reach them; call detach() on them, or make what "
-            "computes them a part of the network"
+            "inputs require a gradient, which would not reach them; call detach() on them, or make the "
+            "module that computes them a part of the network"
         )
     if isinstance(inputs, Tensor):
         return list(inputs.split(size))

@@ -1,1 +1,1 @@
-"""At which distance repulsion should stop to grow: an experiment on Cars-196."""
+"""At which distance repulsion should stop growing: an experiment on Cars-196."""

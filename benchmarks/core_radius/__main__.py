@@ -1,4 +1,4 @@
-"""Run the experiment, or what is left of it: ``python -m benchmarks.core_radius FOLDER --cache DIR``.
+"""Run the experiment, or its remaining runs: ``python -m benchmarks.core_radius FOLDER --cache DIR``.
 
 FOLDER holds a folder of images for each class of Cars-196, in the official order. The activations, 350
 megabytes, go to DIR. Results go to ``docs/results/core_radius.json`` after each
@@ -23,7 +23,7 @@ from pml_potential.benchmark.report.environment import describe_environment
 
 
 def main(folder: Path, cache: Path) -> None:
-    """Run what the results lack."""
+    """Run all that the results lack."""
     environment = describe_environment()
     images = load_folder(folder)
     cars = load_cars(images, cache)
@@ -36,7 +36,7 @@ def main(folder: Path, cache: Path) -> None:
     }
     for found, now in ((results["data_sha256"], images.sha256), (results["regime"], REGIME)):
         if found != now:
-            raise ValueError(f"{RESULTS} was made with {found}, not {now}; move it away to begin anew")
+            raise ValueError(f"{RESULTS} was made with {found}, not {now}; move it away to start anew")
     for part, measure in (("adam", recoveries), ("before_training", before_training)):
         if part not in results:
             results[part] = measure(cars)

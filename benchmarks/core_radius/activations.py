@@ -1,7 +1,7 @@
-"""What enters the trained part of the network, computed once for each view of each image.
+"""The input of the trained part of the network, computed once for each view of each image.
 
-The first eleven blocks of EfficientNet-Lite0 are not trained (stages one to five, with 112 channels of
-8 x 8 behind them), so that their output is kept on disk as float16: one view for evaluation, and random
+The first eleven blocks of EfficientNet-Lite0 are not trained (stages one to five, which output 112
+channels of 8 x 8), so their output is kept on disk as float16: one view for evaluation, and random
 crops for training. Copies are near-duplicates: the same crop, with three pixel values in a thousand
 changed by one grey level.
 """
@@ -43,7 +43,7 @@ def load_network() -> Any:
 def view_of(images: ImageFiles, index: int, view: int, is_copy: bool = False) -> Tensor:
     """Pixels (3, 128, 128) of one image in view 0, the whole image, or in one of the random views.
 
-    The crop depends on image and view only, so that a copy is cropped as its original.
+    The crop depends on image and view only, so a copy is cropped like its original.
     """
     library = import_library("torchvision.transforms.v2", "torchvision", "the random views")
     picture: Any = images.image(index).resize((SIZE, SIZE), Image.Resampling.BILINEAR)

@@ -1,8 +1,8 @@
 """How long Adam takes to recover from one batch that holds a pair of near points of different classes.
 
-The network stands still, so that every batch but one is normal: the gradients are those that the head
-gets from real batches at the start of training. Adam sees them with and without the bad batch, and the
-sizes of its steps are compared.
+The network is not updated, and every batch but one is normal: the gradients are those of the head for
+real batches at the start of training. Adam sees them with and without the bad batch, and the sizes of
+its steps are compared.
 """
 
 from itertools import cycle, islice
@@ -65,11 +65,11 @@ def _gradients(
 
 @torch.no_grad()
 def _neighbor(embedder: Embedder, point: Tensor) -> Tensor:
-    """Features whose embedding is ``NEAR`` from that of others, in a random direction."""
+    """Features whose embedding is ``NEAR`` away from that of ``point``, in a random direction."""
     embedding = embedder.head(point)
     across = torch.randn_like(embedding)
     across -= (across @ embedding) / (embedding @ embedding) * embedding
-    # The rows of the head are orthonormal, so that its transpose leads back to the features.
+    # The rows of the head are orthonormal, so its transpose leads back to the features.
     shift: Tensor = across / across.norm() * embedding.norm() * NEAR
     moved: Tensor = point + shift @ embedder.head.weight
     return moved

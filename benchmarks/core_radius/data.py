@@ -1,4 +1,4 @@
-"""Cars-196 as this experiment takes it: three states of the training classes, and what is judged."""
+"""Cars-196 for this experiment: three versions of the training set, and the evaluation sets."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +19,11 @@ _SEED = 0
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """Activations of training images; all points of a photo are seen in the same view at a time.
+    """Activations of training images; all images of a photo are seen in the same view at a time.
 
     Attributes:
-        labels: (n,), as the loss is told.
-        photos: (n,), the photo that each image is; a copy is the same as its original.
+        labels: (n,), as the loss gets them.
+        photos: (n,), the photo of each image; a copy has the photo of its original.
         whole: activations of the whole images.
         views: activations of each random view.
     """
@@ -50,7 +50,7 @@ class EvaluationSet:
 
 @dataclass(frozen=True)
 class Cars:
-    """All that is trained and judged on."""
+    """All training and evaluation sets."""
 
     training: dict[str, TrainingSet]
     validation: EvaluationSet

@@ -56,7 +56,7 @@ def write_page() -> None:
 
 
 def _run(results: Results, *values: Any, **named: Any) -> dict[str, Any] | None:
-    """The result of a run that ``Run`` is built from."""
+    """The result of the run with these arguments of ``Run``."""
     return same_run(Run(*values, **named), results["runs"])
 
 
@@ -85,7 +85,7 @@ def _cores_table(results: Results) -> str:
 
 
 def _settings_of(results: Results) -> list[str]:
-    """B, the loss's defaults, is the first."""
+    """B, the loss's defaults, comes first."""
     return sorted(results["settings"], reverse=True)
 
 
@@ -101,13 +101,13 @@ def _summary(results: Results, setting: str) -> dict[str, dict[str, Any] | None]
 
 
 def _gains(results: Results, share: float, over: float | None, *data: str) -> list[float]:
-    """MAP@R of a core above that of another one, for each pair of runs with the same random numbers.
+    """Gain in MAP@R of one core over another, for each pair of runs with the same random numbers.
 
     Args:
         results: of all runs.
         share: the core, as a share of delta.
         over: the other core, as a share of delta, or None for the smallest.
-        data: what they were trained on.
+        data: the kinds of training data.
     """
     gains = []
     for setting, kind, same in product(results["settings"], data, REPLICATES.values()):

@@ -1,4 +1,4 @@
-"""What is run: the two settings of the loss, the cores, the three kinds of data, and their order."""
+"""The runs: the two settings of the loss, the cores, the three kinds of data, and their order."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -59,7 +59,7 @@ class Run:
         seed: of batches, views and proxies; wrong labels and copies are the same for all.
         plain_sum: whether the loss is U instead of U / n.
         clip: whether gradients are clipped, each number at ``REGIME["clip_value"]``.
-        weight_decay: whether Adam has one, added to the gradient.
+        weight_decay: whether Adam has weight decay, added to the gradient.
         other_proxies: whether the proxies start elsewhere, by other random numbers for k-means, with
             the same batches.
     """
@@ -75,15 +75,15 @@ class Run:
 
 
 def cores(setting: str) -> tuple[float, ...]:
-    """Today's core, and shares of delta."""
+    """The smallest core, and shares of delta."""
     return (SMALLEST_CORE, *(share * SETTINGS[setting].delta for share in SHARES))
 
 
 def same_run(run: Run, entries: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The result of a run, if it is there: of its own, or of one that is the same to the last bit.
+    """The result of a run, if there is one: its own, or that of one which is the same to the last bit.
 
-    A core acts only between points of different classes that are nearer. Where none were, all smaller
-    cores and all larger ones up to that distance give the same training.
+    A core acts only between points of different classes that are nearer than it. All cores up to the
+    smallest distance of such points therefore give the same training.
     """
     for entry in entries:
         # The first three runs did not record how near points came.

@@ -1,4 +1,4 @@
-"""One training of the last blocks of the network, and what is kept of it."""
+"""One training of the last blocks of the network, and its results."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -87,13 +87,13 @@ def build_loss(run: Run) -> PotentialFieldLoss:
 
 
 def train(run: Run, cars: Cars) -> dict[str, Any]:
-    """Train; return the scores of the best validation epoch, and how training went."""
+    """Train; return the test scores of the best validation epoch, and a record of the training."""
     started = perf_counter()
     data = cars.training[run.data]
     embedder, embeddings = deepcopy(starting_point(data))
     seed_everything(run.seed)
     if run.other_proxies:
-        # Only the random numbers that it takes matter, and that they are always the same.
+        # Only to draw random numbers, always the same ones.
         Embedder(data.whole)
     loss_func = build_loss(run)
     loss_func.initialize_proxies(embeddings, torch.from_numpy(data.labels))

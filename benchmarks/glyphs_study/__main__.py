@@ -1,4 +1,4 @@
-"""Run the study, or what is left of it, and write results, figures and page."""
+"""Run the study, or its remaining parts, and write results, figures and page."""
 
 from benchmarks.glyphs_study.measurements import measure
 from benchmarks.glyphs_study.page import RESULTS, write_page

@@ -1,4 +1,4 @@
-"""Running all of it, with the benchmark's own functions; what has ended is not run again."""
+"""Runs the study with the benchmark's own functions; finished runs are not repeated."""
 
 from pathlib import Path
 from statistics import mean
@@ -37,7 +37,7 @@ _CONSOLE = Console()
 
 
 def measure() -> dict[str, Any]:
-    """Run every part, and gather what the page shows."""
+    """Run every part, and gather the results that the page shows."""
     environment = describe_environment()
     configs = {loss: searched_config(loss) for loss in LOSSES}
     noise = run_label_noise(configs, RUNS / "noise", _CONSOLE)

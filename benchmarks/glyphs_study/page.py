@@ -56,7 +56,7 @@ def page(results: dict[str, Any]) -> str:
 
 
 def _worded(results: dict[str, Any]) -> dict[str, Any]:
-    """The results with the field's word for proxies that start in the data."""
+    """The results with the field's term, data-initialised proxies."""
     runs = {
         preset: {**run, "loss": run["loss"].replace("proxies in the data", "data-initialised proxies")}
         for preset, run in results["runs"].items()
@@ -86,7 +86,7 @@ def write_page() -> None:
 
 
 def _pairs(results: dict[str, Any]) -> str:
-    """What the test says of every pair."""
+    """The result of the test for every pair."""
     text: str = results["comparison"]
     for preset, run in results["runs"].items():
         loss, _, _ = run["loss"].partition(",")

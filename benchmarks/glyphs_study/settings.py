@@ -1,4 +1,4 @@
-"""What is run: losses, network, protocol, and the values of the ablations."""
+"""Settings of the study: losses, network, protocol, and the values of the ablations."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ RUNS = Path("runs") / "glyphs_study"
 
 LOSSES = (
     "potential_field",
-    "potential_field_pretrained",  # the same loss, with proxies that start in the data
+    "potential_field_pretrained",  # the same loss, with data-initialised proxies
     "cpml",
     "mean_field_contrastive",
     "mean_field_class_wise_multi_similarity",
@@ -34,7 +34,7 @@ SEARCHED = (
 )
 
 CONVERGENCE: Mapping[str, Any] = {
-    # As many iterations as in the search, and a fifth more, with a validation after every twenty.
+    # A fifth more iterations than in the search, with a validation after every twenty.
     "protocol.iterations_per_epoch": 20,
     "protocol.max_epochs": 15,
     "protocol.patience": 15,
@@ -57,7 +57,7 @@ DELTAS_FROM_SCRATCH = (0.05, 0.2, 0.65)
 
 
 def searched_config(loss: str) -> Config:
-    """What every loss is run with: a head on frozen features, twenty trials, five reproductions."""
+    """The configuration of every loss: a head on frozen features, twenty trials, five reproductions."""
     return compose(_presets(PRETRAINED, loss), SEARCHED)
 
 

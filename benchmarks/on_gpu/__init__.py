@@ -1,1 +1,1 @@
-"""What is measured on a GPU: ``python -m benchmarks.on_gpu --data DIR --minutes 25``."""
+"""Measurements on a GPU: ``python -m benchmarks.on_gpu --data DIR --minutes 25``."""

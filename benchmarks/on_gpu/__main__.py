@@ -1,7 +1,7 @@
-"""Measure on a GPU what fits into some minutes, the most valuable first.
+"""Measure on a GPU within a time limit, the most valuable parts first.
 
-``python -m benchmarks.on_gpu --data DIR --minutes 25``. The result of each part is on the disk the
-moment it ends, and the same line goes on from there. Without a GPU the same is done in miniature:
+``python -m benchmarks.on_gpu --data DIR --minutes 25``. The result of each part is written as soon as
+it finishes, and the same command resumes. Without a GPU the same is measured in miniature:
 ``--minutes 2``.
 """
 
@@ -23,7 +23,7 @@ from pml_potential.benchmark.config.schema import ConfigError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, and say what was left out; 1 if a part failed, 2 if the arguments make no sense."""
+    """Measure, and report skipped parts; 1 if a part failed, 2 if the arguments are invalid."""
     start = time.monotonic()
     given = _arguments(arguments)
     machine = this_machine(given.commit)
@@ -51,7 +51,10 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--data", type=Path, help="folder with a folder of images for each class, or a tar file of it"
     )
     parser.add_argument(
-        "--minutes", type=float, default=25.0, help="a part begins only if it is likely to end in time"
+        "--minutes",
+        type=float,
+        default=25.0,
+        help="a part starts only if it is likely to finish in time",
     )
     parser.add_argument(
         "--weights",
@@ -59,18 +62,18 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         nargs="+",
         default=[],
         metavar="FILE",
-        help=f"weights of {' and '.join(ON_GPU.networks)}, in this order; default: of their packages",
+        help=f"weights of {' and '.join(ON_GPU.networks)}, in this order; default: from their packages",
     )
     parser.add_argument(
         "--results", type=Path, help="default: docs/results/on_gpu, without a GPU WORK/results"
     )
     parser.add_argument("--work", type=Path, default=Path("runs/on_gpu"), help="folder for caches")
-    parser.add_argument("--commit", help="of the source, where git cannot tell it")
+    parser.add_argument("--commit", help="of the source, if git cannot tell it")
     given = parser.parse_args(arguments)
     if not given.minutes > 0:
         parser.error(f"--minutes is {given.minutes:g}; it must be above 0")
     if len(given.weights) > len(ON_GPU.networks):
-        parser.error(f"--weights has {len(given.weights)} files; give one for each network at most")
+        parser.error(f"--weights has {len(given.weights)} files; give at most one for each network")
     for path in given.weights:
         if not path.is_file():
             parser.error(f"--weights: there is no file {path}")
@@ -89,7 +92,7 @@ def _parts(given: argparse.Namespace, machine: Machine) -> Iterator[Part]:
 
 
 def _say(summary: Summary, folder: Path) -> None:
-    print(f"measured {len(summary.measured)} parts, {len(summary.kept)} were there; {folder}")
+    print(f"measured {len(summary.measured)} parts, {len(summary.kept)} were there before; {folder}")
     for title in summary.left_out:
         print(f"left out for lack of time: {title}")
     for reason, count in Counter(summary.missing.values()).items():

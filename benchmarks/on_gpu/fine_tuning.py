@@ -31,7 +31,7 @@ from pml_potential.losses import initialize_head
 
 
 class FineTuning:
-    """Trainings on one set of pictures, which are decoded for the first and stay for the others.
+    """Trainings on one set of pictures, which are decoded for the first and kept for the others.
 
     Args:
         config: of any of the trainings, which differ in losses, networks and seeds, not in the data.
@@ -47,7 +47,7 @@ class FineTuning:
 
     @property
     def data(self) -> dict[str, Any]:
-        """What the pictures are."""
+        """Hash and sizes of the set of pictures."""
         images, splits = self._data.images, self._data.splits
         return {
             "sha256": images.sha256,
@@ -61,7 +61,7 @@ class FineTuning:
         """Train a network, choose the epoch on the validation classes, and judge it on the test classes.
 
         Raises:
-            ConfigError: The network or its weights are not there.
+            ConfigError: The network or its weights are not available.
         """
         start = perf_counter()
         splits = self._data.splits
@@ -108,7 +108,7 @@ class FineTuning:
         return decoded(self._data.images, crop, image_cache(self._work / "features"), self._device)
 
     def _untrained(self, config: Config, train: LabelledTensors, seed: int) -> dict[str, nn.Module]:
-        """The networks before their first step, as ``untrained_models`` has them for other data."""
+        """The networks before their first step, as ``untrained_models`` builds them for other data."""
         seed_everything(seed)
         models = build_models(config.model, train.channels)
         assert config.model.input is not None

@@ -1,4 +1,4 @@
-"""The losses of a field against its formula: values and gradients, on the device that trains."""
+"""The losses of a field against its formula: values and gradients, on the training device."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -22,7 +22,7 @@ LOSSES: Mapping[str, Any] = {
 """One for each law of the field, and a second radius for the first."""
 
 ALLOWED = {torch.float32: 1e-4, torch.bfloat16: 1e-4 + 2**-8}
-"""Relative error of values and gradients, by the type of the embeddings; gradients come back in it."""
+"""Allowed relative error of values and gradients, by the type of the embeddings and gradients."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def check_loss(loss: str, shapes: Sequence[Shape], device: torch.device) -> dict
     Args:
         loss: a key of ``LOSSES``.
         shapes: of the points.
-        device: where the loss computes. The formula does so there, too, in float64.
+        device: where the loss and the formula compute, the formula in float64.
 
     Returns:
         ``engine``: gpu_kernels or pairs, ``checks``: an entry for each case, and whether all
@@ -103,7 +103,7 @@ def _check(
 
 
 def _relative(error: float, size: float) -> float:
-    """An error as a share of what is right; as it is where that is 0, as where no pair acts."""
+    """The relative error; the absolute one if the right value is 0, as when no pair acts."""
     return error / size if size else error
 
 

@@ -1,4 +1,4 @@
-"""The machine that something is measured on, as every result names it."""
+"""The machine of a measurement, as every result names it."""
 
 import platform
 import re
@@ -15,12 +15,12 @@ from pml_potential.benchmark.report.environment import commit_of_checkout, descr
 
 @dataclass(frozen=True)
 class Machine:
-    """Where it runs.
+    """The machine of a measurement.
 
     Attributes:
-        device: what computes.
+        device: the one that computes.
         name: of the GPU, or of the processor where there is none.
-        driver: version of the GPU's driver, None where nothing tells it.
+        driver: version of the GPU's driver, None if unknown.
         commit: of the source.
     """
 
@@ -31,7 +31,7 @@ class Machine:
 
     @property
     def has_gpu(self) -> bool:
-        """Whether it is a GPU that computes."""
+        """Whether a GPU computes."""
         return self.device.type == "cuda"
 
     @property
@@ -46,7 +46,7 @@ class Machine:
 
     @property
     def origin(self) -> dict[str, str | None]:
-        """What a result says of where it comes from."""
+        """The origin of a result, as it is stored with it."""
         return {
             "gpu" if self.has_gpu else "processor": self.name,
             "driver": self.driver,
@@ -60,7 +60,7 @@ def this_machine(commit: str | None = None) -> Machine:
     """The machine of this process.
 
     Args:
-        commit: of the source, for a copy of it without git's folder, in which git tells none.
+        commit: of the source, for a copy of it without git's folder.
     """
     device = training_device()
     told = commit_of_checkout(Path(pml_potential.__file__).parent)

@@ -1,4 +1,4 @@
-"""Parts of the work: one after the other as long as time is left, each with its result on the disk."""
+"""Parts of the work: one after the other while time is left, each with its result on the disk."""
 
 import time
 import traceback
@@ -12,7 +12,7 @@ from pml_potential.benchmark.config.schema import ConfigError
 from pml_potential.benchmark.files import read_json, write_json
 
 _LAST = 3
-"""Parts of a kind by which the time of the next is estimated."""
+"""Number of last parts of a kind from which the time of the next is estimated."""
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,12 @@ class Part:
     """Something that is measured in one go.
 
     Attributes:
-        group: of the parts whose results lie in one file.
-        name: its own in the group.
-        kind: parts of one kind take about as long as each other.
-        guess: seconds that it may take, for the first of its kind.
-        asked: all that its result depends on; of a part with another one the result is not its own.
-        measure: does it.
+        group: a group's results are in one file.
+        name: unique in the group.
+        kind: parts of one kind take about the same time.
+        guess: estimated seconds, for the first part of its kind.
+        asked: all that its result depends on; a stored result with other values is not reused.
+        measure: measures it.
     """
 
     group: str
@@ -40,7 +40,7 @@ class Results:
     """Files of results, one for each group of parts on a machine.
 
     Args:
-        folder: where they lie.
+        folder: of the files.
         machine: where the parts are measured.
     """
 
@@ -71,16 +71,16 @@ class Results:
         write_json(self._path(part.group), self.rows(part.group) | {part.name: row})
 
     def likely_seconds(self, part: Part) -> float:
-        """What a part may take: the longest of the last few of its kind, or its guess.
+        """The estimated time of a part: the longest of the last few of its kind, or its guess.
 
-        Only the last: the first one decodes all pictures, or compiles kernels for all.
+        Only the last few count: the first one decodes all pictures, or compiles kernels for all.
         """
         rows = self.rows(part.group).values()
         of_kind = [float(row["part_seconds"]) for row in rows if row["kind"] == part.kind]
         return max(of_kind[-_LAST:], default=part.guess)
 
     def write_summary(self, summary: "Summary", minutes: float) -> None:
-        """Write what became of each part."""
+        """Write the outcome of each part."""
         found = {"minutes": minutes, "origin": self._machine.origin} | vars(summary)
         write_json(self._path("summary"), found)
 
@@ -90,7 +90,7 @@ class Results:
 
 @dataclass
 class Summary:
-    """What became of the parts, by their names.
+    """The outcome of each part, by its name.
 
     Attributes:
         measured: in this run.
@@ -114,16 +114,16 @@ def measure_in_time(
     say: Callable[[str], None] = print,
     clock: Callable[[], float] = time.monotonic,
 ) -> Summary:
-    """Measure one part after the other, and leave out those for which too little time is left.
+    """Measure one part after the other, and skip those for which too little time is left.
 
-    One that fails costs the others nothing: they go on.
+    A failed part does not stop the others.
 
     Args:
         parts: the most valuable first.
-        results: where they go; what is there is not measured again.
-        seconds: that all may take.
-        say: told what happens.
-        clock: seconds from any moment on.
+        results: the stored results; what they have is not measured again.
+        seconds: time limit for all parts.
+        say: prints the progress.
+        clock: returns seconds, from any start.
     """
     summary = Summary()
     end = clock() + seconds
@@ -145,12 +145,12 @@ def measure_in_time(
                 say(f"{title}: cannot be measured: {error}")
             summary.missing[title] = str(error)
             continue
-        # Whatever it is: the minutes of a GPU that are left must not be lost with one part.
+        # Whatever it is: one failed part must not waste the minutes that are left on a GPU.
         except Exception as error:
             traceback.print_exc()
             summary.failed[title] = f"{type(error).__name__}: {error}"
             say(f"{title}: failed")
             continue
         summary.measured.append(title)
-        say(f"{title}: {clock() - start:.1f} s, {max(0.0, end - clock()):.0f} s are left")
+        say(f"{title}: {clock() - start:.1f} s, {max(0.0, end - clock()):.0f} s left")
     return summary

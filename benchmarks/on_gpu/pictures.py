@@ -18,7 +18,7 @@ from pml_potential.benchmark.data.labelled_tensors import LabelledTensors
 from pml_potential.benchmark.data.resized_images import resized_images
 
 _TRIES = 10
-"""Boxes that are drawn for a crop, of which the first inside of the picture is taken, as torchvision."""
+"""Boxes that are drawn for a crop; the first inside the picture is taken, as in torchvision."""
 
 _SEEDS = 2**62
 
@@ -26,7 +26,7 @@ _FEW_CLASSES, _FEW_OF_A_CLASS = 16, 4
 
 
 def folder_of(data: Path, work: Path) -> Path:
-    """The folder with a folder for each class: ``data`` itself, or what an archive of it holds.
+    """The folder with a folder for each class: ``data`` itself, or the contents of an archive.
 
     Args:
         data: a folder, or a tar or zip file.
@@ -67,7 +67,7 @@ def decoded(images: Images, crop: Crop, cache: Path, device: torch.device) -> Te
 
 
 class PictureNumbers(LabelledTensors):
-    """Some of the pictures by their numbers, each with a seed for its crop, as ``Pictures`` takes them.
+    """Numbers of some pictures, each with a seed for its crop, as input of ``Pictures``.
 
     Args:
         images: the whole data set.
@@ -99,7 +99,7 @@ class Pictures(nn.Module):
 
     def __init__(self, pixels: Tensor, model_input: Input, crop: Crop) -> None:
         super().__init__()
-        # No buffer: a gigabyte that is part of no state.
+        # Not a buffer: a gigabyte that does not belong into the state dict.
         self._pixels = pixels
         self._input = model_input
         self._crop = crop
@@ -165,8 +165,8 @@ def few_pictures(root: Path | None, folder: Path) -> Path:
     """Write a few pictures of some classes, in a folder for each: enough for a miniature.
 
     Args:
-        root: folder of the data set that they are of; None: of the glyphs that come with the package.
-        folder: where they go, in place of what is there.
+        root: folder of the data set; None for the glyphs that come with the package.
+        folder: where they go; its contents are replaced.
 
     Returns:
         The folder.

@@ -1,4 +1,4 @@
-"""Which parts there are, the most valuable first."""
+"""All parts, the most valuable first."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ KERNELS, LOSS_STEP, FINE_TUNING = "kernels", "loss_step", "fine_tuning"
 """Groups of parts, each with a file of its own."""
 
 _SECONDS = {KERNELS: 40.0, LOSS_STEP: 40.0, FINE_TUNING: 100.0}
-"""A guess for the first part of each kind; those that follow take as long as the longest did."""
+"""A guess for the first part of each kind; later ones are estimated from measured times."""
 
 
 def kernels(scale: Scale, device: torch.device) -> Iterator[Part]:
@@ -42,7 +42,7 @@ def loss_steps(scale: Scale, device: torch.device) -> Iterator[Part]:
 def trainings(
     scale: Scale, root: Path, work: Path, weights: Mapping[str, Path], device: torch.device
 ) -> Iterator[Part]:
-    """The comparison of the losses, whole for a seed before the next begins."""
+    """The comparison of the losses, finished for each seed before the next begins."""
     first = training_config(scale, scale.networks[0], LOSSES[0], "download", 0.0, str(root))
     laboratory = FineTuning(first, work, device)
     for network in scale.networks:

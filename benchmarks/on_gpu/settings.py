@@ -1,4 +1,4 @@
-"""What is measured: on a GPU, and in miniature where there is none."""
+"""The measurements: in full on a GPU, in miniature without one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -32,7 +32,7 @@ LOSSES = (
 """Presets of the losses that train a network."""
 
 _BEHIND_PCA = 1
-"""Number of the study's trial with each loss as its authors have it, behind a head of principal axes."""
+"""Number of the study's trial with the published settings of each loss and a PCA head."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Scale:
 
 
 def _situations() -> dict[str, tuple[Case, ...]]:
-    """Situations of ``benchmarks.loss_step``, those that only one loss can take among them."""
+    """Situations of ``benchmarks.loss_step``, including those that only one loss can take."""
     found: dict[str, tuple[Case, ...]] = {}
     for state in STATES:
         cub, sop = replace(CUB, state=state), replace(SOP, state=state)
@@ -105,7 +105,7 @@ MINIATURE = Scale(
 
 
 def settings_of(preset: str) -> Mapping[str, Any]:
-    """Settings of a loss: the best of the study on photographs, or its authors' until that has ended."""
+    """Settings of a loss: the best ones of the study on photographs, or published ones before."""
     return best_trials().get(preset) or trial(preset, _BEHIND_PCA)
 
 

@@ -1,4 +1,4 @@
-"""Weights in half the room, to take along: ``python -m benchmarks.on_gpu.small_weights FOLDER``."""
+"""Weights of half the size, for transfer: ``python -m benchmarks.on_gpu.small_weights FOLDER``."""
 
 import argparse
 from pathlib import Path
@@ -10,7 +10,7 @@ from pml_potential.benchmark.models.trunks import build_trunk
 
 
 def write_small_weights(network: str, folder: Path) -> Path:
-    """Write the weights of a network's package: kernels in float16, all else as it is, no classifier.
+    """Write the weights of a network's package: kernels in float16, all else unchanged, no classifier.
 
     Args:
         network: its name in configurations.

@@ -1,8 +1,8 @@
-"""Train what is left of the study, the most valuable first, and write its page.
+"""Train the remaining cells of the study, the most valuable first, and write its page.
 
 ``python -m benchmarks.photographs DATA`` takes a folder with ``cars196``, ``emoji`` and
-``tiny_imagenet``, each with a folder for each class. Ctrl-C stops it, and the same line goes on. Several
-may run at a time, also on machines with one file system.
+``tiny_imagenet``, each with a folder for each class. Ctrl-C stops it, and the same command resumes.
+Several processes may run at a time, also on several machines with a shared file system.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pml_potential.benchmark.data.long_step import steps_shown_on
 
 
 def main() -> None:
-    """Train one after the other."""
+    """Train the cells one after the other."""
     parser = argparse.ArgumentParser(description="The study on photographs.")
     parser.add_argument("data", help="folder of the sets of images")
     parser.add_argument("--work", default="runs/photographs", help="folder for caches")

@@ -1,4 +1,4 @@
-"""One training of the study, and the files that keep what came of each."""
+"""A training of the study, and the files that store the results."""
 
 import shutil
 from collections.abc import Mapping
@@ -35,13 +35,13 @@ class Cell:
     """A training of the study.
 
     Attributes:
-        part: the file of its result, and of the others that it belongs with.
-        name: its own among them.
+        part: its part of the study; the results of a part are in one file.
+        name: unique in the part.
         preset: its loss.
         changes: to the loss's configuration in the study's regime, by dotted paths.
         seed: of weights, batches and wrong labels.
         is_judged: whether its best epoch is judged on the test classes.
-        images: what it is trained on.
+        images: its set of images.
     """
 
     part: str
@@ -54,13 +54,13 @@ class Cell:
 
 
 class Laboratory:
-    """Trains cells; what has ended is read, and not trained again.
+    """Trains cells; finished ones are not trained again.
 
     Several processes may work on the same cells.
 
     Args:
         data: folder of the sets of images.
-        work: folder for caches, and for cells that are being trained.
+        work: folder for caches, and for cells in training.
     """
 
     def __init__(self, data: Path, work: Path) -> None:
@@ -70,7 +70,7 @@ class Laboratory:
         self._data: dict[str, FoldData] = {}
 
     def train(self, cell: Cell) -> None:
-        """Train a cell, unless it is trained or another process is at it."""
+        """Train a cell, unless it is finished or another process is training it."""
         folder = self._work / "cells" / cell.part / cell.name
         folder.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -82,7 +82,7 @@ class Laboratory:
             return
 
     def measure_untrained(self, cell: Cell) -> None:
-        """Judge what a cell is before its first step."""
+        """Judge the network of a cell before its first step."""
         if cell.name not in read_part(cell.part):
             config, data = self._set_up(cell)
             train, validation = data.fold(config, FOLD)

@@ -104,7 +104,7 @@ def _noise_claim(
 
 
 def _setting_claims(parts: Mapping[str, Rows]) -> list[Claim]:
-    """What the grids of single values say of the published optima."""
+    """Verdicts on the published optima, from the grids of single values."""
     published = (
         ("loss.params.alpha", "alpha of 3 to 6 is best (PFML, Section 4.5)", (2.9, 6.0)),
         ("loss.params.delta", "delta of 0.1 to 0.3 is best (PFML, Section 4.5)", (0.1, 0.3)),
@@ -127,7 +127,7 @@ def _setting_claims(parts: Mapping[str, Rows]) -> list[Claim]:
 
 
 def answers(parts: Mapping[str, Rows], path: str) -> dict[Any, list[float]]:
-    """Validation scores of PotentialFieldLoss by the value at a path, the best trial's own included."""
+    """Validation scores of PotentialFieldLoss by the value at a path, those of the best trial too."""
     found: dict[Any, list[float]] = {}
     for name, row in parts["questions"].items():
         if name.partition("=")[0] == path.rpartition(".")[2] and "validation" in row:
@@ -139,7 +139,7 @@ def answers(parts: Mapping[str, Rows], path: str) -> dict[Any, list[float]]:
 
 
 def _value(changes: Mapping[str, Any], path: str) -> Any:
-    """What a training had at a path, whether it was changed there or is the preset's."""
+    """The value of a training at a path, changed or from the preset."""
     config: Any = with_values(base_config(PFML, CARS, "data"), changes).model_dump()
     for key in path.split("."):
         config = config.get(key) if isinstance(config, dict) else None

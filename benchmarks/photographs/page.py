@@ -64,13 +64,13 @@ WORDS: Mapping[str, Mapping[Any, str]] = {
     "model.head.start": {"random": "random head", "pca": "pca head"},
     "loss.initialize_proxies_after_epoch": {None: "random proxies", 0: "data-initialised proxies"},
 }
-"""What some values mean."""
+"""Names of some values."""
 
 Rows = Mapping[str, Any]
 
 
 def page() -> str:
-    """Write the page, of as much as there is."""
+    """Write the page from the results so far."""
     template = Template(TEMPLATE.read_text(), undefined=StrictUndefined, keep_trailing_newline=True)
     parts = {part: read_part(part) for part in PLANNED}
     protocol = base_config("contrastive", CARS, "DATA").protocol
@@ -170,7 +170,7 @@ def _scores(rows: Iterable[Mapping[str, Any]], metric: str = PRIMARY_METRIC) -> 
 
 
 def _is_comparable(rows: Rows) -> bool:
-    """Whether every loss has two seeds at least: a part of them would mislead."""
+    """Whether every loss has at least two seeds: a part of the losses would mislead."""
     scores = _scores(rows.values())
     return set(scores) == set(CANDIDATES) and min(map(len, scores.values())) > 1
 

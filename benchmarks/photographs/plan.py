@@ -1,4 +1,4 @@
-"""Which cells there are, in the order in which they are trained: the most valuable first."""
+"""All cells, in the order in which they are trained: the most valuable first."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -21,7 +21,7 @@ from benchmarks.photographs.settings import (
 )
 
 MOST_ROBUST = 6
-"""Losses that are trained with wrong labels: the two that decay and do not, and the best four others."""
+"""Number of losses that are trained with wrong labels: the two fields, and the best four others."""
 
 OURS = ("potential_field", "cpml")
 
@@ -29,7 +29,7 @@ Part = Callable[[], Iterator[Cell]]
 
 
 def untrained() -> Iterator[Cell]:
-    """The network before its first step, behind both heads."""
+    """The network before its first step, with both heads."""
     for start in ("random", "pca"):
         yield Cell("untrained", start, "contrastive", {"model.head.start": start})
 
@@ -68,7 +68,7 @@ def _with_shares(part: str, shares: Sequence[float]) -> Iterator[Cell]:
 
 
 def questions() -> Iterator[Cell]:
-    """What single values of PotentialFieldLoss do, and variants, else as in its best trial."""
+    """Single values of PotentialFieldLoss and variants, all else as in its best trial."""
     best = best_trials().get("potential_field")
     if best is None:
         return
@@ -110,7 +110,7 @@ def from_scratch() -> Iterator[Cell]:
 
 
 def best_trials() -> dict[str, Mapping[str, Any]]:
-    """What the best trial of each loss changes; no loss before all trials are there."""
+    """The changes of each loss's best trial; no loss before all trials are finished."""
     rows = read_part("search")
     if len(rows) < TRIALS * len(CANDIDATES):
         return {}
@@ -124,7 +124,7 @@ def best_trials() -> dict[str, Mapping[str, Any]]:
 
 
 def with_wrong_labels() -> dict[str, Mapping[str, Any]]:
-    """The losses that are trained with wrong labels: ours, and those that validation has in front."""
+    """The losses that are trained with wrong labels: ours, and the best others on validation."""
     best, rows = best_trials(), read_part("search")
     scores = {
         preset: max(row.get("validation", 0.0) for row in rows.values() if row["preset"] == preset)
@@ -140,11 +140,11 @@ SEED_BY_SEED: tuple[Part, ...] = (questions, few_images, from_scratch)
 """Parts that get their first seed before one of them gets a second."""
 
 PARTS = (*AT_ONCE, *SEED_BY_SEED, few_wrong_labels)
-"""Those of the page, in its order."""
+"""All parts, in the order of the page."""
 
 
 def in_order() -> Iterator[Cell]:
-    """All trainings; a later one needs what the search found."""
+    """All trainings; later ones need the results of the search."""
     for part in AT_ONCE:
         yield from part()
     for seed in SEEDS:

@@ -1,4 +1,4 @@
-"""What is trained: the regime, each loss with what its search may try, and the questions."""
+"""Settings of the study: the regime, each loss with its search space, and the questions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from pml_potential.benchmark.config.composing import compose, with_values
 from pml_potential.benchmark.config.schema import Config
 
 HEADS = ("random", "pca")
-"""Where the head starts in the first two trials; the others have the last one."""
+"""Starts of the head in the first two trials; the other trials have the last one."""
 
 TRIALS = 4
-"""Settings that are tried of each loss: that of the literature behind both heads, and two drawn."""
+"""Trials of each loss: the published setting with both heads, and two drawn settings."""
 
 SEEDS = (1, 2, 3)
 """Of the trainings that are judged; the search has seed 0."""
@@ -54,7 +54,7 @@ REGIMES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     EMOJI: ("efficientnet_lite0_partial", (*_LAST_STAGES, "sampler.m=2")),
     TINY: ("small_cnn", (*_FROM_SCRATCH, "sampler.m=4")),
 }
-"""For each set of images a model preset, and what is changed in it and in the protocol ``quick``."""
+"""For each set of images a model preset, and the changes to it and to the protocol ``quick``."""
 
 _OF_PROXIES = {"name": "Adam", "lr": 1e-2}
 """The optimizer of every loss with parameters; its learning rate is searched."""
@@ -62,14 +62,14 @@ _OF_PROXIES = {"name": "Adam", "lr": 1e-2}
 
 @dataclass(frozen=True)
 class Span:
-    """Numbers between two ends, which a search may try."""
+    """A range of numbers that a search may try."""
 
     low: float
     high: float
     log: bool = False
 
     def at(self, share: float) -> float:
-        """The number at a share of the way."""
+        """The number at a share of the range."""
         if self.log:
             return float(f"{self.low * (self.high / self.low) ** share:.3g}")
         return float(f"{self.low + share * (self.high - self.low):.3g}")
@@ -93,8 +93,8 @@ class Candidate:
     Attributes:
         title: its name on the page.
         preset: its file in ``benchmarker_configs/losses``.
-        start: what its first trials change in that file, from the literature.
-        space: what the others are drawn from.
+        start: changes to that file in its first trials, from the literature.
+        space: ranges and values from which the other trials are drawn.
     """
 
     title: str
@@ -110,7 +110,7 @@ CANDIDATES: Mapping[str, Candidate] = {
             "PotentialFieldLoss",
             "potential_field",
             # Best plotted alpha of the PFML paper, and the middle of its deltas. Data-initialised
-            # proxies are what the preset for pretrained networks has.
+            # proxies are as in the preset for pretrained networks.
             {
                 "loss.params": {"alpha": 3.0, "delta": 0.2, "proxies_per_class": 15},
                 "loss.initialize_proxies_after_epoch": 0,
@@ -236,9 +236,9 @@ QUESTIONS: Mapping[str, tuple[Any, ...]] = {
     "loss.params.core_radius": (0.01,),
     "protocol.crop.views": (1, 2, 10),
 }
-"""Of PotentialFieldLoss: paths, each with values that stand in for that of the best trial.
+"""Of PotentialFieldLoss: paths, each with values that replace that of the best trial.
 
-What the best trial has itself is measured by the comparison.
+The best trial's own values are measured by the comparison.
 """
 
 VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
@@ -271,7 +271,7 @@ def base_config(preset: str, images: str, root: str) -> Config:
 
 
 def trial(preset: str, number: int) -> dict[str, Any]:
-    """What a trial changes: the first have the values of the literature, the others are drawn."""
+    """The changes of a trial: published values in the first trials, drawn ones in the others."""
     candidate = CANDIDATES[preset]
     if number < len(HEADS):
         return {"model.head.start": HEADS[number], **candidate.start}

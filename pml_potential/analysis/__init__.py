@@ -1,4 +1,4 @@
-"""What a researcher measures around a loss, on plain arrays and tensors."""
+"""Measurements around a loss, on plain arrays and tensors."""
 
 from pml_potential.analysis.class_field import class_field
 from pml_potential.analysis.convergence import Convergence, convergence, epochs_to_reach

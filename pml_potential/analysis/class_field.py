@@ -1,4 +1,4 @@
-"""The field of a class, wherever one asks: potential and force on a probe."""
+"""The field of a class at any point: potential and force on a probe."""
 
 import torch
 from torch import Tensor
@@ -17,16 +17,16 @@ def class_field(
         Psi_j(x) = Σ_{s: y_s = j} psi_att(||x - s||)
                    + Σ_{s: y_s != j} [psi_rep(||x - s||) - psi_rep(delta_rep)]
 
-    Equations 3 to 5 of Bhatnagar & Ahuja, CVPR 2025, less the constant of their repulsion, so that
-    sources of other classes which are out of reach count as nothing. The force is minus the gradient;
-    a source at the very place of the probe exerts none.
+    Equations 3 to 5 of Bhatnagar & Ahuja, CVPR 2025, without the constant of their repulsion, so
+    sources of other classes out of range contribute nothing. The force is minus the gradient; a source
+    that coincides with the probe exerts none.
 
     Args:
         probes: x, (p, d).
         label: j, the class of the probes.
         sources: s, (n, d), anywhere, not only on the sphere.
         source_labels: y, (n,), integers.
-        potential: what two points do to each other; ``loss.potential`` for a loss with a field.
+        potential: how two points act on each other; ``loss.potential`` for a loss with a field.
 
     Returns:
         Potentials, (p,), and forces, (p, d).
@@ -48,7 +48,7 @@ def class_field(
         attraction, pull = potential.attraction(squared)
         repulsion, push = potential.repulsion(squared)
         value.copy_(torch.where(own, attraction, repulsion - potential.repulsion_plateau).sum(dim=1))
-        # A source at the very place of the probe has no direction to push in.
+        # A source that coincides with the probe has no direction to push in.
         slopes = torch.where(own, pull, push).where(squared > 0, 0)
         force.copy_(2 * (slopes @ to - slopes.sum(dim=1, keepdim=True) * block))
     return values, forces

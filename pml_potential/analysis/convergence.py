@@ -19,11 +19,11 @@ class Convergence:
 
     Attributes:
         epochs: of each run; None for one that never reached it.
-        mean: of all runs. None if any of them never reached it: a mean of the others would flatter.
+        mean: of all runs. None if any of them never reached it: a mean of the others would be too good.
         half_width: half the width of the mean's 95% confidence interval (Student t). None where there is
             no mean, and for a single run.
-        median: of all runs, one that never arrived being later than any that did. None if the median
-            itself never arrived.
+        median: of all runs; one that never reached the score counts as later than all that did. None if
+            the median itself never reached it.
     """
 
     epochs: tuple[int | None, ...]
@@ -47,11 +47,12 @@ def epochs_to_reach(history: History, share: float = 0.95, best: float | None = 
     Args:
         history: (epoch, score) of each validation, epochs ascending; a higher score is better.
         share: in (0, 1]. Default 0.95.
-        best: score that counts as best, above 0. Default: the highest of this history, which tells how
-            soon a run is done, however bad it is. Give one number to all runs to compare losses.
+        best: score that counts as best, above 0. Default: the highest of this history, which measures
+            how soon a run converges, however bad its score. To compare losses, give one number for all
+            runs.
 
     Returns:
-        The epoch; None if the history never gets there.
+        The epoch; None if the history never reaches it.
 
     Raises:
         ValueError: ``share`` or ``best`` is out of range, the history is empty, its epochs do not
@@ -66,7 +67,7 @@ def epochs_to_reach(history: History, share: float = 0.95, best: float | None = 
     """
     share = check_number("share", share, 0, 1, low_is_allowed=False)
     if not history:
-        raise ValueError("history is empty; it must hold an (epoch, score) at least")
+        raise ValueError("history is empty; it must hold at least one (epoch, score)")
     epochs = [epoch for epoch, _ in history]
     if any(second <= first for first, second in pairwise(epochs)):
         raise ValueError(f"history has the epochs {epochs}; they must ascend")
@@ -85,10 +86,10 @@ def convergence(
     Args:
         histories: one for each run: (epoch, score) of each validation, epochs ascending.
         share: in (0, 1]. Default 0.95.
-        best: score that counts as best, above 0. Default: for each run its own.
+        best: score that counts as best, above 0. Default: the best score of each run.
 
     Returns:
-        What each run took, and their mean with its 95% confidence interval.
+        The epochs of each run, and their mean with its 95% confidence interval.
 
     Raises:
         ValueError: There is no run, or ``epochs_to_reach`` refuses an argument.
@@ -102,7 +103,7 @@ def convergence(
         Convergence(epochs=(2, 1, None), mean=None, half_width=None, median=2)
     """
     if not histories:
-        raise ValueError("histories are empty; it takes one run at least")
+        raise ValueError("histories are empty; give at least one run")
     epochs = tuple(epochs_to_reach(history, share, best) for history in histories)
     middle = median(inf if epoch is None else epoch for epoch in epochs)
     arrived = [epoch for epoch in epochs if epoch is not None]

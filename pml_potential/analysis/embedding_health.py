@@ -1,4 +1,4 @@
-"""What an embedding looks like beyond its retrieval scores: compactness, spread, dimensions, hubs."""
+"""Properties of an embedding beyond its retrieval scores: compactness, spread, dimensions, hubs."""
 
 from dataclasses import dataclass
 
@@ -20,8 +20,8 @@ class EmbeddingHealth:
     Attributes:
         alignment: mean of ||x - y||^2 over the pairs of a class, in [0, 4]; lower is more compact.
             Wang & Isola, ICML 2020, with their exponent 2 and classmates as positive pairs.
-        uniformity: log of the mean of exp(-2 ||x - y||^2) over all pairs, in [-8, 0]; lower is spread
-            more evenly. Wang & Isola, ICML 2020, with their t = 2.
+        uniformity: log of the mean of exp(-2 ||x - y||^2) over all pairs, in [-8, 0]; lower is more
+            evenly spread. Wang & Isola, ICML 2020, with their t = 2.
         intra: mean distance over the pairs of a class, in [0, 2].
         inter: mean distance over the pairs of class means, in [0, 2].
         ratio: ``intra / inter``, the density of Roth et al., ICML 2020; infinity where all class means
@@ -29,10 +29,10 @@ class EmbeddingHealth:
         effective_rank: exp of the entropy of the singular values of the (n, d) matrix, not centred,
             divided by their sum; in [1, min(n, d)]. Roy & Vetterli, EUSIPCO 2007.
         spectral_decay: KL(U || S) in nats of that distribution S of singular values from the uniform one
-            U; at least 0, which is reached where all directions are used alike, and infinity where one
-            is not used at all. Roth et al., ICML 2020.
-        hubness: skewness of the number of embeddings that have an embedding among their k nearest
-            neighbours. Near 0 without hubs, positive where a few embeddings are neighbours of very many.
+            U; at least 0: it is 0 if all directions are used equally, and infinity if one is not used
+            at all. Roth et al., ICML 2020.
+        hubness: skewness of the number of times that an embedding is among the k nearest neighbours of
+            others. Near 0 without hubs, positive where a few embeddings are neighbours of very many.
             Radovanović et al., JMLR 2010.
     """
 
@@ -48,9 +48,9 @@ class EmbeddingHealth:
 
 @torch.no_grad()
 def embedding_health(embeddings: Tensor, labels: Tensor, neighbors: int = 10) -> EmbeddingHealth:
-    """Measure an embedding from all sides, exactly: no pair is left out.
+    """Measure all properties of an embedding exactly, over all pairs.
 
-    Takes time that grows with n squared.
+    The time grows with n squared.
 
     Args:
         embeddings: (n, d); they are l2-normalised first.
@@ -58,7 +58,7 @@ def embedding_health(embeddings: Tensor, labels: Tensor, neighbors: int = 10) ->
         neighbors: k of the hubness, in 1 .. n - 1. Default 10, published.
 
     Returns:
-        The properties; ``EmbeddingHealth`` says how each is defined.
+        The properties, as ``EmbeddingHealth`` defines them.
 
     Raises:
         ValueError: ``neighbors`` is out of range, classes or pairs of a class are missing, or the
@@ -83,8 +83,8 @@ def embedding_health(embeddings: Tensor, labels: Tensor, neighbors: int = 10) ->
     )
     if len(classes) < 2 or sizes.max() < 2:
         raise ValueError(
-            f"labels hold {len(classes)} classes, the largest with {sizes.max()} embeddings; it takes "
-            "two classes, one of them with two embeddings"
+            f"labels hold {len(classes)} classes, the largest with {sizes.max()} embeddings; give at "
+            "least two classes, one of them with two embeddings"
         )
     unit = nn.functional.normalize(embeddings.detach().cpu().double())
     members = [unit[labels.cpu() == label] for label in classes]

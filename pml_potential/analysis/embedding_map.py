@@ -1,4 +1,4 @@
-"""A map of embeddings in the plane, which keeps near ones near."""
+"""A map of embeddings in the plane that keeps near ones near."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +14,15 @@ _PERPLEXITY = 30
 _ITERATIONS = 500
 
 _SAME = 1e-6
-"""Coordinates of unit vectors that are closer differ by rounding alone."""
+"""Coordinates of unit vectors that are closer than this differ only by rounding."""
 
 
 def embedding_map(embeddings: Tensor) -> NDArray[np.float32]:
-    """Place embeddings in the plane by t-SNE (van der Maaten & Hinton, 2008), as scikit-learn has it.
+    """Place embeddings in the plane by scikit-learn's t-SNE (van der Maaten & Hinton, 2008).
 
-    Near embeddings come to lie near each other. Distances between far groups, their sizes and the axes
-    mean nothing. It starts in the first two principal components, with a fixed seed: the same embeddings
-    give the same map on one machine. A thousand embeddings take some seconds.
+    Near embeddings are placed near each other. Distances between far groups, their sizes and the axes
+    mean nothing. It starts from the first two principal components, with a fixed seed: the same
+    embeddings give the same map on one machine. A thousand embeddings take some seconds.
 
     Args:
         embeddings: (n, d), n at least 5; they are l2-normalised first.
@@ -32,7 +32,7 @@ def embedding_map(embeddings: Tensor) -> NDArray[np.float32]:
 
     Raises:
         ValueError: There are fewer embeddings, or they are empty or not finite.
-        TypeError: ``embeddings`` is no floating tensor.
+        TypeError: ``embeddings`` is not a floating tensor.
 
     Examples:
         >>> import torch
@@ -44,7 +44,7 @@ def embedding_map(embeddings: Tensor) -> NDArray[np.float32]:
         raise ValueError(f"embeddings has {len(embeddings)} rows; a map needs {FEWEST} or more")
     unit = nn.functional.normalize(embeddings.detach().cpu().float()).numpy()
     if unit.shape[1] == 1:
-        # The start in two components needs two coordinates.
+        # The start from two components needs two coordinates.
         unit = np.concatenate([unit, np.zeros_like(unit)], axis=1)
     if np.ptp(unit, axis=0).max() < _SAME:
         # scikit-learn would divide by their spread, and crash.

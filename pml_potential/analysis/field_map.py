@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 OWN, OTHER = "#0072B2", "#D55E00"
-"""Colours of the probes' class and of the others, from Okabe and Ito: also the colour-blind see two."""
+"""Colours of the probes' class and of the others, by Okabe and Ito: distinct to the colour-blind."""
 
 _LEVELS = 14
 _ARROWS = 21
@@ -68,15 +68,15 @@ def plane_field(
 ) -> PlaneField:
     """Potential and force that a probe of a class would feel at each point of a plane.
 
-    The sources are the embeddings and the proxies of the loss; the probe itself is none. What the plane
-    is depends on the width of the embeddings:
+    The sources are the embeddings and the proxies of the loss; the probe itself is not one. The plane
+    depends on the width of the embeddings:
 
     - 2 dimensions: the plane itself, with embeddings and proxies where they are. Nothing is normalised,
-      as in the figures of the paper; the loss proper would see directions alone.
+      as in the figures of the paper; the loss itself would see only directions.
     - 3 or more: the plane through three embeddings, all l2-normalised. A probe at x in the plane stands
-      for the embedding x / ||x||, the one that the loss makes of it, so that the map is the field on the
-      part of the sphere behind the plane. Of the embeddings and proxies it holds those that are nearer
-      than delta to that part, each where the ray from the origin to it meets the plane.
+      for the embedding x / ||x||, as the loss normalises it, so the map shows the field on the part of
+      the sphere behind the plane. It shows the embeddings and proxies that are nearer than delta to
+      that part, each where the ray from the origin to it meets the plane.
 
     Args:
         loss: a ``PotentialFieldLoss`` or ``CPMLLoss``.
@@ -84,12 +84,12 @@ def plane_field(
         labels: (n,), in 0 .. num_classes - 1.
         label: class of the probe.
         through: indices of three embeddings that span the plane; for 2 dimensions None.
-        extent: left, right, bottom and top end of the grid. Default: all that is drawn and a margin.
+        extent: left, right, bottom and top end of the grid. Default: all drawn points and a margin.
         resolution: grid points along each side, at least 2. Default 121.
 
     Returns:
-        The field on the grid; its coordinates along the plane begin, for 3 dimensions or more, at the
-        first of the three points and run towards the second one.
+        The field on the grid. For 3 dimensions or more, the plane's coordinates start at the first of
+        the three points, and the first axis points to the second.
 
     Raises:
         ValueError: An argument is out of range, ``through`` is given for 2 dimensions or missing for
@@ -174,11 +174,11 @@ def _grid(
 def draw_field(axes: Axes, field: PlaneField) -> None:
     """Draw the field of a class into a panel.
 
-    Contours and colours rank the potential: between two contours lies the same share of the map, blue
-    where it is low, which is where probes of the class go, red where it is high. Arrows point along the
-    force; their length grows with the square root of its size, up to the strongest twentieth. Dots are
-    embeddings and diamonds proxies of the class, in blue; crosses and pluses are those of other classes,
-    in orange.
+    Contours and colours show the rank of the potential: each band between two contours covers the same
+    share of the map, blue where the potential is low, which is where probes of the class go, red where
+    it is high. Arrows point along the force; their length grows with the square root of its size and is
+    capped for the strongest twentieth. Dots are embeddings and diamonds proxies of the class, in blue;
+    crosses and pluses are those of other classes, in orange.
 
     Args:
         axes: of any matplotlib figure.
@@ -248,7 +248,7 @@ def field_map(fields: Mapping[str, PlaneField]) -> Figure:
         1
     """
     if not fields:
-        raise ValueError("fields are empty; it takes one at least")
+        raise ValueError("fields are empty; give at least one")
     first = next(iter(fields.values()))
     shape = float(np.ptp(first.y) / np.ptp(first.x))
     figure = new_figure(4.6 * len(fields), 4.6 * shape + 0.8)

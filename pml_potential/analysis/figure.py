@@ -1,4 +1,4 @@
-"""An empty figure, or the line that installs what draws it."""
+"""An empty figure, or an error that says how to install matplotlib."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def plain(text: str) -> str:
-    r"""Text that a figure shows as it is: no formula between dollar signs, escapes for what is no text.
+    r"""Text that a figure shows literally: dollar signs and characters that are no text are escaped.
 
     Examples:
         >>> plain("10$ and 20$")
@@ -19,7 +19,7 @@ def plain(text: str) -> str:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Make a figure that belongs to nobody else: pyplot does not know it, and no window opens.
+    """Make a figure outside of pyplot, so no window opens.
 
     Args:
         width: in inches.

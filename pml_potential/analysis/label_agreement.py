@@ -12,11 +12,11 @@ class LabelAgreement:
 
     Attributes:
         share: of the neighbours that have the image's own label, (n,), in [0, 1]; NaN without any.
-        suggestion: the label that most of the others have, (n,), the smallest of several; the own one
-            where there are no others.
+        suggestion: the most frequent label of the neighbours with another label, (n,), the smallest in
+            a tie; the image's own label if there are none.
         support: share of the neighbours that have the suggested label, (n,).
-        order: indices of the images, (n,), the likeliest wrong label first: by the share, and for equal
-            ones by the support, the largest first. Images without neighbours come last.
+        order: indices of the images, (n,), the likeliest wrong label first: by ascending share, and in
+            a tie by descending support. Images without neighbours come last.
     """
 
     share: NDArray[np.float64]
@@ -30,8 +30,8 @@ def label_agreement(labels: ArrayLike, neighbors: ArrayLike) -> LabelAgreement:
 
     Args:
         labels: class of each image, (n,), integers from 0.
-        neighbors: classes of its nearest neighbours, (n, k), -1 for one that does not count. A class of
-            m images has m - 1 others to be found, so let no more count.
+        neighbors: classes of its nearest neighbours, (n, k), -1 for one that does not count. An image
+            of a class of m has m - 1 matches, so let at most m - 1 neighbours count.
 
     Returns:
         The shares, the suggestions and the order in which to look at the images.

@@ -1,4 +1,4 @@
-"""Wrong labels, put into a training set on purpose, to find out how much a loss suffers from them."""
+"""Wrong labels, planted in a training set to measure how much a loss suffers from them."""
 
 import math
 
@@ -11,10 +11,9 @@ from pml_potential.functional.validation import check_integer, check_number
 def corrupt_labels(labels: ArrayLike, fraction: float, seed: int) -> NDArray[np.int64]:
     """Give a fraction of the images a label drawn uniformly from the other classes.
 
-    Exactly floor(fraction * n + 1/2) of the n labels change, whichever images a seeded generator picks,
-    all images being equally likely; each of them gets a class other than its own, all others being
-    equally likely. The classes are those that occur in ``labels``, so hand over the labels of the
-    training images alone: validation and test labels stay clean.
+    Exactly floor(fraction * n + 1/2) of the n labels change. A seeded generator picks the images
+    uniformly, and for each a class other than its own uniformly. The classes are those that occur in
+    ``labels``, so pass the labels of the training images only: validation and test labels stay clean.
 
     Args:
         labels: class of each training image, (n,), integers of any range; a list, an array or a tensor
@@ -28,7 +27,7 @@ def corrupt_labels(labels: ArrayLike, fraction: float, seed: int) -> NDArray[np.
 
     Raises:
         ValueError: ``fraction`` or ``seed`` is out of range, ``labels`` are not one row of integers, or
-            a label has to change where there is but one class.
+            labels have to change but there is only one class.
         TypeError: ``fraction`` or ``seed`` has the wrong type.
 
     Source:
@@ -54,11 +53,11 @@ def corrupt_labels(labels: ArrayLike, fraction: float, seed: int) -> NDArray[np.
         return classes[numbers]
     if len(classes) < 2:
         raise ValueError(
-            f"labels hold the class {classes[0]} alone; {count} of them cannot change, for which it "
-            "takes two classes at least"
+            f"labels hold only the class {classes[0]}; changing {count} of them takes at least two "
+            "classes"
         )
     chosen = generator.choice(len(clean), size=count, replace=False)
-    # A step of 1 .. classes - 1 from the own class around the circle of classes meets each other one.
+    # A step of 1 .. classes - 1, modulo the number of classes, reaches every other class.
     steps = generator.integers(1, len(classes), size=count)
     numbers[chosen] = (numbers[chosen] + steps) % len(classes)
     return classes[numbers]

@@ -13,7 +13,7 @@ from pml_potential.functional.validation import check_embeddings, check_integer
 def nearest_neighbors(
     embeddings: Tensor, count: int, queries: Sequence[int] | None = None
 ) -> NDArray[np.int64]:
-    """Find the nearest embeddings of each, itself left out, by scikit-learn's exact search.
+    """Find the nearest other embeddings of each embedding, by scikit-learn's exact search.
 
     Args:
         embeddings: (n, d), n at least 2; they are l2-normalised first.
@@ -42,8 +42,8 @@ def nearest_neighbors(
     wanted = np.arange(len(embeddings)) if queries is None else np.asarray(queries)
     if wanted.size == 0 or wanted.min() < 0 or wanted.max() >= len(embeddings):
         raise ValueError(
-            f"queries are {wanted.tolist()}; they must be indices in 0 .. {len(embeddings) - 1}, one at "
-            "least"
+            f"queries are {wanted.tolist()}; they must be indices in 0 .. {len(embeddings) - 1}, at "
+            "least one"
         )
     unit = nn.functional.normalize(embeddings.detach().cpu().double()).numpy()
     search = NearestNeighbors(n_neighbors=count + 1, algorithm="brute").fit(unit)

@@ -1,4 +1,4 @@
-"""The vectors that stand for classes inside a loss, whoever wrote it and however it stores them."""
+"""The vectors that represent classes in a loss of this package or of PML."""
 
 import torch
 from pytorch_metric_learning.losses import (
@@ -14,7 +14,7 @@ from pml_potential.losses.mean_field_loss import MeanFieldLoss
 
 
 def proxies_of(loss: nn.Module) -> tuple[Tensor, Tensor]:
-    """Take the proxies and their classes out of a loss.
+    """Return the proxies of a loss and their classes.
 
     They are the proxies of ``PotentialFieldLoss``, ``CPMLLoss``, ``ProxyAnchorLoss`` and
     ``ProxyNCALoss``, the mean fields of the mean-field losses, the centres of ``SoftTripleLoss`` and the
@@ -24,11 +24,11 @@ def proxies_of(loss: nn.Module) -> tuple[Tensor, Tensor]:
         loss: one of these, or of a class derived from them; not a wrapper around it.
 
     Returns:
-        Proxies, (m, d), as long as the loss holds them, and the class of each, (m,). Both are detached;
-        the proxies share memory with the loss and change with it.
+        Proxies, (m, d), not normalised, and the class of each, (m,). Both are detached; the proxies
+        share memory with the loss and change with it.
 
     Raises:
-        TypeError: The loss is another one.
+        TypeError: The loss is none of these.
         ValueError: The loss has no proxies.
 
     Examples:
@@ -53,7 +53,9 @@ def proxies_of(loss: nn.Module) -> tuple[Tensor, Tensor]:
             "wrapper around it"
         )
     if len(vectors) == 0:
-        raise ValueError(f"the {type(loss).__name__} was built with proxies_per_class=0: it has none")
+        raise ValueError(
+            f"the {type(loss).__name__} was built with proxies_per_class=0: it has no proxies"
+        )
     per_class = 1
     if isinstance(loss, FieldLoss):
         per_class = loss.proxies_per_class

@@ -98,10 +98,10 @@ def _w2(proxies: Tensor, members: Tensor) -> float:
 
 
 class ProxyAlignmentTracker:
-    """Records the W2 distance of a loss's proxies epoch by epoch, as a hook of PML's trainers.
+    """Records the W2 distance of a loss's proxies after each epoch, as a hook of PML's trainers.
 
     Args:
-        loss: the loss in training, any that ``proxies_of`` knows.
+        loss: the loss in training, any that ``proxies_of`` supports.
         embed: computes the embeddings of the training set and their labels, (n, d) and (n,) or (n, 1),
             with the classes numbered as in the loss. With a PML tester:
             ``lambda: tester.get_all_embeddings(train_set, trunk, embedder)``.
@@ -125,7 +125,7 @@ class ProxyAlignmentTracker:
         self._embed = embed
 
     def record(self, epoch: int) -> None:
-        """Measure now, and keep the result under this epoch."""
+        """Measure the alignment, and store it under this epoch."""
         with torch.no_grad():
             embeddings, labels = self._embed()
         proxies, proxy_labels = proxies_of(self._loss)
@@ -134,5 +134,5 @@ class ProxyAlignmentTracker:
         self.history.append((epoch, found))
 
     def __call__(self, trainer: Any) -> None:
-        """Be the ``end_of_epoch_hook`` of a PML trainer; training goes on, since this returns None."""
+        """The ``end_of_epoch_hook`` of a PML trainer; training continues, since this returns None."""
         self.record(trainer.epoch)

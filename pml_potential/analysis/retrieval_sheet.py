@@ -1,4 +1,4 @@
-"""Sheets of pictures: what is found for each query, and which of it is right."""
+"""Sheets of pictures: the neighbours found for each query, and which of them are right."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def retrieval_sheet(
 ) -> Figure:
     """Draw queries and the images whose embeddings are nearest to theirs.
 
-    A row for each query: the query in black, then its neighbours, the nearest first; a neighbour of the
-    query's class has a solid green frame and a check mark, another one a dashed red frame and a cross.
-    The query itself is not among its neighbours.
+    A row for each query: the query in black, then its neighbours, the nearest first. Neighbours of the
+    query's class have a solid green frame and a check mark, others a dashed red frame and a cross. The
+    query itself is not among its neighbours.
 
     Args:
         embeddings: (n, d); they are l2-normalised first.
         labels: class of each image, (n,), integers from 0.
         image: gives the image with this index, 0 .. n - 1.
-        queries: indices of the queries, one at least.
+        queries: indices of the queries, at least one.
         count: k, neighbours of each query, in 1 .. n - 1. Default 8.
         names: of the classes, printed above each image. Default: the number of the class.
 
@@ -48,8 +48,8 @@ def retrieval_sheet(
         A matplotlib figure; ``figure.savefig(path)`` writes it.
 
     Raises:
-        ValueError: A query, ``count`` or a class without a name is out of range, there is no query, or
-            the tensors do not fit.
+        ValueError: A query or ``count`` is out of range, a class has no name, there is no query, or the
+            tensors do not fit.
         TypeError: An argument has the wrong type.
         ModuleNotFoundError: matplotlib is not installed.
 

@@ -12,7 +12,7 @@ _SMALLEST_DETERMINANT = 1e-12
 
 @dataclass(frozen=True)
 class SphereSection:
-    """A plane that does not hold the centre of the sphere; its points stand for their directions.
+    """A plane that does not contain the centre of the sphere; its points stand for their directions.
 
     Attributes:
         origin: point of the plane with the coordinates (0, 0), (d,).
@@ -24,7 +24,7 @@ class SphereSection:
 
     @classmethod
     def through(cls, points: Tensor) -> SphereSection:
-        """Lay a plane through three points, from the first one on towards the second.
+        """Lay a plane through three points: the first is its origin, the second lies on its first axis.
 
         Args:
             points: (3, d), of norm 1, d at least 3.
@@ -39,7 +39,7 @@ class SphereSection:
                     [1.4142, 0.0000],
                     [0.7071, 1.2247]])
         """
-        # The volume of three directions is 0 if two coincide or a plane with the centre holds all three.
+        # The volume of three directions is 0 if two coincide or all lie in a plane with the centre.
         if torch.linalg.det(points @ points.T) < _SMALLEST_DETERMINANT:
             raise ValueError(
                 "the three points lie on a line, or in a plane with the centre of the sphere; choose "
@@ -55,7 +55,7 @@ class SphereSection:
         return nn.functional.normalize(self._ambient(coordinates))
 
     def to_plane(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Find where points of the sphere appear in the plane, and how far they are from what it shows.
+        """Find where points of the sphere appear in the plane, and their distance from what it shows.
 
         Args:
             points: (n, d), of norm 1.
@@ -73,15 +73,15 @@ class SphereSection:
         return coordinates, distance.where(seen, torch.inf)
 
     def in_four_dimensions(self, points: Tensor) -> tuple[SphereSection, Tensor]:
-        """Keep of points what the plane sees of them, which takes four dimensions of however many.
+        """Reduce points to four dimensions, which is all that the plane sees of them.
 
         Args:
             points: (n, d).
 
         Returns:
             The same plane, and the points, (n, 4): three coordinates in the space that holds the plane
-            and the centre, and the distance from that space. All distances from points behind the plane,
-            and all forces along it, stay what they were.
+            and the centre, and the distance from that space. All distances from points behind the
+            plane, and all forces along it, stay the same.
         """
         height = nn.functional.normalize(self.origin - self.origin @ self.axes.T @ self.axes, dim=0)
         frame = torch.cat([self.axes, height[None]])
@@ -92,7 +92,7 @@ class SphereSection:
         return SphereSection(origin, axes), torch.cat([along, beside], dim=1)
 
     def along(self, coordinates: Tensor, forces: Tensor) -> Tensor:
-        """Force on points of the plane, of a potential that sees their directions.
+        """Force on points of the plane, from a potential that depends on their directions.
 
         Args:
             coordinates: x, of the points, (n, 2).

@@ -1,14 +1,14 @@
-"""Means over the members of classes, of numbers that only their logarithms can represent."""
+"""Means over the members of classes in log space, for numbers that overflow otherwise."""
 
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
 LOG_OF_ZERO = -1e30
-"""Stands for minus infinity, of which differences and their derivatives would be NaN; exp gives 0."""
+"""Stands for minus infinity, whose differences and their derivatives would be NaN; exp gives 0."""
 
 _LOST_IN_ROUNDING = 80
-"""x from which on log(1 + e^x) is x in float64, and e^x is still within float32."""
+"""x above which log(1 + e^x) is x in float64, while e^x is still within float32."""
 
 
 def log_mean_exp_by_group(
@@ -18,8 +18,8 @@ def log_mean_exp_by_group(
 
         out_{gk} = log [ Σ_{i in g} w_i exp(x_{ik}) / Σ_{i in g} w_i ]
 
-    Finite and accurate for exponents of any size, where exp itself would overflow, and so are the first
-    and second derivatives.
+    Finite and accurate for exponents of any size, even if exp would overflow, as are the first and
+    second derivatives.
 
     Args:
         exponents: x, (n, k).

@@ -22,16 +22,16 @@ def listed_pairs(
 ) -> Pairs | None:
     """List all pairs of points of different classes within a radius, in order; None if too many.
 
-    How a pair was found leaves no trace: the list depends on the points alone.
+    The list depends only on the points, not on how pairs were found.
 
     Args:
         radius: distance; pairs farther apart by no more than rounding are listed as well.
         points: (n, d), each of norm at most 1.
         labels: class of each point, (n,), integers.
-        targets: number of leading points of which each pair holds at least one.
+        targets: number of leading points; each pair has at least one of them.
         known: which of the targets ``neighbor_list`` remembers.
         neighbor_list: remembers near pairs from call to call.
-        plan: how many pairs are too many.
+        plan: determines how many pairs are too many.
 
     Examples:
         >>> points, labels = torch.tensor([[1.0, 0.0]]).repeat(3, 1), torch.tensor([0, 0, 1])
@@ -68,7 +68,7 @@ def crowded_pairs(
 ) -> Iterator[Pairs | Block]:
     """Yield the pairs of ``listed_pairs`` however many there are, tile by tile.
 
-    Where they crowd, a tile is yielded as a block, with all pairs of different classes in it.
+    A tile with many near pairs is yielded as a block with all its pairs of different classes.
     """
     coordinates, _ = filter_coordinates(radius, points, labels, plan)
     position = torch.arange(len(points), device=points.device)
@@ -85,7 +85,7 @@ def crowded_pairs(
 
 
 def _in_groups(found: Iterable[Candidates], size: int) -> Iterator[Candidates]:
-    """Yield the same pairs in groups of at most ``size``, few of which are smaller."""
+    """Yield the same pairs in groups of at most ``size``, most of them full."""
     waiting: list[Candidates] = []
     count = 0
     for pairs in found:

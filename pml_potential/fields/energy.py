@@ -16,8 +16,9 @@ from pml_potential.fields.potentials import Potential
 from pml_potential.fields.statistics import FieldStatistics
 
 
-# The search decides by what it finds, which no graph can hold. torch.compiler.disable says the same, but
-# imports the whole compiler with this package; this waits for the first call, as torch's optimizers do.
+# The search depends on what it finds, which no graph can capture. torch.compiler.disable does the same,
+# but imports the whole compiler with this package; this waits for the first call, as torch's optimizers
+# do.
 @_disable_dynamo
 def point_energies(
     points: Tensor,
@@ -29,7 +30,7 @@ def point_energies(
     statistics: FieldStatistics | None = None,
     plan: Plan | None = None,
 ) -> Tensor:
-    """Energy of each point, as ``formula.energies_by_formula`` has it, from the pairs that act alone.
+    """Energy of each point, as in ``formula.energies_by_formula``, from only the pairs that act.
 
         E_i = Σ_{j: y_j = y_i} psi_att(||x_i - x_j||) + Σ_{j: y_j != y_i} psi_rep(||x_i - x_j||)
 
@@ -41,13 +42,13 @@ def point_energies(
     Args:
         points: x, (n, d), each of norm at most 1, float32 or float64.
         labels: y, class of each point, (n,), integers from 0.
-        potential: psi, what two points do to each other.
+        potential: psi, how two points act on each other.
         targets: number of leading points whose energy is wanted; the others are only sources.
             Default: all n.
-        known: number of the last targets, which are the same points on each call. Default: none.
+        known: number of last targets that are the same points on each call. Default: none.
         neighbor_list: remembers near pairs of these from call to call. Default: search anew.
         statistics: the sums over acting pairs are added to it. Default: none is kept.
-        plan: sizes that decide how long ``pair_field`` takes. Default: those for the points.
+        plan: sizes that determine the speed of ``pair_field``. Default: those for the points.
 
     Returns:
         (targets,), in the dtype of ``points``. Differentiable once with respect to all points.
@@ -64,7 +65,7 @@ def point_energies(
     """
     if points.device.type == "mps":
         raise ValueError(
-            "embeddings are on mps, which has no float64 to add energies up in; hand the loss "
+            "embeddings are on mps, which has no float64 to sum energies in; give the loss "
             "embeddings.cpu() and keep the loss on the CPU"
         )
     targets = len(points) if targets is None else targets

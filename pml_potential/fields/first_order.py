@@ -1,4 +1,4 @@
-"""Backward passes written by hand: full precision, and a clear word where a second one is asked for."""
+"""Backward passes written by hand: full precision, and a clear error for second derivatives."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -13,8 +13,8 @@ Gradients = tuple[Tensor | None, ...]
 def first_order(backward: Callable[..., Gradients]) -> Callable[..., Gradients]:
     """Decorate the ``backward`` of an autograd function whose gradients have no gradients themselves.
 
-    ``backward`` gets the context, the saved tensors, which ``torch.utils.checkpoint`` lets nobody read
-    twice, and the gradients of the outputs.
+    ``backward`` gets the context, the saved tensors, which can be read only once under
+    ``torch.utils.checkpoint``, and the gradients of the outputs.
 
     Raises:
         RuntimeError: When the gradients that it returned are differentiated.
@@ -25,8 +25,8 @@ def first_order(backward: Callable[..., Gradients]) -> Callable[..., Gradients]:
         device, saved = grad_outputs[0].device.type, ctx.saved_tensors
         with torch.no_grad(), torch.autocast(device, enabled=False):
             gradients = backward(ctx, saved, *grad_outputs)
-        # With create_graph, the gradients must stay tied to what they depend on: autograd would take
-        # them for constants, and leave out silently what is asked of them.
+        # With create_graph, the gradients must stay connected to their inputs: autograd would treat
+        # them as constants, and silently leave out their derivatives.
         origins = [origin for origin in (*saved, *grad_outputs) if origin.requires_grad]
         if not torch.is_grad_enabled() or not origins:
             return gradients

@@ -11,14 +11,15 @@ def energies_by_formula(points: Tensor, labels: Tensor, potential: Potential) ->
 
         E_i = Σ_{j: y_j = y_i} psi_att(||x_i - x_j||) + Σ_{j: y_j != y_i} psi_rep(||x_i - x_j||)
 
-    Equations 3 to 6 of Bhatnagar & Ahuja, CVPR 2025; the sum over i is their U. It takes an n x n matrix
-    of distances and of each that follows from it. ``fields.energy.point_energies`` returns the same and
-    its gradient without them; tests and benchmarks hold it to this function.
+    Equations 3 to 6 of Bhatnagar & Ahuja, CVPR 2025; the sum over i is their U. It builds n x n
+    matrices of distances and of all that follows from them. ``fields.energy.point_energies`` returns
+    the same energies and their gradient without them; tests and benchmarks check it against this
+    function.
 
     Args:
         points: x, (n, d).
         labels: y, class of each point, (n,), integers.
-        potential: psi, what two points do to each other.
+        potential: psi, how two points act on each other.
 
     Returns:
         E, (n,), in the dtype of ``points``.
@@ -29,7 +30,7 @@ def energies_by_formula(points: Tensor, labels: Tensor, potential: Potential) ->
         >>> energies_by_formula(points, torch.tensor([0, 0]), Contrastive(0.1, 0.1))
         tensor([2.0100, 2.0100])
     """
-    # Not from products: they know nothing of the distance of points that nearly coincide.
+    # Not from products, which lose the distance of points that nearly coincide.
     squared = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist").square()
     return energies_at_distances(squared, labels, potential)
 

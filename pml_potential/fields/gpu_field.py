@@ -1,8 +1,8 @@
 """The field on a GPU: energies and gradient by kernels that are launched without waiting for the device.
 
-How many of them are launched, and of what size, depends on the shapes of the tensors alone, so that a
-step can be recorded in a CUDA graph. Triton compiles the kernels when they are first launched, or
-interprets them on a CPU where ``TRITON_INTERPRET=1`` is set; nothing here imports it before that.
+The number and size of launches depend only on the shapes of the tensors, so a step can be recorded in a
+CUDA graph. Triton compiles the kernels when they are first launched, or interprets them on a CPU where
+``TRITON_INTERPRET=1`` is set; nothing here imports it before that.
 """
 
 import math
@@ -19,35 +19,35 @@ from pml_potential.fields.potentials import Contrastive, Logarithmic, Potential,
 from pml_potential.fields.statistics import FieldStatistics
 
 MOST_POINTS = 2**23 - 2**10
-"""Points whose tiles one launch can number, up to 2^31 of them."""
+"""Most points: one launch can number at most 2^31 of their tiles."""
 
 _TILE = 128
 """Points on a side of a tile of products."""
 
 _PART = 32
-"""Points on a side of a part of a tile: a pair that may act takes its part along."""
+"""Points on a side of a part of a tile: if a pair may act, its whole part is computed."""
 
 _GROUP = 8
-"""Tiles on a side of a square of them that are worked on together."""
+"""Tiles on a side of a square of tiles that are processed together."""
 
 _WANTED_PROGRAMS = 2048
 """Programs that keep any GPU busy."""
 
 _MOST_PARTIAL_NUMBERS = 2**24
-"""Numbers of partial gradients that are kept for the sake of more programs."""
+"""Most numbers of partial gradients that are kept to have more programs."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What the gradient needs again of a field whose energies are known.
+    """The intermediate results of ``energies`` that ``gradient`` needs.
 
     Attributes:
         points: sorted by class, (n, d).
-        classes: index of the first of these points that has the class of this one, (n,), int32.
-        order: where each of these points was, (n,), int64.
+        classes: for each of these points, index of the first one of its class, (n,), int32.
+        order: original index of each of these points, (n,), int64.
         hits: which pairs may act, by tiles of 128 x 128 points, (t, t), int16: bit 4 i + j stands for
             the pairs of part i of the rows and part j of the columns, of 32 points each. No pair that
-            acts is missed; some are marked that do not.
+            acts is missed; some that do not act are marked, too.
     """
 
     points: Tensor
@@ -58,10 +58,9 @@ class Prepared:
 
 @dataclass(frozen=True)
 class PointSums:
-    """What the acting pairs of each point add up to, (n,) each, float64.
+    """Sums over the acting pairs of each point, (n,) each, float64.
 
-    A pair of two targets, or of a target and another point, appears at both of its ends; a pair
-    without a target at neither.
+    A pair with a target counts at both of its ends, a pair without a target at neither.
 
     Attributes:
         attraction: sum of the potential over the same-class pairs that act.
@@ -76,7 +75,7 @@ class PointSums:
     repulsion_count: Tensor
 
     def add_to(self, statistics: FieldStatistics, targets: int) -> None:
-        """Add to the statistics of a field what its targets feel."""
+        """Add the sums of the targets to the statistics of a field."""
         statistics.attraction += self.attraction[:targets].sum().item()
         statistics.attracting += int(self.attraction_count[:targets].sum())
         statistics.repulsion += self.repulsion[:targets].sum().item()
@@ -84,7 +83,7 @@ class PointSums:
 
 
 def are_usable(points: Tensor) -> bool:
-    """Whether the kernels can work on these points; if not, the same is to be done without them.
+    """Whether the kernels can work on these points.
 
     They can if Triton is installed and the points are on an NVIDIA GPU of compute capability 8.0
     (Ampere) or more, or on a CPU and ``TRITON_INTERPRET=1`` was set before Triton was imported.
@@ -109,15 +108,15 @@ def energies(
     """Energy of each target, as ``energy.point_energies`` defines it: the same bits for the same input.
 
     The first call with a potential copies its parameters to the device, and compiles the kernels: make
-    one before a CUDA graph is recorded. No other waits for the device.
+    one before recording a CUDA graph. No other call waits for the device.
 
     Args:
         points: x, (n, d), each of norm at most 1, float32 or float64. Distances are in this dtype.
         labels: y, class of each point, (n,), int64.
-        potential: what two points do to each other.
+        potential: how two points act on each other.
         targets: number of leading points whose energy is wanted; the others are only sources.
         width: number of coordinates, those of the largest variance, that tell which pairs may act.
-            Fewer are multiplied faster and rule fewer pairs out. Default: all d.
+            Fewer coordinates are faster but rule out fewer pairs. Default: all d.
 
     Returns:
         The energies, (targets,), float64; what ``gradient`` needs; and the sums over acting pairs.
@@ -128,7 +127,7 @@ def energies(
     """
     count = len(points)
     if count > MOST_POINTS:
-        raise ValueError(f"there are {count} points; the kernels can number the tiles of {MOST_POINTS}")
+        raise ValueError(f"there are {count} points; the kernels take at most {MOST_POINTS}")
     sorted_labels, order = labels.sort(stable=True)
     first_of_class = torch.searchsorted(sorted_labels, sorted_labels, out_int32=True)
     end_of_class = torch.searchsorted(sorted_labels, sorted_labels, out_int32=True, right=True)
@@ -151,11 +150,11 @@ def energies(
 def gradient(prepared: Prepared, potential: Potential, upstream: Tensor) -> Tensor:
     """Derivative of Σ_i upstream_i E_i with respect to the points, (n, d), in their dtype.
 
-    A pair counts once in the energy of either end: both upstream gradients weigh its force, that of a
-    point which is no target being 0. Points that coincide exert no force.
+    A pair counts once in the energy of each end, so both upstream gradients weight its force; that of a
+    point which is not a target is 0. Points that coincide exert no force.
 
     Args:
-        prepared: what ``energies`` has returned.
+        prepared: as returned by ``energies``.
         potential: the same as there.
         upstream: (targets,), floats.
     """
@@ -179,12 +178,12 @@ def _parts(count: int, size: int) -> int:
 
 
 def _power_of_two(number: int) -> int:
-    """The smallest that is no less than a number."""
+    """The smallest power of two that is at least a number."""
     return 1 << max(0, number - 1).bit_length()
 
 
 def _shares(count: int) -> int:
-    """Into how many shares to split the columns, so that also few points make enough programs."""
+    """The number of shares of the columns, so that even few points make enough programs."""
     parts = max(1, _parts(count, _PART))
     return max(1, min(parts, _WANTED_PROGRAMS // parts))
 
@@ -205,7 +204,7 @@ def _hits(points: Tensor, classes: Tensor, potential: Potential, width: int | No
     squares = _parts(tiles, _GROUP)
     programs = squares * (squares + 1) // 2 * _GROUP**2
     tensors = hits, vectors, norms, classes
-    # Some coordinates know only that a pair is far, and same-class pairs act where they are.
+    # A subset of coordinates can only show that a pair is far, and far same-class pairs act.
     numbers = count, width, tiles, near, far if width == all_of_them else -math.inf
     sizes = {"tile": _TILE, "part_size": _PART, "group": _GROUP}
     options = _options_of_products(*_capability(points.device))
@@ -218,7 +217,7 @@ def _capability(device: torch.device) -> tuple[int, int]:
 
 
 def _options_of_products(major: int, _minor: int) -> dict[str, int]:
-    """Two programs at a time where their registers suffice, by what compilation ahead of time tells."""
+    """Two programs at a time where their registers suffice, according to compilation ahead of time."""
     if major == 8:
         return {"depth": 32, "num_stages": 4, "maxnreg": 128}
     if major == 9:
@@ -241,7 +240,7 @@ def squared_limits(potential: Potential, width: int) -> tuple[float, float]:
     together. Another 16 times 2^-21 cover single roundings.
 
     Args:
-        potential: what two points do to each other.
+        potential: how two points act on each other.
         width: d, the number of coordinates that are multiplied.
     """
     moved = 1.01 * (2**-10 + 2**-24 * math.sqrt(width))
@@ -253,7 +252,7 @@ def squared_limits(potential: Potential, width: int) -> tuple[float, float]:
 
 @lru_cache(maxsize=256)
 def _parameters(potential: Potential, device: torch.device) -> Tensor:
-    """What the laws in ``gpu_kernels`` read, float64, which Triton takes in tensors only."""
+    """Parameters of the laws in ``gpu_kernels``, float64, which Triton takes only in tensors."""
     alpha, core_radius = 0.0, 0.0
     if isinstance(potential, PowerLaw):
         alpha, core_radius = potential.alpha, potential.core_radius
@@ -302,5 +301,5 @@ def _launch(name: str, grid: tuple[int, ...], *arguments: Any, **options: Any) -
 
     if 0 not in grid:
         with torch.cuda.device_of(arguments[0]):
-            # Triton 3.9 warns where this is left to a default, which it is about to change.
+            # Triton 3.9 warns if this is left to the default, which is about to change.
             getattr(gpu_kernels, name)[grid](*arguments, enable_fp_fusion=True, **options)

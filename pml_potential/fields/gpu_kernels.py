@@ -1,10 +1,9 @@
 """The kernels of the field on a GPU: which pairs may act, the energies of points, and their forces.
 
-Written in Triton, which is needed to import this file; ``gpu_field`` launches them. They see points
-sorted by class, in *parts* of ``part_size`` points. A *tile* is what a product of matrices yields at
-once, the pairs of ``tile`` rows and ``tile`` columns: a square of parts, ``across`` of them on a side.
-So far the kernels have been checked in Triton's interpreter and compiled ahead of time, but not run or
-timed on a GPU.
+Written in Triton, which is needed to import this file; ``gpu_field`` launches them. Points are sorted
+by class, in *parts* of ``part_size`` points. A *tile* is the result of one matrix product, the pairs of
+``tile`` rows and ``tile`` columns: a square of parts, ``across`` of them on a side. So far the kernels
+have been checked in Triton's interpreter and compiled ahead of time, but not run or timed on a GPU.
 """
 
 from typing import no_type_check
@@ -32,18 +31,18 @@ def hit_kernel(
 ):
     """Mark the parts of a tile, and of the same tile mirrored, in which a pair may act.
 
-    Programs that run at the same time are those of a square of ``group`` x ``group`` tiles, and share
-    what they load; the squares are those of the upper triangle.
+    Programs that run at the same time work on a square of ``group`` x ``group`` tiles, and share what
+    they load; the squares cover the upper triangle.
     """
     row_square, column_square = _square_of_triangle(tl.program_id(0) // (group * group))
     row_tile = row_square * group + tl.program_id(0) % group
     column_tile = column_square * group + tl.program_id(0) // group % group
     if (row_tile > column_tile) | (column_tile >= tiles):
         return
-    # Where a tile starts takes 64 bits, an offset within it only 32: twice that would spill registers.
+    # The start of a tile takes 64 bits, an offset within it only 32: 64 would spill registers.
     top, start = row_tile.to(tl.int64) * tile, column_tile.to(tl.int64) * tile
     rows, columns = tl.arange(0, tile), tl.arange(0, tile)
-    # What is not there is a copy of the last point, until it is infinitely far away.
+    # Beyond the end are copies of the last point, which infinite norms move infinitely far away.
     row_offsets = (tl.minimum(rows, count - 1 - top) * width).to(tl.int32)
     column_offsets = (tl.minimum(columns, count - 1 - start) * width).to(tl.int32)
     products = tl.zeros((tile, tile), tl.float32)
@@ -67,7 +66,7 @@ def hit_kernel(
     last_row = tl.minimum(top + tile, count) - 1
     shares_a_class = tl.load(classes + last_row) >= tl.load(classes + start)
     if shares_a_class | (tl.max(tl.max(nearness, axis=1), axis=0) > 0):
-        # Where points end, the last one's class goes on, which at most marks its part in vain.
+        # Beyond the end, the last point's class is repeated, which at most marks its part needlessly.
         row_classes = tl.load(classes + top + tl.minimum(rows, count - 1 - top))
         column_classes = tl.load(classes + start + tl.minimum(columns, count - 1 - start))
         same = row_classes[:, None] == column_classes[None, :]
@@ -113,9 +112,9 @@ def energy_kernel(
 ):
     """Add up, for each point of a part, the potentials of its acting pairs.
 
-    The second axis of the grid shares the columns out, one part each in turn. ``sums`` is
-    (shares, 4, n): potential and number of the same-class pairs, then what the different-class pairs
-    have in excess of their plateau, and their number.
+    The second axis of the grid distributes the columns, one part each in turn. ``sums`` is
+    (shares, 4, n): potential and number of the same-class pairs, then the excess over the plateau and
+    the number of the different-class pairs.
     """
     part, share, shares = tl.program_id(0), tl.program_id(1), tl.num_programs(1)
     rows = part * part_size + tl.arange(0, part_size)
@@ -175,7 +174,7 @@ def total_kernel(
     point_count: tl.constexpr,
     share_count: tl.constexpr,
 ):
-    """Add up the shares of each point, and its plateaus, and put them where the point was."""
+    """Add up the shares of each point and its plateaus, and store them at its original index."""
     spots = tl.program_id(0) * point_count + tl.arange(0, point_count)
     is_spot = spots < count
     places = tl.load(order + spots, mask=is_spot, other=0)
@@ -192,7 +191,7 @@ def total_kernel(
         total = tl.sum(terms, axis=0)
         tl.store(statistics + kind * count + places, total, mask=is_spot)
         if kind == 1:
-            # Those that act are not at rest on the plateau.
+            # Pairs that act are not on the plateau.
             energy -= total * tl.load(parameters + 4)
         elif kind != 3:
             energy += total
@@ -221,9 +220,9 @@ def gradient_kernel(
     chunk: tl.constexpr,
     force_depth: tl.constexpr,
 ):
-    """Add up, for each point of a part, the forces of its acting pairs, and put them where it was.
+    """Add up the forces of the acting pairs of each point of a part, at the point's original index.
 
-    The second axis of the grid shares the columns out, one part each in turn. ``gradient`` is
+    The second axis of the grid distributes the columns, one part each in turn. ``gradient`` is
     (shares, n, d), starts from zero, and each of its numbers belongs to one program.
     """
     dtype = points.dtype.element_ty
@@ -269,7 +268,7 @@ def gradient_kernel(
                 place = own + places[:, None] * width + coordinates[None, :]
                 mask = is_row[:, None] & inside
                 tl.store(place, tl.load(place, mask=mask, other=0.0) + force, mask=mask)
-            # What one thread has stored another may load for the next part.
+            # A thread may load for the next part what another one has stored.
             tl.debug_barrier()
             later = is_hit & (candidates > column_part)
             column_part = tl.min(tl.where(later, candidates, parts), axis=0)
@@ -348,6 +347,6 @@ def _repulsion(squared_distance, parameters, law: tl.constexpr):
         gap = tl.maximum(radius - distance, 0.0)
         force = -2.0 * gap
         value = gap * gap
-    # A number alone would be rounded to float32.
+    # A plain number would be rounded to float32.
     slope = force / (2.0 * tl.maximum(distance, tl.full((), 1e-12, dtype)))
     return value, tl.where(distance < radius, slope, 0.0)

@@ -18,7 +18,7 @@ Candidates = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class _Watched:
-    """Known points as they were, and the pairs of them that were within radius + skin.
+    """Known points as they were when searched, and their pairs within radius + skin.
 
     Args:
         radius: of the search.
@@ -39,13 +39,13 @@ class NeighborList:
     """Finds pairs of points within a radius, and remembers what it found between calls.
 
     Two points that were farther apart than radius + skin cannot be within the radius before one of
-    them has moved by half the skin (Verlet, Physical Review 159, 1967). Distances in some coordinates
-    obey the same, so that the list needs to know only those coordinates of its points. A point that
-    has left its skin is a stray: it is searched for directly, as are the points that the list does not
-    know. A list takes a wider search, so it is made only when few points have become strays since the
-    call before, and dropped when many have. No near pair is missed, whatever the list has seen before;
-    only the time that it takes to find them, and which pairs are found beside them, depends on that.
-    Threads may share a list: it is replaced as a whole.
+    them has moved by half the skin (Verlet, Physical Review 159, 1967). The same holds for distances in
+    some of the coordinates, so the list stores only those coordinates of its points. A point that has
+    left its skin is a stray: its pairs are searched for directly, as are those of points that the list
+    does not know. A list takes a wider search, so it is made only when few points have become strays
+    since the last call, and dropped when many have. No near pair is missed, whatever the list has seen
+    before; that affects only the time, and which other pairs are found. Threads may share a list: it is
+    replaced as a whole.
 
     Examples:
         >>> points, labels = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]]), torch.arange(3)
@@ -58,7 +58,7 @@ class NeighborList:
         self._watched: _Watched | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Copies and pickles remember nothing: they find the same pairs without."""
+        """Copies and pickles start empty: they find the same pairs without the list."""
         return {"_watched": None}
 
     def candidates(
@@ -70,7 +70,7 @@ class NeighborList:
             radius: distance.
             points: (n, d), each of norm at most 1.
             labels: class of each point, (n,), integers; pairs of one class may be left out.
-            targets: number of leading points of which each pair holds at least one.
+            targets: number of leading points; each pair has at least one of them.
             known: which of the targets are the same points on each call.
             plan: sizes of the search.
         """
@@ -78,7 +78,7 @@ class NeighborList:
             yield search_at_once(radius, points, targets)
             return
         watched, strays = self._watched, None
-        # A loss that has moved to another device finds the points of its old one.
+        # After a loss has moved to another device, its list still has the points of the old one.
         if watched is not None and watched.radius == radius and watched.labels.device == labels.device:
             positions = _positions(points, watched.coordinates)
             strays = _strays(watched, positions[known], labels[known], plan)
@@ -121,7 +121,7 @@ def _of_known(found: list[Candidates], known: slice) -> Candidates:
 
 
 def _strays(watched: _Watched, positions: Tensor, labels: Tensor, plan: Plan) -> Tensor | None:
-    """Which known points have left their skins; None if these are others, or too many have."""
+    """Which known points have left their skins; None if these are other points, or too many have."""
     if not torch.equal(watched.labels, labels):
         return None
     moved = (positions - watched.positions).square_().sum(dim=1)

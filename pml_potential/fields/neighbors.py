@@ -1,8 +1,8 @@
-"""Which points are near each other at all, found exactly, without an n x n array.
+"""The exact search for points that are near each other, without an n x n array.
 
-Some coordinates alone never make two points look farther apart than all of them do. A matrix product
-of the few coordinates that vary most therefore rules out nearly every pair. It is computed in tiles
-that stay in the cache, and most tiles are done with when their smallest entries have been read.
+In a subset of coordinates, two points are never farther apart than in all of them. A matrix product of
+the few coordinates that vary most therefore rules out nearly every pair. It is computed in tiles that
+stay in the cache, and most tiles are finished once their smallest entries are read.
 """
 
 import math
@@ -16,7 +16,7 @@ from pml_potential.fields.plan import Plan
 from pml_potential.fields.precision import float32_products_are_exact
 
 _SEGMENT = 64
-"""Products that a row of a tile is looked through at a time; fewer if its side is no multiple of it."""
+"""Products of a tile's row that are scanned at a time; fewer if the side is not a multiple of it."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ def filter_coordinates(
 ) -> tuple[Tensor, float]:
     """Choose the coordinates by which a search costs least.
 
-    They are those in which a sample of the points varies most: so many that a further ``filter_step`` of
-    them would cost more than the pairs of different classes that they would rule out.
+    They are those in which a sample of the points varies most. There are so many that a further
+    ``filter_step`` would cost more than the pairs of different classes that it would rule out.
 
     Args:
         radius: distance.
@@ -60,12 +60,12 @@ def filter_coordinates(
     """
     every = max(1, len(points) // plan.sampled_points)
     sample, of_sample = points[::every].float(), labels[::every]
-    # Other points choose: in the sample itself, the coordinates that it varies in most look better.
+    # Chosen on other points: on the sample itself, the coordinates that vary most would look too good.
     spread = points[every // 2 :: every].float()
     order = (spread - spread.mean(dim=0)).square_().sum(dim=0).argsort(descending=True)
     limit = radius**2 + _error_of_squared_distance(radius, _dtype_of(plan))
     squared = torch.zeros(len(sample), len(sample), device=points.device)
-    # Pairs of one class are no work that coordinates could save.
+    # Coordinates cannot save the work on pairs of one class.
     squared.masked_fill_(of_sample[:, None] == of_sample, torch.inf)
     best, left, least = 0, 1.0, math.inf
     for width in range(plan.filter_step, points.shape[1] + plan.filter_step, plan.filter_step):
@@ -86,7 +86,7 @@ def search_at_once(radius: float, points: Tensor, targets: int) -> tuple[Tensor,
     Args:
         radius: distance; pairs a little farther apart may be returned as well.
         points: (n, d), vectors of norm at most 1.
-        targets: number of leading points of which each pair holds at least one.
+        targets: number of leading points; each pair has at least one of them.
 
     Examples:
         >>> search_at_once(0.5, torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), 3)
@@ -111,8 +111,8 @@ def search(
         rows: (m, w), vectors of norm at most 1.
         columns: (n, w), the same.
         plan: the size of a tile.
-        each_once: the rows are the leading columns; leave out pairs that are there in the other order,
-            and those of a point with itself.
+        each_once: the rows are the leading columns; leave out pairs that are yielded in the other
+            order, and those of a point with itself.
 
     Yields:
         Tiles that hold a near pair.
@@ -172,10 +172,10 @@ def _below(
         segments.flatten(1).fill_diagonal_(torch.inf)
     bound = torch.tensor(limit, dtype=buffer.dtype)
     if buffer.dtype == torch.bfloat16:
-        # Numbers that are not negative order as the integers of the same bits do, which torch compares
+        # Non-negative numbers have the order of the integers with the same bits, which torch compares
         # five times as fast; negative ones, from rounding, are negative integers.
         segments, bound = segments.view(torch.int16), bound.view(torch.int16)
-    # Most segments of the rows need no more than a look at their smallest product.
+    # For most segments of the rows, their smallest product is enough.
     row, place = (segments.amin(dim=2) <= bound.item()).nonzero(as_tuple=True)
     if len(row) == 0:
         return None
@@ -194,7 +194,7 @@ def _row_factors(vectors: Tensor, half_norms: Tensor, dtype: torch.dtype) -> Ten
 
 
 def _column_factors(vectors: Tensor, half_norms: Tensor, dtype: torch.dtype, segment: int) -> Tensor:
-    """The other factors, and after them some that are far from everything, to fill a segment."""
+    """The other factors, padded to whole segments with some that are far from everything."""
     count, width = vectors.shape
     factors = vectors.new_zeros(-(-count // segment) * segment, width + 2, dtype=dtype)
     factors[:count, :width] = vectors
@@ -214,10 +214,10 @@ def _error_of_squared_distance(radius: float, dtype: torch.dtype) -> float:
 
     bfloat16 rounds numbers by a share of u = 2^-8, at the worst. For vectors of norm at most 1 it
     changes 2 x·y by at most 4 u + 2 u^2, halves of squared norms by u / 4 each, and thus the squared
-    distance by u more; and a product near the limit, and the limit itself, by u each. TF32 and bfloat16
-    in place of float32, which torch may be told to use, round no more than that.
+    distance by u more; and a product near the limit, and the limit itself, by u each. TF32 and
+    bfloat16, which torch may be told to use instead of float32, round no more than that.
     """
     if dtype == torch.float32 and float32_products_are_exact():
         return 1e-4
-    # What is left of 21 / 4 u after 5 u covers the products of errors.
+    # The remainder of 21 / 4 u after 5 u covers the products of errors.
     return 21 * 2**-10 + radius**2 * 2**-7

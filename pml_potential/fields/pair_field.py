@@ -1,4 +1,4 @@
-"""The field on any device, by torch: listed pairs and blocks of pairs that act, and nothing else."""
+"""The field on any device, in plain torch: from listed pairs and blocks of pairs that act."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from pml_potential.fields.statistics import FieldStatistics
 
 @dataclass(frozen=True)
 class Prepared:
-    """What the gradient needs again of a field whose energies are known.
+    """The intermediate results of ``energies`` that ``gradient`` needs.
 
     Args:
-        targets: number of leading points whose energies are those.
+        targets: number of leading points whose energies were computed.
         plan: sizes of the work.
         near: the pairs that may repel each other; None if they are too many to list.
-        kept: the pairs that act and their slopes; None if they are too many to keep, and to be found
-            again.
+        kept: the pairs that act and their slopes; None if they are too many to keep and have to be
+            found again.
     """
 
     targets: int
@@ -37,7 +37,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Interaction:
-    """What pairs of one kind do to each other.
+    """How pairs of one kind interact.
 
     Args:
         pairs: of one class, or of different classes.
@@ -123,13 +123,13 @@ def energies_at_rest(labels: Tensor, potential: Potential) -> Tensor:
 def interactions(
     points: Tensor, labels: Tensor, potential: Potential, targets: int, near: Pairs | None, plan: Plan
 ) -> Iterator[Interaction]:
-    """Yield all that acts: attraction within classes, then repulsion between them.
+    """Yield all interactions: attraction within classes, then repulsion between them.
 
     Args:
         points: x, (n, d).
         labels: y, (n,).
         potential: psi.
-        targets: number of leading points of which each pair holds at least one.
+        targets: number of leading points; each pair has at least one of them.
         near: the pairs that may repel each other; None to search for them tile by tile.
         plan: sizes of the work.
     """
@@ -145,7 +145,7 @@ def interactions(
 def _interactions_of(
     pairs: Pairs | Block, attracts: bool, points: Tensor, potential: Potential, plan: Plan
 ) -> Iterator[Interaction]:
-    """Yield what some pairs do to each other; those of a block one by one where few act."""
+    """Yield the interactions of some pairs; those of a block one by one where few act."""
     if isinstance(pairs, Pairs):
         squared = pairs.squared_distances(points)
         (acting,) = _act(squared, attracts, potential).nonzero(as_tuple=True)
@@ -177,7 +177,7 @@ def _interaction(
     potential: Potential,
     acts: Tensor | None = None,
 ) -> Interaction:
-    """What pairs at these squared distances do to each other; by default all of them act."""
+    """The interaction of pairs at these squared distances; by default all of them act."""
     law = potential.attraction if attracts else potential.repulsion
     plateau = potential.attraction_plateau if attracts else potential.repulsion_plateau
     value, slope = law(squared)

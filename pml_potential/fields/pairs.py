@@ -1,6 +1,6 @@
 """Pairs of points: listed one by one where they are few, in blocks where they are many.
 
-Both know the distances of their points, and hand energies and forces to the ends of each pair.
+Both compute the distances of their points, and add energies and forces to the ends of each pair.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 from pml_potential.fields.precision import float32_products_are_exact
 
 _SMALLEST_SHARE_OF_NORMS = 1 / 16
-"""Share of the squared norms that a squared distance must have to come out of a product."""
+"""Share of the squared norms above which a squared distance from a product is accurate enough."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Pairs:
         return values[self.first] + values[self.second]
 
     def add_forces(self, gradient: Tensor, points: Tensor, weights: Tensor) -> None:
-        """Add w (x_first - x_second) at the first end and take it away at the second.
+        """Add w (x_first - x_second) at the first end and subtract it at the second.
 
         Args:
             gradient: (n, d), changed in place.
@@ -76,7 +76,8 @@ class Block:
 
     Args:
         rows: indices of points, (groups, t).
-        columns: indices of points, (groups, s); the very tensor ``rows`` where they are the same.
+        columns: indices of points, (groups, s); the same tensor object as ``rows`` where they are
+            equal.
         wanted: which pairs count, (groups, t, s).
         chunk: coordinates of pairs to work on at a time.
     """
@@ -94,8 +95,8 @@ class Block:
     def squared_distances(self, points: Tensor) -> tuple[Tensor, Tensor]:
         """Squared distances, (groups, t, s), and which of the wanted pairs are too close for them.
 
-        They come from products, with the error of rounding the squared norms: too much for two points
-        that are far nearer to each other than to the origin.
+        They come from products, whose error is that of rounding the squared norms: too large for points
+        that are much nearer to each other than to the origin.
         """
         rows, columns = self._centred(points)
         products = torch.bmm(rows, columns.mT)
@@ -118,7 +119,7 @@ class Block:
         return values[self.rows][:, :, None] + values[self.columns][:, None, :]
 
     def add_forces(self, gradient: Tensor, points: Tensor, weights: Tensor) -> None:
-        """Add w (x_row - x_column) at the row and take it away at the column.
+        """Add w (x_row - x_column) at the row and subtract it at the column.
 
         Args:
             gradient: (n, d), changed in place.
@@ -152,7 +153,7 @@ class Block:
 
 
 def add_rows(totals: Tensor, index: Tensor, rows: Tensor) -> None:
-    """Add rows to the rows of ``totals`` at ``index``, in an order that is the same on each call."""
+    """Add rows to the rows of ``totals`` at ``index``, in the same order on each call."""
     if totals.is_cuda:
         totals.index_put_((index,), rows, accumulate=True)
     else:

@@ -1,4 +1,4 @@
-"""The sizes by which the engine works: they decide how long it takes, never what it returns."""
+"""The sizes of the engine's work: they affect its speed, never its result."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ class Plan:
     """Sizes that suit a device and a problem; tests give others.
 
     Args:
-        few_points: points up to which one product finds the near ones, and no list is kept.
+        few_points: up to this many points, one product finds the near pairs, and no list is kept.
         tile_side: points on a side of a tile of the search: its products stay in the cache.
         searches_in_bfloat16: whether the search multiplies in bfloat16, which finds a few more pairs.
-        sampled_points: points by whose distances the search chooses its coordinates.
+        sampled_points: points whose distances decide the coordinates of the search.
         filter_step: coordinates by which the filter of the search widens.
         cost_of_pair: what one listed pair costs, in coordinates of a product.
-        crowded_share: share of near pairs beyond which all pairs of a tile are worked on together.
+        crowded_share: share of near pairs beyond which all pairs of a tile are processed together.
         most_listed: pairs of different classes that may be listed one by one.
         most_kept: slopes that the forward pass keeps for the backward pass.
         numbers_per_chunk: numbers in the largest temporary of pairs and blocks.
@@ -47,7 +47,7 @@ class Plan:
 
     @classmethod
     def of(cls, points: Tensor) -> Plan:
-        """The plan for points on their device: what fits the caches of a CPU, or fills a GPU.
+        """The plan for points on their device: sizes that fit the caches of a CPU, or fill a GPU.
 
         Examples:
             >>> Plan.of(torch.zeros(100_000, 2)).sampled_points

@@ -1,4 +1,4 @@
-"""What two points do to each other at distance r.
+"""How two points act on each other at distance r.
 
 A potential is evaluated on the *squared* distance s = r^2 and gives its value psi and its slope
 d psi / d s. The force on a point x from a source y is then ``-2 * slope * (x - y)``.
@@ -7,9 +7,9 @@ Every potential has two halves. Points of one class attract each other where the
 than ``attraction_radius``; points of different classes repel each other where they are closer than
 ``repulsion_radius``. Everywhere else the potential is a constant, its *plateau*, with slope zero.
 
-A repulsion that diverges as r -> 0 has a *core*: below ``core_radius`` it goes on as the straight line
-that touches it there. The potential stays continuous, the force keeps the magnitude that it has at the
-edge of the core, and still points away from the source.
+A repulsion that diverges as r -> 0 has a *core*: below ``core_radius`` it continues as its tangent
+there. The potential stays continuous; the force keeps its magnitude from the edge of the core, and
+still points away from the source.
 """
 
 import math
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 SMALLEST_CORE_RADIUS = 0.01
-"""The smallest core that float32 bears: at alpha = 8 the force is 8e18, whose square Adam can store."""
+"""The smallest core for float32: at alpha = 8 the force is 8e18, whose square Adam can store."""
 
 _SMALLEST_DISTANCE = 1e-12
 

@@ -11,5 +11,5 @@ def float32_products_are_exact() -> bool:
     try:
         return torch.get_float32_matmul_precision() == "highest"
     except RuntimeError:
-        # torch refuses to answer where a setting of one backend contradicts the one for all.
+        # torch refuses to answer if the setting of one backend contradicts the global one.
         return False

@@ -12,14 +12,15 @@ from pml_potential.fields.plan import Plan
 def same_class_pairs(labels: Tensor, targets: int, width: int, plan: Plan) -> Iterator[Pairs | Block]:
     """Yield all pairs of points of one class, each once.
 
-    Classes of about equal size share a block, in which the smaller ones repeat a point in pairs that do
-    not count. A class whose pairs do not fit into a block is cut; the pairs of small classes are listed.
+    Classes of about equal size share a block, in which the smaller ones are padded with repeated
+    points, whose pairs do not count. A class whose pairs do not fit into a block is split; the pairs of
+    small classes are listed.
 
     Args:
         labels: class of each point, (n,), integers.
-        targets: number of leading points of which each pair holds at least one.
+        targets: number of leading points; each pair has at least one of them.
         width: d, coordinates of a point.
-        plan: what is small, and how large a block may be.
+        plan: decides which classes are small, and how large a block may be.
 
     Examples:
         >>> (pairs,) = same_class_pairs(torch.tensor([0, 1, 1, 0]), 4, 8, Plan())
@@ -64,7 +65,7 @@ def _shapes(classes: Tensor, width: int, plan: Plan) -> Iterator[tuple[int, int,
         return
     rows, columns = classes[:, 1:].amax(dim=0).tolist()
     padded = len(classes) * columns
-    # What padding costs is less than what further blocks would.
+    # Padding costs less than further blocks would.
     share = 1 if padded <= 1.5 * classes[:, 2].sum() else 1 / 8
     if padded * max(rows, width) <= share * plan.numbers_per_chunk:
         yield rows, columns, classes

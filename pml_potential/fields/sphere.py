@@ -1,4 +1,4 @@
-"""Points on the unit sphere, out of vectors of any length."""
+"""Points on the unit sphere, from vectors of any length."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,7 @@ def unit_points(parts: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
     """Join tensors of vectors and divide every vector by its Euclidean norm.
 
     The values and the gradients of ``torch.nn.functional.normalize(torch.cat(parts))``, with a third of
-    its copies: with many proxies it is they, and not the arithmetic, that take time and memory.
+    its copies, which take most time and memory with many proxies.
 
     Args:
         parts: tensors of shape (n_k, d) on one device, of any floating dtypes.

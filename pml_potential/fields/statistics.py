@@ -1,4 +1,4 @@
-"""What a field does, without the constant that dominates its energy."""
+"""Statistics of a field, without the constant that dominates its energy."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The multi-similarity loss with means over classes in place of sums over pairs."""
+"""The multi-similarity loss with means over classes instead of sums over pairs."""
 
 import math
 from typing import NamedTuple
@@ -43,7 +43,7 @@ def class_wise_multi_similarity_loss(
     base: float = 0.8,
     check_finite: bool = True,
 ) -> Tensor:
-    """Multi-similarity between classes: pairs enter by their class's mean (CWMS).
+    """Multi-similarity between classes, from means over their pairs (CWMS).
 
     With B_c the members of class c in the batch, C the classes in the batch, and the cosine
     similarity s_ij:
@@ -53,7 +53,7 @@ def class_wise_multi_similarity_loss(
         loss = 1/|C| [ Σ_c 1/alpha log(1 + pos_c / 2)
                        + Σ_{c != c'} 1/(2 beta) log(1 + neg_{cc'}) ]
 
-    Cosines do not depend on the lengths of vectors, so that nothing has to be normalised before.
+    Cosines do not depend on the lengths of vectors, so nothing has to be normalised before.
 
     Args:
         embeddings: z, (batch_size, d), of any floating dtype.
@@ -66,7 +66,7 @@ def class_wise_multi_similarity_loss(
 
     Returns:
         A scalar, that of ``ClassWiseMultiSimilarityLoss``; float32, or float64 if the embeddings are,
-        under autocast, too.
+        also under autocast.
 
     Raises:
         ValueError: An argument is outside its range; shapes or labels do not fit; a batch is empty; or

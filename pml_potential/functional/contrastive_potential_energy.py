@@ -1,4 +1,4 @@
-"""The contrast to the potential field: the same sums with interaction that grows with distance."""
+"""The counterpart of the potential field: the same sums, but interaction grows with distance."""
 
 from torch import Tensor
 
@@ -39,7 +39,7 @@ def contrastive_potential_energy(
 
     Returns:
         (batch_size + k,): first the embeddings, then the proxies; float32, or float64 if a tensor is,
-        under autocast, too. Differentiable once with respect to embeddings and proxies.
+        also under autocast. Differentiable once with respect to embeddings and proxies.
 
     Raises:
         ValueError: An argument is outside its range; shapes, labels or devices do not fit; a batch is

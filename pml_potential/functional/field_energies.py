@@ -1,4 +1,4 @@
-"""The energy of embeddings and proxies in the field that they make together."""
+"""The energy of embeddings and proxies in their common field."""
 
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ from pml_potential.functional.validation import (
 
 
 class FieldEnergies(NamedTuple):
-    """A field, and what its points have of it.
+    """The points of a field and their energies.
 
     Attributes:
         energies: of each embedding, then of each proxy, (n,).
@@ -46,7 +46,7 @@ def field_energies(
     neighbor_list: NeighborList | None = None,
     statistics: FieldStatistics | None = None,
 ) -> FieldEnergies:
-    """Normalise all vectors and compute the energies of what is checked already.
+    """Normalise all vectors and compute their energies; the input is checked already.
 
     Args:
         embeddings: z, (batch_size, d), of the dtype to compute in.
@@ -88,7 +88,7 @@ def checked_field_energies(
     potential: Potential,
     check_finite: bool,
 ) -> Tensor:
-    """Check what a user hands over, and compute its energies in full precision, (n,)."""
+    """Check a user's input, and compute its energies in full precision, (n,)."""
     check_flag("check_finite", check_finite)
     if proxies is not None:
         check_form_of_embeddings("proxies", proxies, None, "number of proxies")

@@ -46,7 +46,7 @@ def mean_field_class_wise_multi_similarity_loss(
 
     where c, c' run over all N classes, pos_c and neg_{cc'} are 0 for c outside C, and
     softplus_beta(x) = log(1 + e^(beta x)) / beta. Cosines do not depend on the lengths of vectors, so
-    that nothing has to be normalised before.
+    nothing has to be normalised before.
 
     Args:
         embeddings: z, (batch_size, d), of any floating dtype.
@@ -61,7 +61,7 @@ def mean_field_class_wise_multi_similarity_loss(
 
     Returns:
         A scalar, that of ``MeanFieldClassWiseMultiSimilarityLoss``; float32, or float64 if a tensor is,
-        under autocast, too.
+        also under autocast.
 
     Raises:
         ValueError: An argument is outside its range; shapes, labels or devices do not fit; a batch is
@@ -107,8 +107,8 @@ def mean_field_class_wise_terms(
 ) -> ClassTerms:
     """Attraction and repulsion of each class in the batch.
 
-    A pair of classes of which only one is in the batch enters the sum over c != c' twice, once in
-    either order; both are charged to the class that is there.
+    A pair of classes of which only one is in the batch enters the sum over c != c' twice, once in each
+    order; both terms are added to the class in the batch.
 
     Args:
         embeddings: z, (batch_size, d).
@@ -117,8 +117,8 @@ def mean_field_class_wise_terms(
         alpha: sharpness towards the own mean field.
         beta: sharpness towards the others.
         base: lambda.
-        weights: how much each embedding counts, (batch_size,), in [0, 1]. Default: all alike.
-        cosines: how they are computed.
+        weights: how much each embedding counts, (batch_size,), in [0, 1]. Default: all equally.
+        cosines: function that computes cosine similarities.
     """
     present, class_of = labels.unique(return_inverse=True)
     log_weights = None if weights is None else weights.log()

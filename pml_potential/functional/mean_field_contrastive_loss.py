@@ -27,7 +27,7 @@ def mean_field_contrastive_loss(
     regularization_weight: float = 0.0,
     check_finite: bool = True,
 ) -> Tensor:
-    """Contrastive loss with one learnable mean field in place of each class's members (MFCont).
+    """Contrastive loss with one learnable mean field instead of each class's members (MFCont).
 
     With the cosine distance D(a, b) = 1 - cos(a, b) and the mean field M_c of class c:
 
@@ -35,7 +35,7 @@ def mean_field_contrastive_loss(
                         + Σ_{c != y_i} relu(m_N - D(z_i, M_c)) } + lambda_MF R
         R    = mean_c Σ_{c' != c} relu(m_N - D(M_c, M_c'))^2
 
-    Cosines do not depend on the lengths of vectors, so that nothing has to be normalised before.
+    Cosines do not depend on the lengths of vectors, so nothing has to be normalised before.
 
     Args:
         embeddings: z, (batch_size, d), of any floating dtype.
@@ -48,8 +48,8 @@ def mean_field_contrastive_loss(
             True; a GPU waits for it once a step.
 
     Returns:
-        A scalar, that of ``MeanFieldContrastiveLoss``; float32, or float64 if a tensor is, under
-        autocast, too.
+        A scalar, that of ``MeanFieldContrastiveLoss``; float32, or float64 if a tensor is, also under
+        autocast.
 
     Raises:
         ValueError: An argument is outside its range; shapes, labels or devices do not fit; a batch is

@@ -1,4 +1,4 @@
-"""Cosines of embeddings with mean fields, without a table of all of them."""
+"""Cosines of embeddings with mean fields, without a matrix of all of them."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ from pml_potential.functional.validation import Range, check_flag, check_form_of
 REGULARIZATION_WEIGHT = Range(0, float("inf"))
 
 _NUMBERS_PER_CHUNK = 2**20
-"""Cosines, or coordinates of mean fields, that are worked on at a time."""
+"""Cosines, or coordinates of mean fields, that are processed at a time."""
 
 Cosines = Callable[[Tensor, Tensor], Tensor]
 """Takes rows (m, d) and columns (k, d) of any length, and returns their cosine similarities (m, k)."""
@@ -32,7 +32,7 @@ def cosine_similarities(rows: Tensor, columns: Tensor) -> Tensor:
 def check_mean_field_input(
     embeddings: Tensor, labels: Tensor, mean_fields: Tensor, check_finite: bool
 ) -> Tensor:
-    """Return the labels, on the device of the embeddings, if all of it fits together."""
+    """Return the labels, on the device of the embeddings, if the input fits together."""
     check_flag("check_finite", check_finite)
     check_form_of_embeddings("mean_fields", mean_fields, None, "num_classes")
     num_classes, width = mean_fields.shape

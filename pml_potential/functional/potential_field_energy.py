@@ -33,8 +33,8 @@ def potential_field_energy(
         psi_rep(r) =  min(r, delta_rep)^-alpha                                   (Eq. 2)
 
     ``.mean()`` of the result is U / n, the loss of ``PotentialFieldLoss``; ``.sum()`` is the paper's U
-    (Eq. 6). The page of that class tells of core, constant and weight decay. From step to step the
-    class remembers which proxies are near each other, so that with thousands of them it is faster.
+    (Eq. 6). The page of that class explains core, constant and weight decay. The class remembers from
+    step to step which proxies are near each other, so it is faster with thousands of them.
 
     Args:
         embeddings: z, (batch_size, d), of any floating dtype and any length.
@@ -44,14 +44,14 @@ def potential_field_energy(
         alpha: decay exponent, in [0, 8]; 0 means the logarithm. Default 4.
         delta: delta_att, and delta_rep unless that is given; a distance in (0.01, 2]. Default 0.2.
         delta_rep: radius of repulsion, a distance in (0.01, 2]. Default: delta.
-        core_radius: distance below which repulsion stops to grow, in [0.01, delta_rep]. Default: half
+        core_radius: distance below which repulsion stops growing, in [0.01, delta_rep]. Default: half
             of delta_rep, but at least 0.01.
         check_finite: whether to refuse negative labels and values that are not finite. Default True; a
             GPU waits for it once a step.
 
     Returns:
         (batch_size + k,): first the embeddings, then the proxies; float32, or float64 if a tensor is,
-        under autocast, too. Differentiable once with respect to embeddings and proxies.
+        also under autocast. Differentiable once with respect to embeddings and proxies.
 
     Raises:
         ValueError: An argument is outside its range; shapes, labels or devices do not fit; a batch is
@@ -83,14 +83,14 @@ def potential_field_energy(
 
 
 def default_core_radius(delta_rep: float) -> float:
-    """Half of delta_rep, but at least what float32 bears."""
+    """Half of delta_rep, but at least the smallest core for float32."""
     return max(SMALLEST_CORE_RADIUS, delta_rep / 2)
 
 
 def decaying_potential(
     alpha: float, delta: float, delta_rep: float, core_radius: float
 ) -> PowerLaw | Logarithmic:
-    """psi_att and psi_rep of four numbers, each within its range."""
+    """psi_att and psi_rep for four numbers, each within its range."""
     if core_radius > delta_rep:
         raise ValueError(f"core_radius is {core_radius:g}; it must be at most delta_rep, {delta_rep:g}")
     if alpha == 0:

@@ -1,4 +1,4 @@
-"""Checks of what a user hands to a loss: every error quotes the value and says what is allowed."""
+"""Checks of a loss's input: every error quotes the value and says what is allowed."""
 
 import math
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ class NonFiniteError(ValueError):
 
 
 class Range(NamedTuple):
-    """The numbers that an argument may be, as ``check_number`` takes them."""
+    """The range of a numeric argument, as ``check_number`` takes it."""
 
     low: float
     high: float
@@ -57,17 +57,17 @@ def check_input(
     embedding_size: int | None,
     check_finite: bool,
 ) -> Tensor:
-    """Return the labels if a loss can compute these embeddings, among the references if there are any.
+    """Check a loss's input, with references if there are any, and return its labels.
 
     Args:
-        embeddings: as users hand them over.
-        labels: theirs.
+        embeddings: of the batch, as users pass them.
+        labels: of the batch.
         ref_emb: further embeddings.
-        ref_labels: theirs.
-        parameters: what the loss has learnt, by name.
-        num_classes: labels are smaller; None for any labels.
+        ref_labels: labels of the further embeddings.
+        parameters: parameters of the loss, by name.
+        num_classes: labels must be smaller; None for any labels.
         embedding_size: of each embedding; None for any size.
-        check_finite: whether to look at values, and not only at their form.
+        check_finite: whether to check values, and not only their form.
     """
     check_form_of_embeddings("embeddings", embeddings, embedding_size)
     all_embeddings = {"embeddings": embeddings}
@@ -99,14 +99,14 @@ def dtype_to_compute_in(*tensors: Tensor) -> torch.dtype:
 
 
 def check_flag(name: str, value: object) -> bool:
-    """Return ``value`` if it is a truth value."""
+    """Return ``value`` if it is a bool."""
     if not isinstance(value, bool):
         raise TypeError(f"{name} is {value!r}; it must be True or False")
     return value
 
 
 def check_no_transform(*tensors: Tensor) -> None:
-    """Raise inside a transform of ``torch.func``, which the losses know nothing of."""
+    """Raise inside a transform of ``torch.func``, which the losses do not support."""
     is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
     if not torch.compiler.is_compiling() and any(map(is_wrapped, tensors)):
         raise RuntimeError(
@@ -184,9 +184,10 @@ def check_values(
     parameters: Mapping[str, Tensor],
     num_classes: int | None,
 ) -> None:
-    """Raise if a value is one that no loss has an answer to.
+    """Raise if a value is not finite or a label is out of range.
 
-    A first look takes few operations, and makes a GPU wait once. It may suspect what is right.
+    A first check takes few operations, and makes a GPU wait once. It may suspect valid values, which
+    the checks after it accept.
     """
     sums = [
         torch.linalg.vector_norm(each.detach(), dtype=_dtype_of_norms(each))
@@ -210,7 +211,7 @@ def check_values(
 
 
 def _norms(embeddings: Tensor) -> Tensor:
-    """What the losses divide by: it overflows for numbers beyond about 1e19, too."""
+    """The norms that losses divide by; they also overflow for numbers beyond about 1e19."""
     norms: Tensor = torch.linalg.vector_norm(
         embeddings.detach(), dim=1, dtype=_dtype_of_norms(embeddings)
     )
@@ -223,7 +224,7 @@ def _dtype_of_norms(embeddings: Tensor) -> torch.dtype:
 
 def check_finite(name: str, parameter: Tensor) -> None:
     """Raise if a parameter of a loss holds NaN or infinity, which a field would silently skip."""
-    # One pass without a copy; NaN is both the smallest and the largest of whatever it is part of.
+    # One pass without a copy; if there is a NaN, it is both the smallest and the largest number.
     if parameter.numel() > 0 and not all(end.isfinite() for end in parameter.detach().aminmax()):
         raise NonFiniteError(
             f"the loss's {name} hold NaN or infinity; lower the learning rate of their optimizer"
@@ -231,7 +232,7 @@ def check_finite(name: str, parameter: Tensor) -> None:
 
 
 def check_device(name: str, parameter: Tensor, embeddings: Tensor) -> None:
-    """Raise unless the loss lives where the embeddings are."""
+    """Raise unless the loss is on the device of the embeddings."""
     if parameter.device != embeddings.device:
         raise ValueError(
             f"the loss's {name} are on {parameter.device} and the embeddings on "

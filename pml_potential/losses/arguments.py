@@ -1,4 +1,4 @@
-"""Which arguments a loss takes, those of its base classes included."""
+"""The arguments that a loss accepts, including those of its base classes."""
 
 import inspect
 from collections.abc import Iterable, Sequence
@@ -7,13 +7,13 @@ from difflib import SequenceMatcher, get_close_matches
 from torch import nn
 
 _SET_BY_SUBCLASSES = {"potential", "name", "vectors_per_class"}
-"""Arguments of this package's base classes that no user gives."""
+"""Arguments of this package's base classes that subclasses set, not users."""
 
 _SHORTEST_COMMON_PART = 4
 
 
 def accepted_arguments(module_class: type) -> list[str]:
-    """Names of all keyword arguments that a module and the classes it passes them on to accept."""
+    """Names of all keyword arguments that a module and its base classes accept."""
     names: dict[str, None] = {}
     for ancestor in inspect.getmro(module_class):
         if not issubclass(ancestor, nn.Module) and not ancestor.__name__.endswith("Mixin"):
@@ -27,10 +27,10 @@ def accepted_arguments(module_class: type) -> list[str]:
 
 
 def check_arguments(loss_class: type, given: Iterable[str], accepted: Sequence[str]) -> None:
-    """Raise unless a loss takes all arguments that are given.
+    """Raise unless a loss accepts all given arguments.
 
     Raises:
-        TypeError: It does not take one; the message names the loss and the nearest argument.
+        TypeError: An argument is unknown; the message names the loss and the nearest argument.
 
     Examples:
         >>> from pml_potential import PotentialFieldLoss
@@ -50,7 +50,7 @@ def check_arguments(loss_class: type, given: Iterable[str], accepted: Sequence[s
 
 
 def _nearest(name: str, accepted: Sequence[str]) -> str | None:
-    """The argument that is spelled alike; or the one that has the longest part in common."""
+    """The argument with the most similar spelling, else the one with the longest part in common."""
     if alike := get_close_matches(name, accepted, n=1):
         return alike[0]
 

@@ -1,4 +1,4 @@
-"""Numbers of a loss that may be assigned at any time, and are checked whenever they are."""
+"""Numbers of a loss that may be assigned at any time and are checked at each assignment."""
 
 from collections.abc import Callable
 from typing import Any, cast, overload
@@ -9,17 +9,17 @@ from pml_potential.functional.validation import check_number
 
 
 class BoundedNumber:
-    """An attribute that takes numbers within bounds only; what is assigned counts from the next call.
+    """An attribute that accepts only numbers within bounds; a new one counts from the next call.
 
     Args:
         low: smallest allowed number.
         high: largest allowed number; infinity for no bound. Infinity itself is never allowed.
-        low_is_allowed: whether ``low`` itself is. Default: yes.
-        if_none: what None stands for, given the instance. Default: None is refused.
+        low_is_allowed: whether ``low`` itself is allowed. Default: yes.
+        if_none: computes from the instance what None stands for. Default: None is refused.
 
     Raises:
         ValueError: A number outside the bounds is assigned; the old one stays.
-        TypeError: What is assigned is no number; the old one stays.
+        TypeError: The assigned value is not a number; the old one stays.
 
     Examples:
         >>> class Spring(ModuleWithNumbers):
@@ -67,15 +67,14 @@ class BoundedNumber:
         if value is not None or self._if_none is None:
             value = check_number(self._name, value, *self._bounds)
         vars(instance)[self._name] = value
-        # Made of the numbers, and remembered by functools.cached_property.
+        # Built from the numbers, and cached by functools.cached_property.
         vars(instance).pop("potential", None)
 
 
 class ModuleWithNumbers(nn.Module):
-    """A module whose numbers take numbers only.
+    """A module whose ``BoundedNumber`` attributes accept only numbers.
 
-    torch would make a parameter or a submodule of that name of some other things, behind the number's
-    back.
+    torch would register an assigned parameter or submodule under the number's name, without the check.
     """
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -1,4 +1,4 @@
-"""What all losses of this package do before any arithmetic: check, then compute in full precision."""
+"""The base of all losses of this package: check the input, then compute in full precision."""
 
 from abc import abstractmethod
 from typing import Any
@@ -12,17 +12,16 @@ from pml_potential.losses.arguments import accepted_arguments, check_arguments
 
 
 class CheckedMetricLoss(BaseMetricLossFunction):
-    """A PML loss that refuses bad input and computes in float32, or in float64 if handed float64.
+    """A PML loss that refuses bad input and computes in float32, or in float64 for float64 input.
 
-    Mixed precision: half-precision embeddings are raised to float32, autocast is off inside, the loss
-    is returned in float32, and gradients arrive in the dtype of the embeddings. Parameters are never
-    cast in place.
+    Mixed precision: half-precision embeddings are converted to float32, autocast is off inside, the
+    loss is float32, and gradients have the dtype of the embeddings. Parameters are never cast in place.
 
     Args:
         check_finite: whether to refuse labels out of range, and embeddings and parameters that are not
             finite. It makes a GPU wait once a step; without it, such input gives a meaningless loss or
             a device error. Default True.
-        **kwargs: what PML's losses take.
+        **kwargs: arguments of PML's losses.
     """
 
     num_classes: int | None = None
@@ -46,12 +45,12 @@ class CheckedMetricLoss(BaseMetricLossFunction):
         Args:
             embeddings: (batch_size, embedding_size), of any floating dtype; need not be normalised.
             labels: (batch_size,), integers from 0.
-            indices_tuple: what a PML miner returns.
+            indices_tuple: the output of a PML miner.
             ref_emb: (ref_size, embedding_size), further embeddings to compare with.
             ref_labels: (ref_size,), their classes.
 
         Returns:
-            What the reducer makes of the loss: a scalar, unless it is a ``DoNothingReducer``.
+            The reduced loss: a scalar, unless the reducer is a ``DoNothingReducer``.
 
         Raises:
             ValueError: Shapes, labels or devices do not fit, or embeddings or the loss's parameters
@@ -88,14 +87,14 @@ class CheckedMetricLoss(BaseMetricLossFunction):
         ref_emb: Tensor | None,
         ref_labels: Tensor | None,
     ) -> dict[str, dict[str, Any]]:
-        """Compute the sub-losses as PML's reducers take them; without references both are None."""
+        """Compute the sub-losses in the form of PML's reducers; without references, both are None."""
 
     def labels_of_elements(self, labels: Tensor) -> Tensor:
-        """Labels of what the indices of the sub-losses stand for: the batch."""
+        """Labels of the elements that the sub-losses index: those of the batch."""
         return labels
 
     def record(self, **terms: Tensor) -> None:
-        """Keep the means of terms of the loss as statistics of these names, if any are collected."""
+        """Store the means of the loss's terms under these names, if statistics are collected."""
         if self.collect_stats:
             for name, term in terms.items():
                 setattr(self, name, term.detach().mean().item())

@@ -15,19 +15,19 @@ from pml_potential.losses.optimizer_growth import state_with_further_rows
 
 
 class ClassVectorsLoss(ModuleWithNumbers, WeightRegularizerMixin, CheckedMetricLoss):
-    """A loss with one parameter, which holds so many rows for each class, class after class.
+    """A loss with one parameter that holds ``vectors_per_class`` rows for each class, in order.
 
-    A subclass sets the parameter under a name of its own, from ``_vectors_of_all_classes``, calls
-    ``_fit_to_classes``, and hands the parameter back as ``class_vectors``.
+    A subclass builds the parameter with ``_vectors_of_all_classes`` under its own name, calls
+    ``_fit_to_classes``, and returns the parameter as ``class_vectors``.
 
     Args:
         num_classes: N, at least 1.
         embedding_size: d, at least 1.
         vectors_per_class: rows of the parameter for each class, at least 0; at 0 there is no parameter.
-        **kwargs: what PML's losses take.
+        **kwargs: arguments of PML's losses.
     """
 
-    # What an attribute reads as is what mypy has to know.
+    # The annotations tell mypy the type that reading an attribute gives.
     num_classes: int = FixedNumber("call add_classes for further classes")  # type: ignore[assignment]
     embedding_size: int = FixedNumber("build another loss")  # type: ignore[assignment]
 
@@ -49,25 +49,25 @@ class ClassVectorsLoss(ModuleWithNumbers, WeightRegularizerMixin, CheckedMetricL
 
     @torch.no_grad()
     def add_classes(self, count: int, optimizer: torch.optim.Optimizer | None = None) -> None:
-        """Make room for further classes, numbered on from those there are; keep what was learnt.
+        """Add classes, numbered after the existing ones; the vectors learnt so far are kept.
 
-        The parameter stays the same object with more rows, so that an optimizer goes on to train it; but
-        what the optimizer remembers of it, such as moments, has to grow with it. Hand over the
-        optimizer, or delete what it remembers: ``optimizer.state.pop(loss.proxies, None)``, or
-        ``loss.mean_fields``. Otherwise its next step raises an error, or, if it is a fused one, may
-        write outside its memory. Build ``DistributedDataParallel`` and averages of weights anew.
+        The parameter stays the same object with more rows, so an optimizer continues to train it. The
+        optimizer's state of it, such as moments, has to grow, too: pass the optimizer, or delete the
+        state with ``optimizer.state.pop(loss.proxies, None)``, or ``loss.mean_fields``. Otherwise its
+        next step raises an error, or, if it is a fused one, may write outside its memory. Rebuild
+        ``DistributedDataParallel`` and averages of weights.
 
         Args:
-            count: how many, at least 1. Their vectors come from ``weight_init_func``.
-            optimizer: the one that trains this loss, if it has stepped. What it remembers of the rows
-                there are stays, and new ones begin as with a fresh optimizer. For this, Adam, AdamW,
-                NAdam and RAdam go back to a small step count at unchanged corrected moments, so that
-                RAdam warms up again.
+            count: number of new classes, at least 1. Their vectors come from ``weight_init_func``.
+            optimizer: the one that trains this loss, if it has stepped. Its state of existing rows is
+                kept, and new rows begin as with a fresh optimizer. For this, Adam, AdamW, NAdam and
+                RAdam go back to a small step count with unchanged corrected moments, so RAdam warms up
+                again.
 
         Raises:
-            ValueError: ``count`` is smaller than 1; or the optimizer does not train this loss, or
-                remembers what cannot get further rows, as Adafactor does. Nothing has changed then.
-            TypeError: ``count`` is not an integer, or ``optimizer`` no optimizer.
+            ValueError: ``count`` is smaller than 1; or the optimizer does not train this loss, or its
+                state cannot get further rows, as with Adafactor. Nothing is changed then.
+            TypeError: ``count`` is not an integer, or ``optimizer`` is not an optimizer.
 
         Examples:
             >>> import torch
@@ -88,18 +88,19 @@ class ClassVectorsLoss(ModuleWithNumbers, WeightRegularizerMixin, CheckedMetricL
         if self._vectors_per_class > 0:
             vectors.grad = None
             grown = torch.cat([vectors.data, new])
-            # A change of dtype makes autograd forget the shape, which a loss value still at hand holds.
+            # A change of dtype makes autograd forget the shape, which the graph of an earlier loss
+            # holds.
             vectors.data = grown.to(torch.float16 if grown.dtype != torch.float16 else torch.float32)
             vectors.data = grown
         FixedNumber.change(self, "num_classes", self.num_classes + count)
         self._fit_to_classes()
 
     def _fit_to_classes(self) -> None:
-        """Make what depends on the number of classes; called again when there are further ones."""
+        """Build all that depends on the number of classes; called again after classes are added."""
 
     def _vectors_of_all_classes(self) -> nn.Parameter:
         vectors = self._new_vectors(self.num_classes)
-        # No parameter: record-keeper reads all that a loss has, and fails at an empty one.
+        # Not a parameter if empty: record-keeper reads all parameters, and fails at an empty one.
         return nn.Parameter(vectors) if len(vectors) > 0 else cast(nn.Parameter, vectors)
 
     def _new_vectors(self, classes: int) -> Tensor:

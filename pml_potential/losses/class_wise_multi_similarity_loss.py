@@ -1,4 +1,4 @@
-"""The multi-similarity loss with means over classes in place of sums over pairs."""
+"""The multi-similarity loss with means over classes instead of sums over pairs."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ from pml_potential.losses.required_distance import check_distance
 
 
 class ClassWiseMultiSimilarityLoss(ModuleWithNumbers, CheckedMetricLoss):
-    """Multi-similarity between classes: pairs enter by their class's mean (CWMS). No parameters.
+    """Multi-similarity between classes, from means over their pairs (CWMS). No parameters.
 
     With B_c the members of class c in the batch, C the classes in the batch, and the cosine
     similarity s_ij:
@@ -35,7 +35,7 @@ class ClassWiseMultiSimilarityLoss(ModuleWithNumbers, CheckedMetricLoss):
         alpha: sharpness among members of a class, in (0, 1000]. Default 0.01, published.
         beta: sharpness between classes, in (0, 1000]. Default 80, published.
         base: lambda, a cosine similarity in [-1, 1]. Default 0.8, published.
-        **kwargs: what PML's losses take: ``reducer`` (default ``MeanReducer``), ``distance``
+        **kwargs: arguments of PML's losses: ``reducer`` (default ``MeanReducer``), ``distance``
             (``CosineSimilarity()``, no other), ``embedding_regularizer``, ``collect_stats``; and
             ``check_finite``: whether to refuse labels out of range and values that are not finite
             (default True; a GPU waits for it once a step).
@@ -47,8 +47,8 @@ class ClassWiseMultiSimilarityLoss(ModuleWithNumbers, CheckedMetricLoss):
         - ``indices_tuple``: the means run over the pairs that a miner chose; ``ref_emb``: the pairs
           are those of an embedding and a reference.
 
-    A batch of one, and a batch of one class, have no negative term. A class whose pairs a miner left
-    out entirely adds zero.
+    A batch of one, and a batch of one class, have no negative term. A class without any pair chosen by
+    the miner adds zero.
 
     Raises:
         ValueError: An argument is outside its range; embeddings or labels do not fit; or embeddings

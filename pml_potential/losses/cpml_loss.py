@@ -1,4 +1,4 @@
-"""The contrast to the potential field: the same sums with interaction that grows with distance."""
+"""The counterpart of the potential field: the same sums, but interaction grows with distance."""
 
 from functools import cached_property
 from typing import Any
@@ -19,15 +19,15 @@ class CPMLLoss(FieldLoss):
         psi_att(r) = max(r, delta)^2          psi_rep(r) = max(delta - r, 0)^2
         loss = U / n
 
-    Its authors built it to show what decay does: here the attraction between two points of a class
-    GROWS with their distance, so that outliers and wrong labels pull hardest.
+    Its authors built it to show the effect of decay: here the attraction between two points of a class
+    GROWS with their distance, so outliers and wrong labels pull hardest.
 
     Args:
         num_classes: N, at least 1; labels are 0 .. N-1.
         embedding_size: d, at least 1.
         proxies_per_class: M, at least 0. Default 15, as for ``PotentialFieldLoss``.
         delta: radius of both potentials, a distance in (0.01, 2]. Default 0.2.
-        **kwargs: what PML's losses take: ``reducer`` (default ``DivisorReducer``), ``distance``
+        **kwargs: arguments of PML's losses: ``reducer`` (default ``DivisorReducer``), ``distance``
             (``LpDistance()``, no other), ``embedding_regularizer``, ``weight_regularizer``,
             ``weight_reg_weight``, ``weight_init_func`` (default: standard normal); and
             ``check_finite``: whether to refuse labels out of range and values that are not finite
@@ -70,5 +70,5 @@ class CPMLLoss(FieldLoss):
 
     @cached_property
     def potential(self) -> Contrastive:
-        """psi_att and psi_rep, of the delta that the loss has now."""
+        """psi_att and psi_rep for the current delta."""
         return Contrastive(self.delta, self.delta)

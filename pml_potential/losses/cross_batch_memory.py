@@ -1,4 +1,4 @@
-"""Past embeddings as further sources of a field."""
+"""A memory of past embeddings, which are further sources of a field."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
@@ -29,7 +29,7 @@ _SUPPORTED = (CPMLLoss, ClassWiseMultiSimilarityLoss, PotentialFieldLoss)
 
 
 class CrossBatchMemory(pml_losses.CrossBatchMemory):
-    """PML's memory of past embeddings (XBM), for the losses of this package, which PML's refuses.
+    """PML's memory of past embeddings (XBM), for the losses of this package, which PML's class refuses.
 
     The memory is a queue of the last ``memory_size`` embeddings, detached. In a field they are sources:
     with the batch z, the proxies p and the memory s,
@@ -37,32 +37,32 @@ class CrossBatchMemory(pml_losses.CrossBatchMemory):
         U = Σ over x in z and p of [ Σ_{all of z, p and s: same class} psi_att(r)
                                      + Σ_{all of z, p and s: other class} psi_rep(r) ]
 
-    and the loss is U / (number of z and p). An embedding joins the memory after its own batch has been
-    worked on, so that no point meets its own copy. With ``ClassWiseMultiSimilarityLoss``, which is made
-    of pairs, this is PML's class unchanged: pairs of the batch with the memory, which then holds the
-    batch, too.
+    and the loss is U / (number of z and p). A batch joins the memory after its own loss is computed, so
+    no point meets its own copy. With ``ClassWiseMultiSimilarityLoss``, a loss of pairs, this works as
+    PML's class does: the pairs are those of the batch with the memory, which already holds the batch.
 
     Args:
-        loss: a ``PotentialFieldLoss``, ``CPMLLoss`` or ``ClassWiseMultiSimilarityLoss``, or of a class
-            derived from one of them.
+        loss: a ``PotentialFieldLoss``, ``CPMLLoss`` or ``ClassWiseMultiSimilarityLoss``, or a subclass
+            of one of them.
         embedding_size: d, at least 1.
-        memory_size: embeddings to remember, at least 1 and at least as many as a batch. Default 1024.
+        memory_size: number of embeddings to keep, at least 1 and at least the size of a batch. Default
+            1024.
         miner: chooses, from the batch and the memory, which embeddings of the batch count and how much.
-            Default: none, all count alike.
+            Default: none, all count equally.
 
     Shape:
         - embeddings: (batch_size, d), labels: (batch_size,); the loss is a scalar.
-        - ``indices_tuple``: what a miner chose from the batch. In a field the anchors choose whose
-          energy counts; pairs count in addition to those that the memory's miner chooses.
-        - ``enqueue_mask``: (batch_size,) of booleans. Embeddings where it is true join the memory at
-          once and act as sources only, the others are the batch: for two networks, as in MoCo.
+        - ``indices_tuple``: a miner's choice from the batch. In a field the anchors choose whose energy
+          counts; the pairs are added to those of the memory's miner.
+        - ``enqueue_mask``: (batch_size,), booleans. Embeddings where it is true join the memory at once
+          and act only as sources, the others form the batch: for two networks, as in MoCo.
 
-    A checkpoint holds the memory and where its queue stands. While nothing is remembered yet, the loss
-    is that of the batch alone.
+    A checkpoint holds the memory and the position of its queue. While the memory is empty, the loss is
+    that of the batch alone.
 
     Raises:
-        ValueError: The loss is none of those; a batch is larger than the memory; both
-            ``indices_tuple`` and ``enqueue_mask`` are given; or what the loss itself refuses.
+        ValueError: The loss is none of these; a batch is larger than the memory; both ``indices_tuple``
+            and ``enqueue_mask`` are given; or the loss itself refuses its input.
         TypeError: An argument has the wrong type.
 
     Source:
@@ -104,19 +104,19 @@ class CrossBatchMemory(pml_losses.CrossBatchMemory):
 
     @classmethod
     def check_loss_support(cls, loss_name: str) -> None:
-        """Raise unless a loss of this name, or one that it is derived from, can have a memory."""
+        """Raise unless the loss of this name, or a base class of it, can have a memory."""
         if loss_name not in _names_of(_SUPPORTED):
             cls._refuse(loss_name)
 
     @classmethod
     def _refuse(cls, loss_name: str) -> NoReturn:
         raise ValueError(
-            f"loss is a {loss_name}; a memory is of use to {', '.join(cls.supported_losses())}"
+            f"loss is a {loss_name}; a memory works only with {', '.join(cls.supported_losses())}"
         )
 
     @staticmethod
     def supported_losses() -> list[str]:
-        """Names of the losses that can have a memory, as can those derived from them."""
+        """Names of the losses that can have a memory; their subclasses can, too."""
         return [loss_class.__name__ for loss_class in _SUPPORTED]
 
     def forward(
@@ -126,7 +126,7 @@ class CrossBatchMemory(pml_losses.CrossBatchMemory):
         indices_tuple: tuple[Tensor, ...] | None = None,
         enqueue_mask: Tensor | None = None,
     ) -> Any:
-        """Compute the loss of the batch among what is remembered, and remember the batch."""
+        """Compute the loss of the batch with the memory, and add the batch to the memory."""
         check_form_of_embeddings("embeddings", embeddings, self.embedding_size)
         labels = check_form_of_labels("labels", labels, len(embeddings)).long()
         if self.loss.check_finite:
@@ -179,7 +179,7 @@ class CrossBatchMemory(pml_losses.CrossBatchMemory):
 
     def add_to_memory(self, embeddings: Tensor, labels: Tensor, batch_size: int) -> None:
         """Put embeddings into the queue."""
-        # PML takes a queue that has not moved for one that is full.
+        # PML mistakes a queue that has not moved for a full one.
         if batch_size > 0:
             super().add_to_memory(embeddings, labels, batch_size)
 
@@ -194,7 +194,7 @@ class CrossBatchMemory(pml_losses.CrossBatchMemory):
     ) -> tuple[Tensor, ...]:
         """Choose pairs or triplets of the batch and the memory."""
         if input_indices_tuple is not None and do_remove_self_comparisons:
-            # PML takes them for rows of the memory, where the batch now is somewhere in the queue.
+            # PML reads them as rows of the memory, but the batch may be anywhere in the queue.
             anchors = (0, 2) if len(input_indices_tuple) == 4 else (0,)
             input_indices_tuple = tuple(
                 part if place in anchors else self.curr_batch_idx[part]
@@ -205,17 +205,17 @@ class CrossBatchMemory(pml_losses.CrossBatchMemory):
         )
         if not do_remove_self_comparisons:
             return found
-        # PML's own way leaves a batch of one paired with itself.
+        # PML's own method leaves a batch of one paired with itself.
         positives = 3 if len(found) == 3 else 2
         apart = found[1] != self.curr_batch_idx[found[0]]
         return *(part[apart] for part in found[:positives]), *found[positives:]
 
     def get_extra_state(self) -> Tensor:
-        """Where the queue stands, and whether it is full: a part of the checkpoint."""
+        """The position of the queue, and whether it is full, for the checkpoint."""
         return torch.tensor([self.queue_idx, int(self.has_been_filled)])
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Take up the queue where a checkpoint left it."""
+        """Restore the position of the queue from a checkpoint."""
         queue_idx, filled = state.tolist()
         self.queue_idx, self.has_been_filled = queue_idx, bool(filled)
 
@@ -224,13 +224,13 @@ class CrossBatchMemory(pml_losses.CrossBatchMemory):
     ) -> None:
         saved = state_dict.get(f"{prefix}embedding_memory")
         if saved is not None and saved.shape != self.embedding_memory.shape:
-            # torch will say what does not fit; the queue must not move for it.
+            # torch reports the mismatch; the queue must not move.
             state_dict = {k: v for k, v in state_dict.items() if k != f"{prefix}_extra_state"}
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
 def _names_of(classes: Iterable[type]) -> Iterator[str]:
-    """Names of classes and of all that are derived from them."""
+    """Names of classes and of all their subclasses."""
     for each in classes:
         yield each.__name__
         yield from _names_of(each.__subclasses__())

@@ -15,26 +15,26 @@ from pml_potential.losses.arguments import check_arguments
 class DistributedLossWrapper(distributed.DistributedLossWrapper):
     """PML's wrapper for many processes, with the right gradient for the loss's own parameters.
 
-    Each process gathers the embeddings of all and computes the loss of the whole batch, L. It can hand a
-    gradient to its own embeddings only, and ``DistributedDataParallel`` averages what the W processes
-    find for the network; hence the gradient of the embeddings is taken W times, and the average is
-    dL / d(network). The gradient of the loss's own parameters is whole in each process, and is taken
-    once. PML's wrapper returns W * L instead, which suits the network and makes the gradient of proxies
-    W times too large, those of PML's own losses, too.
+    Each process gathers all embeddings and computes the loss of the whole batch, L. It can
+    backpropagate only into its own embeddings, and ``DistributedDataParallel`` averages the network's
+    gradients over the W processes; the gradient of the embeddings is therefore multiplied by W, so the
+    average is dL / d(network). The gradient of the loss's own parameters is complete in each process,
+    and is not scaled. PML's wrapper returns W * L instead, which is right for the network but makes the
+    gradient of proxies W times too large, also with PML's own losses.
 
-    The batches are joined in the order of the ranks, in every process: a memory is the same queue
-    everywhere. PML's wrapper puts each process's own batch first, so that the queues drift apart.
+    Every process joins the batches in the order of the ranks, so a memory is the same queue everywhere.
+    PML's wrapper puts each process's own batch first, so the queues drift apart.
 
-    Put ``DistributedDataParallel`` around this wrapper if the loss has parameters: it hands one start to
-    all processes, and keeps rounding from driving their copies apart.
+    Put ``DistributedDataParallel`` around this wrapper if the loss has parameters: it gives all
+    processes the same initial values, and keeps rounding from driving their copies apart.
 
     Args:
         loss: any loss of this package or of PML, or a ``CrossBatchMemory``.
-        **unknown: refused, with the argument that there is.
+        **unknown: refused, with an error that names the accepted argument.
 
     Shape:
-        - As for the loss; the batches of all processes have one size. The loss is L, the same in all
-          processes but for rounding.
+        - As for the loss; the batches of all processes have the same size. The loss is L, the same in
+          all processes up to rounding.
         - ``indices_tuple``: that of PML's ``DistributedMinerWrapper``.
         - ``enqueue_mask``: for a ``CrossBatchMemory`` only, which takes no ``ref_emb``.
 
@@ -42,7 +42,8 @@ class DistributedLossWrapper(distributed.DistributedLossWrapper):
 
     Raises:
         TypeError: ``loss`` is something else.
-        ValueError: An argument is given that ``loss`` does not take; or what the loss itself refuses.
+        ValueError: An argument is given that ``loss`` does not take; or the loss itself refuses its
+            input.
 
     Examples:
         >>> from pml_potential import DistributedLossWrapper, PotentialFieldLoss
@@ -92,7 +93,7 @@ class DistributedLossWrapper(distributed.DistributedLossWrapper):
 
 
 def _gathered(part: Any, device: torch.device) -> Any:
-    """Join what all processes have, in the order of their ranks; own floats keep their gradient."""
+    """Join the parts of all processes, in the order of their ranks; own floats keep their gradient."""
     if not isinstance(part, Tensor):
         return part
     world_size = dist.get_world_size()
@@ -123,7 +124,7 @@ def _in_order_of_ranks(
 
 
 def _with_gradient_times(factor: int, part: Tensor) -> Tensor:
-    # A view, so that other uses of the same embeddings keep their gradient.
+    # A view, so other uses of the same embeddings keep their gradient.
     view = part.view_as(part)
     if view.requires_grad:
         view.register_hook(lambda gradient: gradient * factor)

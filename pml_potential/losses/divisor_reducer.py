@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 class DivisorReducer(reducers.DivisorReducer):
-    """PML's reducer of the same name, which makes a GPU wait to see whether a float16 sum is NaN.
+    """PML's reducer of the same name, without its check for a NaN float16 sum, for which a GPU waits.
 
     Examples:
         >>> import torch

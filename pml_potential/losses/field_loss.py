@@ -30,28 +30,30 @@ _SMALLEST_DISTANCE = 1e-12
 
 
 class FieldLoss(ClassVectorsLoss):
-    """Energy of embeddings and learnable proxies in the field that they make together.
+    """Energy of embeddings and learnable proxies in their common field.
 
     The loss hands its reducer two element-wise sub-losses, ``embedding_energy`` (batch_size) and
     ``proxy_energy`` (num_classes * proxies_per_class), both with the number of points as divisor. The
     default ``DivisorReducer`` gives U divided by the number of points, ``SumReducer`` gives U. Reducers
     that look at labels, such as ``ClassWeightedReducer``, find those of the proxies after the batch's.
 
-    With ``collect_stats=True`` each call leaves what the value hides behind its constant, for PML's
-    record-keeper or anyone else. The n points x are the embeddings and proxies, whatever a miner chose:
+    With ``collect_stats=True`` each call stores statistics without the constant that dominates the
+    value, for example for PML's record-keeper. The n points x are the embeddings and proxies, whatever
+    a miner chose:
 
-    - ``attraction_energy``: Σ psi_att / n over the pairs of a class, a point with itself left out. For a
-      decaying potential it is close to 0 while the class is scattered and falls as it gathers.
+    - ``attraction_energy``: Σ psi_att / n over the pairs of a class, without those of a point with
+      itself. For a decaying potential it is close to 0 while the class is scattered and falls as it
+      gathers.
     - ``repulsion_energy``: Σ [psi_rep(r) - psi_rep(delta_rep)] / n over the pairs of different classes;
       at least 0, and 0 where all are farther apart than delta_rep.
-    - ``share_of_acting_pairs``: pairs that act, of all pairs, in [0, 1].
-    - ``mean_proxy_distance``: between an embedding and a proxy of its class, in [0, 2].
+    - ``share_of_acting_pairs``: share of the pairs that act, in [0, 1].
+    - ``mean_proxy_distance``: mean distance of an embedding from a proxy of its class, in [0, 2].
 
     Args:
         num_classes: N, at least 1.
         embedding_size: d, at least 1.
         proxies_per_class: M, at least 0; 0 means no proxies.
-        **kwargs: what PML's losses take (``distance``, ``reducer``, ``embedding_regularizer``,
+        **kwargs: arguments of PML's losses (``distance``, ``reducer``, ``embedding_regularizer``,
             ``weight_regularizer``, ``weight_reg_weight``, ``weight_init_func``, ``collect_stats``).
     """
 
@@ -65,7 +67,7 @@ class FieldLoss(ClassVectorsLoss):
         proxies_per_class: int,
         **kwargs: Any,
     ) -> None:
-        # PML's base class asks for the names of the sub-losses while it is being built.
+        # PML's constructor asks for the names of the sub-losses.
         self.proxies_per_class = check_integer("proxies_per_class", proxies_per_class, 0)
         super().__init__(num_classes, embedding_size, proxies_per_class, **kwargs)
         self.proxies = self._vectors_of_all_classes()
@@ -73,10 +75,10 @@ class FieldLoss(ClassVectorsLoss):
         check_distance(type(self).__name__, self.distance, LpDistance)
         if proxies_per_class == 0 and self.weight_regularizer is not None:
             raise ValueError(
-                "proxies_per_class is 0, so that weight_regularizer has nothing to act on; leave one "
-                "of the two out"
+                "proxies_per_class is 0, so weight_regularizer has nothing to act on; leave one of "
+                "the two out"
             )
-        # Numbers that do not go together are refused here, and not in the first step.
+        # Incompatible numbers are refused here, not in the first step.
         _ = self.potential
         self.add_to_recordable_attributes(name="proxies_per_class", is_stat=False)
         self.add_to_recordable_attributes(list_of_names=self._names_of_statistics(), is_stat=True)
@@ -84,7 +86,7 @@ class FieldLoss(ClassVectorsLoss):
     @property
     @abstractmethod
     def potential(self) -> Potential:
-        """What two points do to each other."""
+        """How two points act on each other."""
 
     @property
     def class_vectors(self) -> torch.nn.Parameter:
@@ -169,13 +171,13 @@ class FieldLoss(ClassVectorsLoss):
         return self._proxy_labels
 
     def _fit_to_classes(self) -> None:
-        # No buffer: averages of weights and casts of modules would change the classes of proxies, too.
+        # Not a buffer: averages of weights and casts of modules would change the labels, too.
         self._proxy_labels = torch.arange(self.num_classes).repeat_interleave(self.proxies_per_class)
-        # Only makes the search faster: what the loss returns does not depend on it.
+        # Only makes the search faster: the loss does not depend on it.
         self._neighbor_list = NeighborList()
 
     def get_extra_state(self) -> Tensor:
-        """A part of the checkpoint, since rows of proxies do not tell how many of them make a class."""
+        """Both sizes, for the checkpoint: rows of proxies do not tell how many belong to a class."""
         return torch.tensor([self.num_classes, self.proxies_per_class])
 
     def set_extra_state(self, state: Tensor) -> None:
@@ -199,8 +201,8 @@ class FieldLoss(ClassVectorsLoss):
                 for sizes in (saved, own)
             )
             error_msgs.append(
-                f"the checkpoint is that of a loss with {there}, and this loss has {here}; build the "
-                "loss as the checkpoint's was, and call add_classes after loading if there are more"
+                f"the checkpoint is of a loss with {there}, but this loss has {here}; build the loss "
+                "with the checkpoint's sizes, and add further classes with add_classes after loading"
             )
             return
         super()._load_from_state_dict(
@@ -212,9 +214,9 @@ class FieldLoss(ClassVectorsLoss):
 
             logit_j = Σ_{k in class j} [psi_rep(r_k) - psi_att(r_k)], r_k = ||z - p_k||
 
-        This is -Psi_j(z) of the proxies plus a number that all classes share, the potential that z
-        would have if every proxy repelled it. argmax and softmax do not see that number, but in
-        float32 it would drown what tells the classes apart.
+        This is -Psi_j(z) of the proxies plus a number shared by all classes: the potential of z if
+        every proxy repelled it. The added number changes neither argmax nor softmax; without it,
+        float32 would lose the differences between the classes.
 
         Args:
             embeddings: (batch_size, embedding_size).
@@ -246,15 +248,14 @@ class FieldLoss(ClassVectorsLoss):
 
     @torch.no_grad()
     def initialize_proxies(self, embeddings: Tensor, labels: Tensor) -> None:
-        """Start the proxies in the data: the k-means centres of each class's embeddings.
+        """Initialise the proxies from the data, with the k-means centres of each class's embeddings.
 
-        Decay starves a proxy that is far from its class, since nothing pulls it there. Call this on
-        the embeddings of the training set before the first step where the network is pretrained, and
-        after some epochs of warm-up where it is not. A class with no more than M distinct embeddings
-        gives all of them, and random ones of them for the rest. Proxies keep their norms (a zero
-        becomes 1), so that a learning rate means what it meant; classes without an embedding keep their
-        proxies. An optimizer that has already stepped holds moments of the old proxies: delete its
-        state for ``loss.proxies``.
+        A proxy that is far from its class hardly moves, since the force decays. Call this on the
+        embeddings of the training set: before the first step if the network is pretrained, otherwise
+        after some epochs of warm-up. A class with at most M distinct embeddings uses all of them, and
+        repeats random ones for the rest. Proxies keep their norms (a zero becomes 1), so learning rates
+        keep their meaning; classes without an embedding keep their proxies. An optimizer that has
+        already stepped holds moments of the old proxies: delete its state for ``loss.proxies``.
 
         Args:
             embeddings: (n, embedding_size), of the training set or a sample of it.

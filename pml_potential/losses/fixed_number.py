@@ -1,10 +1,10 @@
-"""Numbers of a loss that its parameters are built on."""
+"""Numbers of a loss that determine the shape of its parameters."""
 
 
 class FixedNumber:
     """An attribute that is assigned once, in the constructor.
 
-    Python reads it from the instance itself, where this stores it: hence there is no ``__get__``.
+    There is no ``__get__``: Python reads the value from the instance, where it is stored.
 
     Args:
         advice: what to do instead of assigning another number.
@@ -40,5 +40,5 @@ class FixedNumber:
 
     @staticmethod
     def change(instance: object, name: str, value: int) -> None:
-        """Set the number all the same: for the method that makes what is built on it anew."""
+        """Set the number anyway: for a method that rebuilds all that depends on it."""
         vars(instance)[name] = value

@@ -1,4 +1,4 @@
-"""Where a linear head starts when it starts in the data: on the principal axes of its features."""
+"""Data-initialised linear heads, which start on the principal axes of their features."""
 
 import warnings
 
@@ -12,34 +12,35 @@ _ROWS_AT_A_TIME = 4096
 
 @torch.no_grad()
 def initialize_head(linear: nn.Linear, features: Tensor) -> None:
-    """Start a linear head in the data: on the principal axes of the centred training features.
+    """Initialise a linear head from the data, with the principal axes of the centred training features.
 
         W = s V_k^T,  b = -W mu,  so that  W f + b = s V_k^T (f - mu)
 
     mu is the mean of the features, V_k holds the k leading eigenvectors of their covariance as columns,
     those of the largest variance first, and k is ``linear.out_features``. The features of a pretrained
-    trunk share a large mean, so that behind random weights all embeddings point in about the same
-    direction. Here the mean is gone, and the embeddings keep as much of the distances between features
-    as k dimensions can: before its first step the network retrieves about as well as its features do.
+    trunk share a large mean, so with random weights all embeddings point in about the same direction.
+    Here the mean is removed, and the embeddings preserve the distances between features as well as k
+    dimensions can: before its first step the network retrieves about as well as its features.
 
-    Call it before the first step, and before ``initialize_proxies``, which then finds the embeddings
-    where they start. s is the root mean square length of the rows that the head had (a zero becomes 1):
-    a learning rate means what it meant, and normalised embeddings do not depend on s. The largest entry
-    of each axis is positive. Sums and eigenvectors are computed in float64 on the CPU, without chance.
+    Call it before the first step, and before ``initialize_proxies``, which needs the initial
+    embeddings. s is the root mean square length of the head's previous rows (a zero becomes 1), so
+    learning rates keep their meaning; normalised embeddings do not depend on s. The largest entry of
+    each axis is positive. Sums and eigenvectors are computed in float64 on the CPU, without random
+    numbers.
 
-    Features of a rank r below k, such as r + 1 samples at most, have r axes. The last k - r rows then
-    keep their weights, behind the same centring, and a ``UserWarning`` says so. An optimizer that has
-    already stepped holds moments of the old weights: delete its state for them.
+    Features of rank r < k, such as those of r + 1 samples, have r axes. The last k - r rows then keep
+    their weights, with the same centring, and a ``UserWarning`` says so. An optimizer that has already
+    stepped holds moments of the old weights: delete its state for them.
 
     Args:
         linear: the head, with a bias; its weights (k, width) and its bias (k,) are overwritten in place.
-        features: (n, width), what the head is given for the training set or a sample of it, as in
+        features: (n, width), input of the head for the training set or a sample of it, computed as in
             evaluation: without random crops, from a trunk in evaluation mode.
 
     Raises:
-        TypeError: ``linear`` is no ``torch.nn.Linear``, or the features are no floating tensor.
-        ValueError: The head has no bias or computed weights, the features do not fit it, hold NaN or
-            infinity, or are all the same.
+        TypeError: ``linear`` is not a ``torch.nn.Linear``, or the features are not a floating tensor.
+        ValueError: The head has no bias, or its weights are parametrised; or the features do not fit
+            it, hold NaN or infinity, or are all the same.
 
     Examples:
         >>> features = torch.tensor([[9.0, 8.0], [9.0, 6.0], [9.1, 7.0], [8.9, 7.0]])
@@ -56,7 +57,8 @@ def initialize_head(linear: nn.Linear, features: Tensor) -> None:
         raise TypeError(f"linear is a {type(linear).__name__}; it must be a torch.nn.Linear")
     if linear.bias is None:
         raise ValueError(
-            "linear has no bias, which takes the mean of the features away; build it with bias=True"
+            "linear has no bias, which is needed to remove the mean of the features; build it with "
+            "bias=True"
         )
     if not isinstance(linear.weight, nn.Parameter):
         raise ValueError(
@@ -67,14 +69,14 @@ def initialize_head(linear: nn.Linear, features: Tensor) -> None:
     rank = len(axes)
     if rank == 0:
         raise ValueError(
-            f"features are all the same, {len(features)} in number, so that they have no principal "
-            "axes; give those of many different images"
+            f"all {len(features)} features are the same, so they have no principal axes; give features "
+            "of many different images"
         )
     if rank < linear.out_features:
         warnings.warn(
             f"the {len(features)} features have rank {rank} around their mean, and the head has "
             f"{linear.out_features} outputs; the last {linear.out_features - rank} keep their weights",
-            # Past the decorator, to the line that called.
+            # Past the decorator, to the caller's line.
             stacklevel=3,
         )
     weight = linear.weight.detach().cpu().double()
@@ -85,14 +87,14 @@ def initialize_head(linear: nn.Linear, features: Tensor) -> None:
 
 
 def _principal_axes(features: Tensor, most: int) -> tuple[Tensor, Tensor]:
-    """The mean, (width,), and as many axes as there are, at the most so many, (rank, width)."""
+    """The mean, (width,), and the axes, ``most`` of them at most, (rank, width)."""
     parts = features.detach().cpu().split(_ROWS_AT_A_TIME)
     mean = torch.stack([part.double().sum(dim=0) for part in parts]).sum(dim=0) / len(features)
     scatter = mean.new_zeros(len(mean), len(mean))
     for part in parts:
         centred = part.double() - mean
         scatter.addmm_(centred.T, centred)
-    # Ascending. What is no larger than rounding, of the features or of these sums, is no variance.
+    # Ascending. A variance within rounding, of the features or of these sums, counts as zero.
     variances, vectors = torch.linalg.eigh(scatter)
     given, own = torch.finfo(features.dtype).eps, torch.finfo(scatter.dtype).eps
     squares = scatter.trace() + len(features) * mean.square().sum()

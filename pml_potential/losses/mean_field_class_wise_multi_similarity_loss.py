@@ -36,7 +36,7 @@ class MeanFieldClassWiseMultiSimilarityLoss(MeanFieldLoss):
         base: lambda, a cosine similarity in [-1, 1]. Default 0.8, published.
         regularization_weight: lambda_MF, at least 0. Default 0, published. Above 0 it takes time that
             grows with num_classes squared.
-        **kwargs: what PML's losses take: ``reducer`` (default ``MeanReducer``), ``distance``
+        **kwargs: arguments of PML's losses: ``reducer`` (default ``MeanReducer``), ``distance``
             (``CosineSimilarity()``, no other), ``embedding_regularizer``, ``weight_regularizer``,
             ``weight_reg_weight``, ``weight_init_func`` (default: standard normal); and
             ``check_finite``: whether to refuse labels out of range and values that are not finite
@@ -44,7 +44,7 @@ class MeanFieldClassWiseMultiSimilarityLoss(MeanFieldLoss):
 
     Shape:
         - embeddings: (batch_size, d), labels: (batch_size,); the loss is a scalar.
-        - ``loss.mean_fields``: Parameter (N, d). It needs an optimizer: hand ``loss.parameters()`` to
+        - ``loss.mean_fields``: Parameter (N, d). It needs an optimizer: pass ``loss.parameters()`` to
           one.
         - The reducer gets one element for each class of the batch; its index is that of the first
           member of the class.

@@ -15,7 +15,7 @@ from pml_potential.losses.mean_field_loss import MeanFieldLoss
 
 
 class MeanFieldContrastiveLoss(MeanFieldLoss):
-    """Contrastive loss with one learnable mean field in place of each class's members (MFCont).
+    """Contrastive loss with one learnable mean field instead of each class's members (MFCont).
 
     With the cosine distance D(a, b) = 1 - cos(a, b) and the mean field M_c of class c:
 
@@ -30,7 +30,7 @@ class MeanFieldContrastiveLoss(MeanFieldLoss):
         neg_margin: m_N, a cosine distance in [0, 2]. Default 0.3, published.
         regularization_weight: lambda_MF, at least 0. Default 0, published. Above 0 it takes time that
             grows with num_classes squared.
-        **kwargs: what PML's losses take: ``reducer`` (default ``MeanReducer``), ``distance``
+        **kwargs: arguments of PML's losses: ``reducer`` (default ``MeanReducer``), ``distance``
             (``CosineSimilarity()``, no other), ``embedding_regularizer``, ``weight_regularizer``,
             ``weight_reg_weight``, ``weight_init_func`` (default: standard normal); and
             ``check_finite``: whether to refuse labels out of range and values that are not finite
@@ -38,7 +38,7 @@ class MeanFieldContrastiveLoss(MeanFieldLoss):
 
     Shape:
         - embeddings: (batch_size, d), labels: (batch_size,); the loss is a scalar.
-        - ``loss.mean_fields``: Parameter (N, d). It needs an optimizer: hand ``loss.parameters()`` to
+        - ``loss.mean_fields``: Parameter (N, d). It needs an optimizer: pass ``loss.parameters()`` to
           one.
         - ``indices_tuple``: an embedding is weighted by how often a miner chose it; ``ref_emb`` is
           refused, since embeddings meet mean fields only.

@@ -18,14 +18,14 @@ from pml_potential.losses.required_distance import check_distance
 class MeanFieldLoss(ClassVectorsLoss):
     """Mean fields M_c, their cosines with the embeddings, and the repulsion R between them.
 
-    With ``collect_stats=True`` each call leaves ``attraction_loss`` and ``repulsion_loss``, the means
+    With ``collect_stats=True`` each call stores ``attraction_loss`` and ``repulsion_loss``, the means
     of the two terms, which add up to the loss without R.
 
     Args:
         num_classes: N, at least 1.
         embedding_size: d, at least 1.
         regularization_weight: lambda_MF, at least 0.
-        **kwargs: what PML's losses take.
+        **kwargs: arguments of PML's losses.
     """
 
     regularization_weight = BoundedNumber(*REGULARIZATION_WEIGHT)
@@ -49,7 +49,7 @@ class MeanFieldLoss(ClassVectorsLoss):
 
     @abstractmethod
     def element_losses(self, embeddings: Tensor, labels: Tensor, weights: Tensor) -> dict[str, Any]:
-        """Compute the loss proper as PML's reducers take it.
+        """Compute the loss without regularizers, as PML's reducers take it.
 
         Args:
             embeddings: z_i, (batch_size, d).
@@ -113,5 +113,5 @@ class MeanFieldLoss(ClassVectorsLoss):
         return CosineSimilarity()
 
     def _sub_loss_names(self) -> list[str]:
-        # Whatever the weight is, for it may change, and the reducer is made for these names.
+        # Both, whatever the weight: it may change, and the reducer is built for these names.
         return ["loss", "mean_field_reg_loss"]

@@ -1,4 +1,4 @@
-"""What an optimizer remembers of a parameter that gets further rows."""
+"""The optimizer state of a parameter that gets further rows."""
 
 import math
 from typing import Any
@@ -19,26 +19,26 @@ _ZERO_FOR_A_NEW_ROW = {
     "momentum_buffer",
     "square_avg",
 }
-"""What torch's optimizers start with zeros, by the name under which they remember it."""
+"""Names of the state that torch's optimizers initialise with zeros."""
 
 
 def state_with_further_rows(optimizer: Optimizer, parameter: nn.Parameter, rows: int) -> State:
-    """Return what the optimizer is to remember of a parameter once that has further rows.
+    """Return the optimizer state for a parameter after it gets further rows.
 
-    A new row starts with what a fresh optimizer starts with. Adam, AdamW, NAdam and RAdam divide moments
-    by what a row that was always there has seen in t steps, 1 - beta^t, and a new row would make steps
-    that are several times too large: about sqrt(1 / (1 - beta2)) / 5, for hundreds of steps. Their step
-    count therefore goes back to where the first moment has just seen enough, 1 / (1 - beta1); moments
-    of the other rows shrink with it, so that the corrected moments are what they were.
+    A new row starts with the state of a fresh optimizer. Adam, AdamW, NAdam and RAdam divide moments by
+    1 - beta^t, which is right for rows that have had t steps; a new row would make steps that are
+    several times too large: about sqrt(1 / (1 - beta2)) / 5, for hundreds of steps. The step count
+    therefore goes back to 1 / (1 - beta1), where the first moment has just seen enough; the moments of
+    the other rows shrink accordingly, so their corrected moments stay the same.
 
     Args:
-        optimizer: nothing in it is changed.
-        parameter: as it still is, without the further rows.
-        rows: how many are to come.
+        optimizer: it is not changed.
+        parameter: still without the further rows.
+        rows: number of further rows.
 
     Raises:
-        ValueError: The optimizer does not train the parameter, or remembers something else of it.
-        TypeError: ``optimizer`` is none.
+        ValueError: The optimizer does not train the parameter, or its state cannot get further rows.
+        TypeError: ``optimizer`` is not an optimizer.
     """
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer is a {type(optimizer).__name__}; it must be a torch.optim.Optimizer")
@@ -50,7 +50,9 @@ def state_with_further_rows(optimizer: Optimizer, parameter: nn.Parameter, rows:
         )
     (group,) = groups
     if isinstance(optimizer, torch.optim.LBFGS):
-        raise ValueError("optimizer is an LBFGS, which remembers all parameters at once; build another")
+        raise ValueError(
+            "optimizer is an LBFGS, which has one state for all parameters; build a new one"
+        )
     state = _rewound(optimizer.state.get(parameter, {}), group)
     return {
         name: _with_rows(optimizer, name, value, parameter, rows, group) for name, value in state.items()
@@ -74,8 +76,8 @@ def _with_rows(
             return torch.cat([value, further.fill_(group["initial_accumulator_value"])])
     shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
     raise ValueError(
-        f"optimizer is an {type(optimizer).__name__}, whose {name} {shape} cannot get further rows; let "
-        "it start anew with optimizer.state.pop(parameter), and leave it out here"
+        f"optimizer is an {type(optimizer).__name__}, whose {name} {shape} cannot get further rows; "
+        "delete its state with optimizer.state.pop(parameter), and do not pass it here"
     )
 
 

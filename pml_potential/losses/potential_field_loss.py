@@ -27,20 +27,20 @@ class PotentialFieldLoss(FieldLoss):
         loss = U / n
 
     In plain torch: ``pml_potential.fields.formula.energies_by_formula(points, labels, loss.potential)``
-    is the energy of each point, and their sum is U. The loss equals it to rounding, from
+    is the energy of each point, and their sum is U. The loss equals it up to rounding; it uses
     ``pml_potential.fields.energy.point_energies``, which computes only pairs that act.
 
     Points of one class attract each other where they are farther apart than delta, points of
     different classes repel each other where they are closer than delta_rep, with the force
-    alpha * r^-(alpha+1); no other pair exerts any. Far points hardly matter, which is meant to make
+    alpha * r^-(alpha+1); no other pair exerts a force. Far points hardly matter, which is meant to make
     the loss robust to wrong labels, and also starves proxies that start far from their class: see
     ``initialize_proxies``. alpha = 0 is the limit of the power law, the logarithm:
     psi_att = ln max(r, delta), psi_rep = -ln min(r, delta_rep).
 
     Core: the paper's repulsion has no bound, so one near-duplicate with a wrong label can fill the
     moments of Adam and slow all later steps down. Below r = ``core_radius`` the repulsive potential
-    therefore goes on as its tangent: the force stays at alpha * core_radius^-(alpha+1) and keeps its
-    direction. ``core_radius=0.01`` is the paper's form as far as float32 can hold it. Two points that
+    therefore continues as its tangent: the force stays at alpha * core_radius^-(alpha+1) and keeps its
+    direction. ``core_radius=0.01`` is as close to the paper's form as float32 allows. Two points that
     coincide exactly have no direction and exert no force on each other.
 
     Weight decay: ``torch.optim.Adam(weight_decay=...)`` and other optimizers with coupled decay add the
@@ -48,16 +48,17 @@ class PotentialFieldLoss(FieldLoss):
     times stronger against it. Use AdamW, no decay, or ``reducer=SumReducer()``, which gives U.
 
     Mixed precision: the loss computes in float32, but gradients return in the embeddings' dtype, and
-    those of near points can be larger than the 65504 that float16 holds. They arrive as infinity
-    there, on which ``torch.amp.GradScaler`` lowers its scale; bfloat16 has no such limit.
+    those of near points can be larger than the 65504 that float16 holds. In float16 they become
+    infinity, and ``torch.amp.GradScaler`` lowers its scale; bfloat16 has no such limit.
 
-    Cost: exact, without a matrix of all pairs. While proxies move little, what was found lasts for many
-    steps. See "What a step costs" in the documentation. ``torch.compile`` leaves the engine out of its
-    graphs, so ``fullgraph=True`` is refused; so are ``torch.func`` transforms and Apple's MPS.
+    Cost: exact, without a matrix of all pairs. While proxies move little, the pairs found are reused
+    for many steps. See "What a step costs" in the documentation. ``torch.compile`` leaves the engine
+    out of its graphs, so ``fullgraph=True`` is refused; so are ``torch.func`` transforms and Apple's
+    MPS.
 
     The value is dominated by a constant (delta^-alpha for each of the pairs that do not act): watch
     how it changes, not how large it is. ``alpha``, ``delta``, ``delta_rep`` and ``core_radius`` may be
-    assigned later, and count from the next call.
+    assigned later, and take effect from the next call.
 
     Args:
         num_classes: N, at least 1; labels are 0 .. N-1.
@@ -69,10 +70,10 @@ class PotentialFieldLoss(FieldLoss):
             published optimum 0.1 to 0.3.
         delta_rep: radius of repulsion, a distance in (0.01, 2]. Default: delta. A larger radius than
             delta hurts, according to the paper.
-        core_radius: distance below which repulsion stops to grow, in [0.01, delta_rep]. Default: half
-            of delta_rep, by experiment ("The core of the repulsion" in the documentation), but at
-            least 0.01.
-        **kwargs: what PML's losses take: ``reducer`` (default ``DivisorReducer``), ``distance``
+        core_radius: distance below which repulsion stops growing, in [0.01, delta_rep]. Default: half
+            of delta_rep, by experiment ("The core of the repulsion" in the documentation), but at least
+            0.01.
+        **kwargs: arguments of PML's losses: ``reducer`` (default ``DivisorReducer``), ``distance``
             (``LpDistance()``, no other), ``embedding_regularizer``, ``weight_regularizer``,
             ``weight_reg_weight``, ``weight_init_func`` (default: standard normal); and
             ``check_finite``: whether to refuse labels out of range and values that are not finite
@@ -81,13 +82,13 @@ class PotentialFieldLoss(FieldLoss):
     Shape:
         - embeddings: (batch_size, d), labels: (batch_size,); the loss is a scalar.
         - ``loss.proxies``: Parameter (N * M, d); class c has the rows ``c*M .. (c+1)*M - 1``. It needs
-          an optimizer: hand ``loss.parameters()`` to one.
+          an optimizer: pass ``loss.parameters()`` to one.
         - ``indices_tuple``: an embedding's energy is weighted by how often a miner chose it, as in
           PML's other losses with proxies; ``ref_emb``: further sources of the field, with no energy
           of their own.
 
     A batch of one, a batch of one class, and classes without a member in the batch are fine: the
-    proxies go on acting on each other.
+    proxies still act on each other.
 
     Raises:
         ValueError: An argument is outside its range; embeddings, labels or devices do not fit; or
@@ -137,5 +138,5 @@ class PotentialFieldLoss(FieldLoss):
 
     @cached_property
     def potential(self) -> PowerLaw | Logarithmic:
-        """psi_att and psi_rep, of the numbers that the loss has now."""
+        """psi_att and psi_rep for the current numbers."""
         return decaying_potential(self.alpha, self.delta, self.delta_rep, self.core_radius)

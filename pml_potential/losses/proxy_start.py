@@ -1,4 +1,4 @@
-"""Where proxies start when they start in the data."""
+"""Where data-initialised proxies start."""
 
 import math
 from collections.abc import Iterator
@@ -15,9 +15,10 @@ _MOST_ITERATIONS = 300
 def class_centres(embeddings: Tensor, labels: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Represent the embeddings of each class by ``count`` points.
 
-    k-means of the class's members, from greedy k-means++; where the class has no more distinct members
-    than ``count``, the members themselves, each at least once, and random ones of them for the rest. A
-    centre at the origin gives way to the first member. Randomness comes from torch's global generator.
+    The points are k-means centres of the class's members, seeded by greedy k-means++. If the class has
+    at most ``count`` distinct members, they are the members themselves, each at least once, with random
+    repeats for the rest. A centre at the origin is replaced by the first member. Randomness comes from
+    torch's global generator.
 
     Args:
         embeddings: (n, d), n at least 1.
@@ -52,7 +53,7 @@ def class_centres(embeddings: Tensor, labels: Tensor, count: int) -> tuple[Tenso
 
 
 def _of_like_size(sizes: list[int], width: int) -> Iterator[list[int]]:
-    """Classes that are worked on together, each padded to the size of the largest."""
+    """Classes that are processed together, each padded to the size of the largest."""
     ascending = sorted(range(len(sizes)), key=sizes.__getitem__)
     some: list[int] = []
     for number in ascending:
@@ -65,7 +66,7 @@ def _of_like_size(sizes: list[int], width: int) -> Iterator[list[int]]:
 
 
 def _centres_of_classes(members: Tensor, is_member: Tensor, count: int) -> Tensor:
-    """Centres of (c, n, d) members, of which some are there to fill up; (c, count, d)."""
+    """Centres of (c, n, d) members, some of which are padding; (c, count, d)."""
     centres, is_exhausted = _seeds(members, is_member, count)
     rest = (~is_exhausted).nonzero().squeeze(1)
     if len(rest) == len(members):
@@ -78,7 +79,7 @@ def _centres_of_classes(members: Tensor, is_member: Tensor, count: int) -> Tenso
 
 
 def _seeds(members: Tensor, is_member: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Members that are far apart, and whether these are all the distinct ones there are.
+    """Members that are far apart, and whether they include all distinct members.
 
     Each is the best of some candidates, drawn in proportion to the squared distance from those before.
     """
@@ -102,8 +103,8 @@ def _seeds(members: Tensor, is_member: Tensor, count: int) -> tuple[Tensor, Tens
 
 
 def _drawn(weights: Tensor, count: int) -> Tensor:
-    """Indices that each row of weights gives, (rows, count), with replacement."""
-    # On the CPU, where all devices draw the same numbers.
+    """Indices drawn with replacement by each row of weights, (rows, count)."""
+    # On the CPU, so the numbers do not depend on the device.
     sums = weights.cpu().double().cumsum(dim=1)
     targets = torch.rand(len(weights), count, dtype=sums.dtype) * sums[:, -1:]
     found = torch.searchsorted(sums, targets, right=True).clamp_max(weights.shape[1] - 1)
@@ -111,12 +112,12 @@ def _drawn(weights: Tensor, count: int) -> Tensor:
 
 
 def _squared_distances(points: Tensor, members: Tensor) -> Tensor:
-    # From differences, so that equal members have the distance 0.
+    # From differences, so equal members have the distance 0.
     return torch.cdist(points, members, compute_mode="donot_use_mm_for_euclid_dist").square()
 
 
 def _k_means(members: Tensor, is_member: Tensor, centres: Tensor) -> Tensor:
-    """Lloyd's iteration of (c, n, d) members until no member changes its centre."""
+    """Lloyd's iteration of (c, n, d) members until no member changes its centre, 300 times at most."""
     found, counted = centres.clone(), is_member.to(members.dtype)[:, :, None]
     moving = torch.arange(len(members), device=members.device)
     nearest = torch.full(is_member.shape, -1, device=members.device)

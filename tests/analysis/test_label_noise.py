@@ -63,7 +63,7 @@ def test_no_label_and_one_class_without_noise_are_fine() -> None:
 
 
 def test_a_single_class_has_no_other_label_to_offer() -> None:
-    with pytest.raises(ValueError, match="labels hold the class 4 alone"):
+    with pytest.raises(ValueError, match="labels hold only the class 4"):
         corrupt_labels([4, 4, 4], 0.5, 0)
 
 

@@ -106,7 +106,7 @@ def test_checkpoint_of_a_loss_of_other_sizes(
         for classes, per_class in (saved, own)
     )
     sizes = f"num_classes={saved[0]}, proxies_per_class={saved[1]}"
-    expectation = refuses(OTHER_SIZES, f"the checkpoint is that of a loss with {sizes}")
+    expectation = refuses(OTHER_SIZES, f"the checkpoint is of a loss with {sizes}")
     assert_refused_checkpoint_changes_nothing(loss, other.state_dict(), strict, expectation)
 
 
@@ -146,7 +146,7 @@ def test_checkpoint_of_a_model_around_a_loss_of_other_sizes(loss_class: Any, ref
         for classes, per_class in ((10, 3), (15, 2))
     )
     before = loss.proxies.detach().clone()
-    with refuses(OTHER_SIZES, "the checkpoint is that of a loss with num_classes=10"):
+    with refuses(OTHER_SIZES, "the checkpoint is of a loss with num_classes=10"):
         torch.nn.Sequential(loss).load_state_dict(torch.nn.Sequential(other).state_dict())
     assert loss.proxies.equal(before)
 

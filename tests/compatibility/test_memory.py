@@ -145,5 +145,5 @@ def test_gradient_of_pairs_treats_the_memory_as_fixed(loss_class: Any, earlier: 
 @each_mean_field_loss
 def test_memory_beside_mean_fields(loss_class: Any, refuses: Any) -> None:
     why = "embeddings meet mean fields only, never other embeddings"
-    with refuses(why, f"loss is a {loss_class.__name__}; a memory is of use to CPMLLoss, Class"):
+    with refuses(why, f"loss is a {loss_class.__name__}; a memory works only with CPMLLoss, Class"):
         CrossBatchMemory(build(loss_class), EMBEDDING_SIZE)

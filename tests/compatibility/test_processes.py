@@ -197,7 +197,7 @@ def test_own_wrapper_takes_a_memory(
     ranks = of_processes(loss_class, "ours, with a memory")
     if loss_class in MEAN_FIELD_LOSSES:
         with refuses(
-            "embeddings meet mean fields only, never other embeddings", "a memory is of use to"
+            "embeddings meet mean fields only, never other embeddings", "a memory works only with"
         ):
             raise ValueError(ranks[0]["error"])
         return

@@ -151,19 +151,19 @@ def test_another_width_than_the_loss_has(loss_class: Any) -> None:
 
 @pytest.mark.parametrize("loss", [ContrastiveLoss(), torch.nn.CrossEntropyLoss(), None])
 def test_wrong_loss(loss: Any) -> None:
-    with pytest.raises(ValueError, match=f"loss is a {type(loss).__name__}; a memory is of use to"):
+    with pytest.raises(ValueError, match=f"loss is a {type(loss).__name__}; a memory works only with"):
         CrossBatchMemory(loss, EMBEDDING_SIZE)
 
 
 def test_a_loss_that_only_has_the_name_of_one_that_can_have_a_memory() -> None:
     impostor = type("PotentialFieldLoss", (ContrastiveLoss,), {})()
-    with pytest.raises(ValueError, match="loss is a PotentialFieldLoss; a memory is of use to"):
+    with pytest.raises(ValueError, match="loss is a PotentialFieldLoss; a memory works only with"):
         CrossBatchMemory(impostor, EMBEDDING_SIZE)
 
 
 def test_support_is_told_by_name_too() -> None:
     CrossBatchMemory.check_loss_support("PotentialFieldLoss")
-    with pytest.raises(ValueError, match="loss is a ContrastiveLoss; a memory is of use to"):
+    with pytest.raises(ValueError, match="loss is a ContrastiveLoss; a memory works only with"):
         CrossBatchMemory.check_loss_support("ContrastiveLoss")
 
 

@@ -41,7 +41,7 @@ REFUSED: list[tuple[Any, str]] = [
     *((each, r"whose row_var \(6, 1\) cannot get further rows") for each in ADAFACTOR),
     (torch.optim.ASGD, r"whose ax \(6, 5\) cannot get further rows"),
     (torch.optim.Rprop, r"whose prev \(6, 5\) cannot get further rows"),
-    (torch.optim.LBFGS, "remembers all parameters at once"),
+    (torch.optim.LBFGS, "has one state for all parameters"),
 ]
 
 
