@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from benchmarks.photographs import cells, page, plan
+from benchmarks.photographs import cells, headline, page, plan
 from benchmarks.photographs.cells import Cell, Laboratory, read_part
 from benchmarks.photographs.claims import answers, claims
 from benchmarks.photographs.settings import CANDIDATES, CARS, TRIALS, VARIANTS, base_config, trial
@@ -178,6 +178,34 @@ def test_a_published_optimum_is_judged_by_the_grid() -> None:
     assert list(answers(parts, path)) == [0.1, 0.3, 0.5]
     found = {each.claim: each for each in claims(parts)}
     assert found["delta of 0.1 to 0.3 is best (PFML, Section 4.5)"].verdict == "does not hold"
+
+
+def test_the_headline_says_how_the_field_stands_where_all_seeds_are_there() -> None:
+    def rows(share: float, scores: dict[str, float], seeds: int = 3) -> dict[str, Any]:
+        changes = {"dataset.label_noise": share}
+        return {
+            f"{preset}-{share}-{seed}": judged(preset, seed, score, **changes)
+            for preset, score in scores.items()
+            for seed in range(seeds)
+        }
+
+    clean = rows(0.0, {"potential_field": 0.1, "contrastive": 0.2, "cpml": 0.1005})
+    noisy = rows(0.2, {"potential_field": 0.2, "contrastive": 0.1, "cpml": 0.15})
+    unfinished = rows(0.4, {"potential_field": 0.2, "contrastive": 0.1, "cpml": 0.15}, seeds=2)
+    parts = {"comparison": clean, "wrong_labels": noisy | unfinished}
+    assert headline.sentences(parts) == [
+        "With right labels `PotentialFieldLoss` is behind `ContrastiveLoss` and not told apart from "
+        "`CPMLLoss`.",
+        "With 20% wrong labels `PotentialFieldLoss` is ahead of `CPMLLoss` and `ContrastiveLoss`.",
+    ]
+    lines = headline.table(parts).splitlines()
+    assert [line.split(" | ")[0].strip("| ") for line in lines[2:]] == [
+        "PotentialFieldLoss",
+        "CPMLLoss",
+        "ContrastiveLoss",
+    ]
+    assert "40%" not in lines[0]
+    assert headline.table({"comparison": clean, "wrong_labels": {}}) == ""
 
 
 def test_page_is_made_from_the_committed_results() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import StrictUndefined, Template
 
 from benchmarks.interval_plot import interval_plot
-from benchmarks.photographs import figures, plan
+from benchmarks.photographs import figures, headline, plan
 from benchmarks.photographs.cells import read_part
 from benchmarks.photographs.claims import answers, claims
 from benchmarks.photographs.settings import (
@@ -81,6 +81,7 @@ def page() -> str:
             start: {name: f"{scores[name][PRIMARY_METRIC]:.3f}" for name in ("validation", "test")}
             for start, scores in read_part("untrained").items()
         },
+        headline=headline.sentences(parts) if headline.table(parts) else [],
         claims=_claims(parts),
         comparison=_comparison(parts["comparison"]) if _is_comparable(parts["comparison"]) else "",
         differences=_differences(parts["comparison"]),
@@ -146,18 +147,6 @@ def _claims(parts: Mapping[str, Rows]) -> str:
         f"([JSON](results/photographs/{each.file}.json)) |"
         for each in claims(parts)
     )
-
-
-def _headline(parts: Mapping[str, Rows]) -> str:
-    """Test MAP@R at each share of wrong labels, the best at 20% on top; it is the README's table."""
-    lines = {preset: line for preset, line in _lines(parts).items() if {0.0, 0.2, 0.4} <= set(line)}
-    order = sorted(lines, key=lambda preset: -lines[preset][0.2]["mean"])
-    rows = [
-        [TITLES[preset], *(interval(dict(lines[preset][share])) for share in (0.0, 0.2, 0.4))]
-        for preset in order
-    ]
-    columns = ["loss", "right labels", "20% wrong", "40% wrong"]
-    return _markdown(columns, rows) if rows else ""
 
 
 def _scores(rows: Iterable[Mapping[str, Any]], metric: str = PRIMARY_METRIC) -> dict[str, list[float]]:
