@@ -50,7 +50,7 @@ def build_pruner(pruner: Component | None) -> BasePruner:
     """Build a pruner of ``optuna.pruners`` by its name; None never prunes.
 
     Raises:
-        ConfigError: There is no such pruner, or it does not take an argument or its value.
+        ConfigError: There is no such pruner, or it refuses an argument.
     """
     if pruner is None:
         return NopPruner()
