@@ -27,7 +27,7 @@ def reason_of(error: BaseException) -> str:
     out, and so is all but the first line of another library's message.
 
     Args:
-        error: any exception; messages of this package's own are kept whole.
+        error: any exception; messages of this package's exceptions are kept whole.
 
     Examples:
         >>> reason_of(FileNotFoundError(2, "No such file or directory", "cat.png"))

@@ -260,7 +260,7 @@ class Model(Section):
         default=False, description="Keep the trunk's BatchNorm in evaluation mode."
     )
     warm_up_epochs: Annotated[int, Field(ge=0)] = Field(
-        default=0, description="Number of first epochs in which the trunk is frozen."
+        default=0, description="Number of epochs at the start in which the trunk is frozen."
     )
     amp: Literal["float16", "bfloat16"] | None = Field(
         default=None, description="Mixed precision of the network; the loss stays in float32."
@@ -317,8 +317,8 @@ class BatchSampling(Section):
     """How a training batch is drawn."""
 
     m: Positive | None = Field(
-        description="Images of a class in a batch. null: images at random, whatever their class, each "
-        "once before any comes again."
+        description="Images of a class in a batch. null: images at random, of any class, each once "
+        "before any is repeated."
     )
 
 

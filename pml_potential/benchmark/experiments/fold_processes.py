@@ -77,7 +77,7 @@ class FoldRunner:
     Args:
         data: the images and their splits.
         cache: folder of the features, from which other processes load them.
-        progress: told of each fold.
+        progress: shows each fold.
         processes: how many folds are trained at once; the processes take the GPUs in turn.
     """
 
@@ -157,7 +157,7 @@ class FoldRunner:
     def abandon(self) -> None:
         """Abandon the folds whose results have not been taken, as for a pruned trial.
 
-        Folds in other processes stop after their epoch and are deleted, so that only those remain that
+        Folds in other processes stop after their epoch and are deleted, so only those remain that
         training one by one would have begun.
         """
         running, self._running = self._running, []

@@ -31,7 +31,7 @@ class SingleThreadedGPSampler(GPSampler):
 
 
 def build_sampler(settings: SearchSettings, seed: int) -> BaseSampler:
-    """Build the sampler of a search; all of them know of the trials that other workers run.
+    """Build the sampler of a search; gp and tpe take the running trials of other workers into account.
 
     Args:
         settings: names the sampler: gp, tpe or random.

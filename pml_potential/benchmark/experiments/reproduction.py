@@ -79,7 +79,7 @@ def run_reproductions(
         runner: trains the folds.
         run: folder of the run.
         storage: holds the study that distributes the reproductions.
-        progress: told of each reproduction.
+        progress: shows each reproduction.
     """
     work = _Reproductions(config, data, runner, run, storage, progress)
     work_off(work, NamedLock(run.claim))
@@ -161,7 +161,7 @@ class _Reproductions(Work):
         elif recalled is None or None in finished_folds(
             self.folder(number), self._config.protocol.folds
         ):
-            # Damaged or gone; the same seeds give the same result.
+            # Damaged or missing; the same seeds give the same result.
             self.do(None, number)
 
     def _understood(self, found: Any) -> dict[str, Any]:

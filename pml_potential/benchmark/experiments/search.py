@@ -64,7 +64,7 @@ def run_search(
         runner: trains the folds.
         run: folder of the run.
         storage: where the trials are.
-        progress: told of each trial.
+        progress: shows each trial.
 
     Raises:
         SearchFailedError: All of the first trials failed.

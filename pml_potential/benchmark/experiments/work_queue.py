@@ -137,7 +137,7 @@ def number_of(trial: FrozenTrial) -> int:
 
 
 def requeue(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Put a piece whose worker is gone back into the queue, with its hyperparameters."""
+    """Requeue a piece whose worker is dead, with its hyperparameters."""
     if NUMBER not in trial.user_attrs or FAILURE in trial.user_attrs:
         return
     if WORKER in trial.user_attrs:
@@ -210,7 +210,7 @@ def _live(work: Work) -> list[FrozenTrial]:
 
 
 def _is_lost(work: Work, trial: FrozenTrial) -> bool:
-    """Whether a trial's worker is known to be gone; called by the holder of the claim."""
+    """Whether a trial's worker is known to be dead; called by the holder of the claim."""
     worker = trial.user_attrs.get(WORKER)
     if worker is None:
         # On this machine no other worker can be about to begin it while the claim is held.

@@ -37,7 +37,7 @@ class ComparedRun:
     Attributes:
         name: of its loss; with the folder, if another run has the same loss.
         folder: of the run.
-        results: what its ``results.json`` holds.
+        results: content of its ``results.json``.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The model card of an exported model: what it is, how well it does, and what it is for."""
+"""The model card of an exported model: its description, scores and intended use."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a trained model finds among the test images: neighbours of queries, scores of classes, a map."""
+"""Retrieval by a trained model among the test images: neighbours, scores of classes, a map."""
 
 from typing import Any
 

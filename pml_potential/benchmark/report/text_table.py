@@ -108,7 +108,7 @@ def in_markdown(text: str) -> str:
     # Inside a word, an underscore needs no escape.
     signs = r"[\\|*`~]|(?<!\w)_|_(?!\w)|(?<=\])\("
     escaped = re.sub(signs, r"\\\g<0>", re.sub(r"&(?=#?\w+;)", "&amp;", _in_a_line(text)))
-    # What could begin an element of HTML; "< 0.001" does not.
+    # Escape what could begin an HTML element; "< 0.001" does not.
     return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", escaped)
 
 

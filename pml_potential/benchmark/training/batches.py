@@ -109,7 +109,7 @@ class BatchDraws(Sampler[Draw]):
             rounds = math.ceil(count / len(self._labels))
             shuffled = [np.random.permutation(len(self._labels)) for _ in range(rounds)]
             return [int(index) for index in np.concatenate(shuffled)[:count]]
-        # A new one each time: PML shuffles the classes in place, and would go on from that order.
+        # A new one each time: PML shuffles the classes in place, and would continue from that order.
         sampler = MPerClassSampler(self._labels, self._m, self._batch_size, count)
         return [int(index) for index in sampler]
 

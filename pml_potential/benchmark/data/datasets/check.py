@@ -52,7 +52,7 @@ class Report:
         classes: How many classes.
         division: For each of train, test, query and gallery, how many images and classes.
         sha256: The hash of the data set, if no file is missing.
-        layout: What is wrong with its lists or folders, so that it cannot be loaded at all.
+        layout: What is wrong with its lists or folders, if it cannot be loaded at all.
         counts: Each difference from the published counts and sizes, in words.
         missing: Files that are listed but not there.
         unreadable: Files that are damaged or not images, each with the reason, in words.

@@ -44,8 +44,8 @@ def division_of(names: Sequence[str], where: Path) -> NDArray[np.str_] | None:
         where: The folder or table, for the warning.
 
     Returns:
-        For each image one of `DIVISION`; or None if all are for training, so that the classes
-        themselves have to be divided.
+        For each image one of `DIVISION`; or None if all are for training, so the classes themselves
+        have to be divided.
 
     Raises:
         KeyError: If a name stands for no part.

@@ -72,7 +72,7 @@ def download(
         raise ConfigError(f"{name!r} cannot be downloaded: {entry.advice}", ("dataset", "name"))
     if not address.startswith(("http://", "https://")):
         raise ConfigError(f"url is {address!r}; it must begin with http:// or https://")
-    # Resolved so that a root that is a link to another disk is filled over there.
+    # Resolved so that a root that links to another disk is filled there.
     target = (default_root(name) if root is None else root).resolve()
     say = _Speaker(console)
     if _is_complete(name, target):
