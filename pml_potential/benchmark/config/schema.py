@@ -101,8 +101,8 @@ class Crop(Section):
     )
     views: Positive = Field(
         default=5,
-        description="With model.freeze_until: how many random crops of each image are drawn, once for "
-        "the whole run.",
+        description="With model.freeze_until: how many random crops of each image are drawn, once, and "
+        "then kept.",
     )
 
 

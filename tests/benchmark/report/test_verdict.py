@@ -76,9 +76,7 @@ def test_what_the_test_finds_is_said(trained: list[float], untrained: list[float
 def test_a_run_without_a_score_says_so() -> None:
     failed = results([], [])
     failed["reproductions"] = [{"failure": "the loss is nan", "folds": []}] * 2
-    assert verdict(failed)[0] == (
-        "PotentialFieldLoss has no test score: no reproduction succeeded."
-    )
+    assert verdict(failed)[0] == "PotentialFieldLoss has no test score: no reproduction succeeded."
     assert why_validation_differs(failed) is None
     assert "2 of 2 reproductions failed and should be repaired" in what_would_help(failed)
 
