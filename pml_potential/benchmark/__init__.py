@@ -9,7 +9,7 @@ __all__ = ["load_model"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import ``load_model`` when somebody asks for it, for it takes seconds."""
+    """Import ``load_model`` on first use, as that takes seconds."""
     if name in __all__:
         from pml_potential.benchmark.training import exported_model
 

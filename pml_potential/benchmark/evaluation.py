@@ -1,4 +1,4 @@
-"""Judging embeddings: MAP@R, R-precision, P@1, Recall@K and more, by PML's tester and calculator."""
+"""Evaluate embeddings: MAP@R, R-precision, P@1, Recall@K and more, with PML's tester and calculator."""
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,9 +31,9 @@ class Metric:
     """A metric.
 
     Attributes:
-        title: its name in print.
-        calculate: computes it, called as PML's calculator calls its own methods; None: PML has it.
-        ranks_all: whether it asks where every reference ranks. Others see as many neighbours as the
+        title: its printed name.
+        calculate: computes it, called like the methods of PML's calculator; None: PML has it.
+        ranks_all: whether it needs the rank of every reference. Others see as many neighbours as the
             largest class has members, or the largest K of a Recall@K.
     """
 
@@ -43,14 +43,14 @@ class Metric:
 
 
 PRIMARY_METRIC = "mean_average_precision_at_r"
-"""What searches maximise."""
+"""The metric that searches maximise."""
 
 METRICS: Mapping[str, Metric] = {
     PRIMARY_METRIC: Metric("MAP@R"),
     "r_precision": Metric("R-precision"),
     "precision_at_1": Metric("P@1"),
 }
-"""Metrics of every validation and test, by their names in PML and results, in the order of tables."""
+"""Metrics of every validation and test, by their names in PML and results, in table order."""
 
 
 def _ndcg(knn_labels: Tensor, query_labels: Tensor, not_lone_query_mask: Tensor, **_: Any) -> float:
@@ -67,11 +67,11 @@ FURTHER_METRICS: dict[str, Metric] = {
     "NMI": Metric("NMI"),
     "AMI": Metric("AMI"),
 }
-"""Metrics of tests that ask for them, by their names in ``protocol.metrics``; a script may add its own.
+"""Optional metrics of a test, by their names in ``protocol.metrics``; a script may add its own.
 
-MAP, the reciprocal rank of the first hit (MRR) and nDCG (a hit at rank i gains 1 / log2(i + 1)) look at
-all references in their order. NMI and AMI compare classes with as many k-means clusters of the queries;
-AMI, adjusted for chance, may lie below 0.
+MAP, the reciprocal rank of the first hit (MRR) and nDCG (a hit at rank i gains 1 / log2(i + 1)) use the
+ranking of all references. NMI and AMI compare the queries' classes with as many k-means clusters; AMI,
+adjusted for chance, may be below 0.
 """
 
 TestScores = dict[str, dict[str, float]]
@@ -99,15 +99,15 @@ def all_metrics(metrics: Sequence[str], recall_at: Sequence[int]) -> tuple[str, 
 
 
 def check_metrics(metrics: Sequence[str]) -> None:
-    """Raise unless these are different ones of ``FURTHER_METRICS``.
+    """Raise unless the names are in ``FURTHER_METRICS``, each once.
 
     Raises:
-        ConfigError: One is not, or the library that it needs is not installed.
+        ConfigError: A name is unknown or repeated, or the library that it needs is not installed.
     """
     for place, name in enumerate(metrics):
         if name in METRICS or name in metrics[:place]:
             raise ConfigError(
-                f"protocol.metrics: {name!r} is reported already; name it once, and only further ones",
+                f"protocol.metrics: {name!r} is already reported; list only further metrics, each once",
                 ("protocol", "metrics"),
             )
         if name not in FURTHER_METRICS:
@@ -124,10 +124,10 @@ def check_metrics(metrics: Sequence[str]) -> None:
 class RetrievalCalculator(AccuracyCalculator):
     """PML's calculator of ``METRICS``, with Recall@K, in bounded memory.
 
-    Neighbours come from faiss where it is installed, and from PML's search by torch elsewhere; the
-    numbers are the same. Queries are worked on in parts, so that n queries with k neighbours each never
-    need n * k numbers at once. A query whose class has no other member among the references does not
-    count, but for clusters, which are those of all queries.
+    Neighbours come from faiss if it is installed, otherwise from PML's search in torch; the numbers are
+    the same. Queries are processed in parts, so n queries with k neighbours each never need n * k
+    numbers at once. A query whose class has no other member among the references does not count, except
+    in NMI and AMI, which cluster all queries.
 
     Args:
         device: where to search.
@@ -157,11 +157,11 @@ class RetrievalCalculator(AccuracyCalculator):
 
     def requires_knn(self) -> list[str]:
         """Metrics that look at neighbours."""
-        # PML forgets the reciprocal rank.
+        # PML's list lacks the reciprocal rank.
         return [*super().requires_knn(), "mean_reciprocal_rank", *self._added]
 
     def determine_k(self, bin_counts: Tensor, num_references: int, ref_includes_query: bool) -> int:
-        """Neighbours to look for: as many as the largest class has, or the largest K, or all."""
+        """Number of neighbours to find: the size of the largest class, the largest K, or all."""
         most: int = super().determine_k(bin_counts, num_references, ref_includes_query)
         all_others = num_references - int(ref_includes_query)
         return all_others if self._ranks_all else min(max((most, *self._recall_at)), all_others)
@@ -184,7 +184,7 @@ class RetrievalCalculator(AccuracyCalculator):
         if reference is None or reference_labels is None:
             reference, reference_labels, ref_includes_query = query, query_labels, True
         query_labels, reference_labels = _numbered(query_labels, reference_labels)
-        # faiss takes no views.
+        # faiss needs contiguous tensors.
         query, reference = query.contiguous(), reference.contiguous()
         others = reference_labels.bincount(minlength=int(query_labels.max()) + 1)[query_labels]
         others = others - int(ref_includes_query)
@@ -197,7 +197,7 @@ class RetrievalCalculator(AccuracyCalculator):
         for start in range(0, len(query), size):
             part = slice(start, start + size)
             if ref_includes_query:
-                # PML wants the queries to be the first of the references.
+                # PML expects the queries first among the references.
                 ends = [(end[start:], end[:start]) for end in (reference, reference_labels)]
                 references = [torch.cat(end) for end in ends]
             else:
@@ -226,21 +226,21 @@ class RetrievalCalculator(AccuracyCalculator):
 
 
 def neighbor_search() -> Any:
-    """What finds neighbours for PML's calculators: faiss where it is installed, else PML by torch."""
-    # faiss compares points as they are, and so must the other.
+    """The neighbour search of PML's calculators: faiss if it is installed, else PML's in torch."""
+    # faiss does not normalise points, so the other must not either.
     plain = LpDistance(normalize_embeddings=False)
     return FaissKNN() if find_spec("faiss") else CustomKNN(plain, batch_size=_EVALUATION_BATCH)
 
 
 def _numbered(labels: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
-    """The same classes, numbered from 0: PML compares labels as float32, which ends at 2^24."""
+    """Renumber the classes from 0: PML compares labels as float32, which is exact only up to 2^24."""
     both = torch.cat([labels.flatten(), others.flatten().to(labels.device)])
     numbers = torch.unique(both, return_inverse=True)[1]
     return numbers[: len(labels)], numbers[len(labels) :]
 
 
 def _cluster(points: Tensor, clusters: int) -> Tensor:
-    """Clusters by PML's k-means, from a fixed seed; on the processor, which is the same everywhere."""
+    """Clusters by PML's k-means, with a fixed seed and on the CPU, so the same everywhere."""
     # faiss would warn of fewer than 39 points in a cluster.
     labels: Tensor = FaissKMeans(niter=20, min_points_per_centroid=1)(points, clusters)
     return labels
@@ -277,13 +277,13 @@ def embed(models: dict[str, nn.Module], dataset: LabelledTensors, device: torch.
 def trunk_output(
     trunk: nn.Module, dataset: LabelledTensors, device: torch.device, most: int | None = None
 ) -> Tensor:
-    """What an embedder is given for a data set, (len(dataset), features), in its order.
+    """The trunk's features of a data set, (len(dataset), features), in its order.
 
     Args:
         trunk: the network before the embedder.
         dataset: the data set.
         device: where to compute.
-        most: of a larger data set, so many items at even distances are taken; None: all.
+        most: number of evenly spaced items to use of a larger data set; None: all.
     """
     count = len(dataset)
     if most is None or count <= most:
@@ -318,24 +318,23 @@ def judge(
     recall_at: Sequence[int] = (),
     metrics: Sequence[str] = (),
 ) -> dict[str, float]:
-    """Compute ``METRICS``, Recall@K and further metrics of images that look for their class.
+    """Compute ``METRICS``, Recall@K and further metrics of retrieving images by class.
 
     Args:
         embeddings: (n, d), of any floating type; they are compared in float32.
         labels: (n,), any integers.
-        gallery: (m, d), where they look; default: among each other.
+        gallery: (m, d), the references; default: the other embeddings.
         gallery_labels: (m,).
         recall_at: K of each Recall@K.
         metrics: names of ``FURTHER_METRICS``.
 
     Returns:
-        Each metric, in [0, 1] but for AMI; images without another one of their class to find do not
-        count, but for NMI and AMI.
+        Each metric, in [0, 1] except AMI. Queries without a match do not count, except in NMI and AMI.
 
     Raises:
-        TypeError: Embeddings are no floating tensors, labels no integer tensors, or a K is no integer.
+        TypeError: Embeddings are not floating tensors, labels not integer tensors, or K not an integer.
         ValueError: A shape does not fit, there is NaN or infinity, one of gallery and gallery_labels is
-            missing, a metric is unknown, or no image has another one of its class to find.
+            missing, a metric is unknown, or no query has a match.
 
     Examples:
         >>> points = torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]])
@@ -366,12 +365,13 @@ def score_on_test_classes(
     recall_at: Sequence[int] = (),
     metrics: Sequence[str] = (),
 ) -> TestScores:
-    """Judge the models of a cross-validation together on the test set.
+    """Score the models of a cross-validation on the test set.
 
     Args:
         embeddings: for each model, (n, d), l2-normalised.
         labels: (n,).
-        queries: so many of the first are queries, which look among the others; None: all among all.
+        queries: number of rows, from the first, that are queries; the others are the gallery. None: each
+            row is a query among all others.
         recall_at: K of each Recall@K.
         metrics: names of ``FURTHER_METRICS``.
 

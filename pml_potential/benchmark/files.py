@@ -1,4 +1,4 @@
-"""Files that are whole after a kill at any moment, and that tell when they are damaged."""
+"""Files that stay whole if the process is killed, and whose damage is detected."""
 
 import hashlib
 import io
@@ -27,11 +27,11 @@ class DamagedFileError(OSError):
 
 
 class NotFiniteError(ValueError):
-    """A value that is to be written holds NaN or infinity, where only numbers make sense."""
+    """A value to be written contains NaN or infinity."""
 
 
 class NamedLock(FileLock):
-    """A lock of a file, whose errors name the file, such as where a network's disk keeps no locks."""
+    """A file lock whose errors name the file, for example on a network disk without locks."""
 
     def acquire(self, *arguments: Any, **options: Any) -> Any:
         """Wait for the lock, as ``FileLock`` does."""
@@ -41,7 +41,7 @@ class NamedLock(FileLock):
 
 @contextmanager
 def errors_that_name(path: Path) -> Iterator[None]:
-    """Name a file in errors that name none: a write to a full disk does not know its own."""
+    """Add the file's name to errors without one, such as that of a write to a full disk."""
     try:
         yield
     except OSError as error:
@@ -54,11 +54,11 @@ def errors_that_name(path: Path) -> Iterator[None]:
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
     """Write a file whole or not at all: to a temporary file, flushed, then renamed.
 
-    The temporary file has a random name, so that no two writers share one, whatever machine or
-    container they run in. It is removed if anything fails.
+    The temporary file has a random name, so no two writers share one, even on different machines or in
+    different containers. It is removed if anything fails.
 
     Args:
-        path: of the file; its folder is made if it is not there.
+        path: of the file; its folder is created if missing.
 
     Yields:
         The temporary file, open for writing and reading.
@@ -90,7 +90,7 @@ def write_bytes(path: Path, *parts: bytes | memoryview) -> None:
 def write_text(path: Path, text: str) -> None:
     r"""Write text, whole or not at all, in UTF-8.
 
-    Names of files may hold bytes that are no text; they become escapes such as ``\udce9``, which JSON
+    File names may contain bytes that are not text; they become escapes such as ``\udce9``, which JSON
     and YAML read back.
     """
     write_bytes(path, text.encode(errors="backslashreplace"))
@@ -100,7 +100,7 @@ def write_json(path: Path, value: Any) -> None:
     """Write a value as JSON, whole or not at all.
 
     Raises:
-        NotFiniteError: There is NaN or infinity in it, which JSON does not have.
+        NotFiniteError: It contains NaN or infinity, which JSON does not have.
     """
     try:
         text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
@@ -129,11 +129,11 @@ def read_json_or_set_aside(path: Path, understood: Callable[[Any], Any] = lambda
 
     Args:
         path: of the file.
-        understood: makes something of its content, or raises ``ValueError`` if it was edited to what
-            makes no sense. Default: its content as it is.
+        understood: converts the content, or raises ``ValueError`` if it makes no sense. Default: the
+            content unchanged.
 
     Returns:
-        What ``understood`` made of it; None if there is no such file, or if it was damaged.
+        The converted content; None if there is no such file, or if it was damaged.
     """
     try:
         return understood(read_json(path))
@@ -146,7 +146,7 @@ def read_json_or_set_aside(path: Path, understood: Callable[[Any], Any] = lambda
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")
 
 
 def _not_finite(value: Any, place: str = "") -> str:
@@ -184,7 +184,7 @@ def set_aside(path: Path, reason: str = "interrupted") -> Path:
 
 
 def write_state(path: Path, state: Any) -> None:
-    """Write what ``torch.load`` reads back, whole or not at all, followed by its SHA-256.
+    """Write a state as ``torch.save`` does, whole or not at all, followed by its SHA-256.
 
     Args:
         path: of the file.
@@ -197,14 +197,14 @@ def write_state(path: Path, state: Any) -> None:
 
 
 def read_state(path: Path) -> Any:
-    """Read what ``write_state`` wrote, into the processor's memory.
+    """Read what ``write_state`` wrote, onto the CPU.
 
     Raises:
         DamagedFileError: The file was cut off, or a byte has changed.
     """
     written = memoryview(path.read_bytes())
     content = written[: max(len(written) - _DIGEST_BYTES, 0)]
-    # Torch's reader checks no checksums: a flipped bit in a weight would go unseen.
+    # torch.load checks no checksums: a flipped bit in a weight would go unnoticed.
     if hashlib.sha256(content).digest() != written[len(content) :]:
         raise DamagedFileError(f"{path} is damaged: its SHA-256 does not match")
     return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
@@ -218,7 +218,7 @@ class SealedWriter:
         self._file = file
 
     def write(self, content: bytes) -> int:
-        """Write; the number of bytes."""
+        """Write, and return the number of bytes."""
         self.checksum = zlib.crc32(content, self.checksum)
         return self._file.write(content)
 
@@ -241,17 +241,17 @@ class GrowingFile:
 
     Args:
         file: open for writing and reading.
-        position: path of what tells how far the file is good.
+        position: path of the file that records how much of it is valid.
 
     Attributes:
-        entries: an entry for each piece that is there, as ``append`` was given it.
+        entries: the entry of each piece so far, as given to ``append``.
     """
 
     def __init__(self, file: IO[bytes], position: Path) -> None:
         self.entries: list[Any] = []
         self._file = file
         self._position = position
-        # Bytes, checksum and entries that belong together, whenever Ctrl-C comes.
+        # Bytes, checksum and number of entries, consistent whenever Ctrl-C comes.
         self._good = (0, 0, 0)
         self._saved = time.monotonic()
         match read_json_or_set_aside(position):
@@ -266,7 +266,7 @@ class GrowingFile:
 
         Args:
             content: the piece.
-            entry: what is to be known of it by whoever goes on; JSON must be able to hold it.
+            entry: what a resumed run must know of it; JSON-serialisable.
         """
         size, checksum, _ = self._good
         self._file.write(content)
@@ -276,7 +276,7 @@ class GrowingFile:
             self.save_position()
 
     def save_position(self) -> None:
-        """Tell whoever goes on how far the file is good."""
+        """Record how much of the file is valid, for a resumed run."""
         size, checksum, count = self._good
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -293,13 +293,13 @@ class GrowingFile:
 
 @contextmanager
 def growing_file(path: Path) -> Iterator[GrowingFile]:
-    """Write a large file as ``sealed_file`` does, and go on with what a kill or Ctrl-C has left of it.
+    """Write a large file as ``sealed_file`` does, and resume it after a kill or Ctrl-C.
 
-    What is there lies in hidden files beside it; an error removes them. Two processes must not write one
-    file at a time.
+    The unfinished file is hidden beside it; an error removes it. Two processes must not write the same
+    file at once.
 
     Args:
-        path: of the file; its folder is made if it is not there.
+        path: of the file; its folder is created if missing.
 
     Raises:
         OSError: The file cannot be written, as on a full disk; the error names it.
@@ -326,7 +326,7 @@ def growing_file(path: Path) -> Iterator[GrowingFile]:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a file is as ``sealed_file`` left it: read once, some gigabytes a second."""
+    """Whether a file is as ``sealed_file`` left it. Reads it once, at some gigabytes a second."""
     left = path.stat().st_size - len(_seal(0))
     with path.open("rb") as file:
         size, checksum = _checksum_of(file, left)
@@ -334,7 +334,7 @@ def is_whole(path: Path) -> bool:
 
 
 def _checksum_of(file: IO[bytes], size: int) -> tuple[int, int]:
-    """How many of so many bytes from where the file stands are there, and their CRC-32."""
+    """Read up to so many bytes from the file's position; return their number and their CRC-32."""
     left, checksum = size, 0
     while left > 0 and (chunk := file.read(min(left, _CHUNK))):
         checksum = zlib.crc32(chunk, checksum)

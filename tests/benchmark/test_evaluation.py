@@ -348,8 +348,8 @@ def test_clusters_of_all_queries_are_compared_with_the_classes(monkeypatch: pyte
     ("metrics", "message"),
     [
         (["ndgc"], "there is no 'ndgc', did you mean 'ndcg'"),
-        (["NMI", "NMI"], "'NMI' is reported already"),
-        (["precision_at_1"], "'precision_at_1' is reported already"),
+        (["NMI", "NMI"], "'NMI' is already reported"),
+        (["precision_at_1"], "'precision_at_1' is already reported"),
     ],
 )
 def test_metrics_that_are_none_are_refused(metrics: list[str], message: str) -> None:

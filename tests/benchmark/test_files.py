@@ -134,7 +134,7 @@ def test_json_that_was_edited_to_nonsense_is_damaged_too(tmp_path: Path) -> None
 def test_what_no_json_holds_is_damage(tmp_path: Path, text: str) -> None:
     path = tmp_path / "trial.json"
     path.write_text(text)
-    with pytest.raises(ValueError, match=r"is no number|too many nested brackets"):
+    with pytest.raises(ValueError, match=r"is not a number|too many nested brackets"):
         read_json(path)
     with pytest.warns(UserWarning, match=r"trial\.json is damaged"):
         assert read_json_or_set_aside(path) is None

@@ -1,1 +1,1 @@
-"""What a person types: each command parses its words and calls one function."""
+"""The command line: each command parses its arguments and calls one function."""

@@ -1,4 +1,4 @@
-"""The commands about data sets: each parses what a person typed and calls one function."""
+"""The commands about data sets: each parses its arguments and calls one function."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ def audit_images(
 
 
 def _facts(entry: DatasetEntry) -> dict[str, str]:
-    """What is known of a data set, by what it is; without what is not known."""
+    """The known facts about a data set, by their names."""
     from pml_potential.benchmark.data.datasets.entry import default_root
     from pml_potential.benchmark.data.datasets.published import counted
 

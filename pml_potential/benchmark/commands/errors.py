@@ -1,6 +1,6 @@
-"""What a command says when something goes wrong: a line in words, and an exit status.
+"""How a command reports an error: a line in words, and an exit status.
 
-2 is for a mistake of whoever typed the command, 1 for work that failed.
+Status 2 is a mistake in the command, 1 is work that failed.
 """
 
 import errno
@@ -32,12 +32,12 @@ _MISTAKES = (
     PermissionError,
 )
 _MISTAKES_OF_PLACE = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOLCK, errno.EROFS)
-"""Errors of the system that another folder mends."""
+"""System errors that another folder avoids."""
 
 
 @contextmanager
 def notes_as_lines(console: Console) -> Iterator[None]:
-    """Print warnings as lines that name the image, without the line of source that they come from."""
+    """Print warnings as lines that name the image, without their line of source code."""
     from pml_potential.benchmark.data.image_warnings import warnings_name_images
 
     def tell(message: Warning | str, *_: Any, **__: Any) -> None:
@@ -58,7 +58,7 @@ def errors_in_words() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        # Whoever reads the output has enough; click ends without a word.
+        # The reader closed the output; click exits silently.
         raise
     except ModuleNotFoundError as error:
         fail(advice_on(error) if is_of_extra(error) else reason_of(error), 1)
@@ -66,7 +66,7 @@ def errors_in_words() -> Iterator[None]:
         fail(reason_of(error), 2)
     except Exception as error:
         if isinstance(error, typer.Abort) or hasattr(error, "exit_code"):
-            # Typer's own, which it answers itself.
+            # Typer's own, which it handles itself.
             raise
         _fail_of_libraries(error)
         if isinstance(error, OSError):
@@ -77,7 +77,7 @@ def errors_in_words() -> Iterator[None]:
 
 
 def _fail_of_libraries(error: Exception) -> None:
-    """End with a line if the error is one of those whose classes take seconds to import."""
+    """Exit with a line if the error's class is one of those that take seconds to import."""
     import torch
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError
@@ -101,7 +101,7 @@ def _fail_of_libraries(error: Exception) -> None:
 
 @contextmanager
 def stoppable(console: Console, folder: Path) -> Iterator[None]:
-    """Tell warnings as lines, and let Ctrl-C stop work that the same command goes on with."""
+    """Print warnings as lines, and let Ctrl-C stop work that the same command resumes."""
     try:
         with notes_as_lines(console):
             yield
@@ -111,7 +111,7 @@ def stoppable(console: Console, folder: Path) -> Iterator[None]:
 
 
 def fail(message: str, code: int = 2) -> NoReturn:
-    """Say what is wrong, and end."""
+    """Print the error and exit."""
     print(f"error: {message}", file=sys.stderr)
     raise typer.Exit(code)
 
@@ -120,23 +120,23 @@ class AnsweringGroup(TyperGroup):
     """All commands: each ends with a result or with an error in words."""
 
     def main(self, *arguments: Any, **options: Any) -> Any:
-        """Read what was typed, do it, and end this process."""
+        """Parse the arguments, run the command and exit."""
         print_whatever_comes()
         return super().main(*arguments, **options)
 
     def invoke(self, ctx: Any) -> Any:
-        """Do what was typed."""
+        """Run the command."""
         with errors_in_words():
             return super().invoke(ctx)
 
 
 def _kept(error: Exception) -> str:
-    """Leave the traceback in a file; the file's path."""
+    """Save the traceback to a file and return its path."""
     try:
         with tempfile.NamedTemporaryFile(
             "w", prefix="pml-potential-", suffix=".txt", delete=False, errors="backslashreplace"
         ) as file:
             traceback.print_exception(error, file=file)
     except OSError:
-        return "no file, as none can be written"
+        return "no file, as none could be written"
     return file.name

@@ -23,23 +23,23 @@ DEFAULTS = {
     "model": "small_cnn",
     "loss": "potential_field",
 }
-"""The presets that are used where none is named."""
+"""The default presets."""
 
 RUNS = Path("runs")
-"""Folder of the runs that are given none."""
+"""Default folder of runs."""
 
 Completions = Iterator[tuple[str, str]]
-"""Words that a shell offers, each with what it stands for."""
+"""Completions for a shell, each with its description."""
 
 
 def complete_preset(kind: str) -> Callable[[str], Completions]:
-    """What a shell offers for an option that names a preset of this kind; protocols include recipes."""
+    """Completions of an option that names a preset of this kind; protocols include recipes."""
 
     def complete(incomplete: str) -> Completions:
         for name in preset_names(kind):
             if name.startswith(incomplete):
                 yield name, preset_description(kind, name)
-        # Not before they are asked for: a shell lists hundreds.
+        # Only when they are asked for: there are many.
         if kind == "protocol" and incomplete.startswith(PREFIX[0]):
             for name in recipe_names():
                 if (PREFIX + name).startswith(incomplete):
@@ -166,9 +166,9 @@ def default_folder(
 
 
 def images_called(dataset: str, root: Path | None, table: Path | None) -> str:
-    """Name of a data set in that of a folder: your own images are named after their folder or table."""
+    """Name of a data set in the name of a run; your own images are named after their folder or table."""
     if dataset == "folder" and root is not None:
-        # Not Path.resolve, which follows links to where nobody may look.
+        # Not Path.resolve, which follows links into folders that may be unreadable.
         return os.path.basename(os.path.abspath(root)) or dataset
     if dataset in {"table", "features"} and table is not None:
         return table.stem
@@ -183,7 +183,7 @@ def placed(assignments: Sequence[str] | None, root: Path | None, table: Path | N
 
 
 def _quoted(text: str) -> str:
-    """Text as YAML, from which it is read as it was typed."""
+    """Text as YAML that reads back unchanged."""
     return yaml.safe_dump(text, default_style='"', allow_unicode=True, width=10**6).strip()
 
 

@@ -1,4 +1,4 @@
-"""The commands about studies: each parses what a person typed and calls one function."""
+"""The commands about studies: each parses its arguments and calls one function."""
 
 from __future__ import annotations
 

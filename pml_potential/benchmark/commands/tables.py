@@ -18,7 +18,7 @@ def result_table(results: dict[str, Any]) -> Table:
         f"{len(results['reproductions'])} reproductions",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
-        # Four columns of intervals fit a terminal of 80 characters, to the last one.
+        # Four columns of intervals just fit a terminal of 80 characters.
         show_edge=False,
         pad_edge=False,
         title_justify="left",

@@ -1,4 +1,4 @@
-"""What a person sees: text as it is, whatever a terminal can show."""
+"""Terminal output: text as it is, on any terminal."""
 
 import codecs
 import io
@@ -14,21 +14,21 @@ _IN_ASCII = {"±": "+/-", "−": "-", "–": "-", "·": "|", "×": "x", "≤": "
 def new_console() -> Console:
     """A console that prints text as it is: no markup, no emoji codes, no colours for numbers.
 
-    Text is often a path or a name of somebody's own, in which brackets and colons mean themselves.
+    Text is often a user's path or name, whose brackets and colons must stay.
     """
     return Console(markup=False, emoji=False, highlight=False)
 
 
 def say_that_it_starts(console: Console) -> None:
-    """Say that libraries are being loaded, which takes seconds; of torchrun's processes, one says so."""
+    """Say that libraries are being loaded, which takes seconds; under torchrun only rank 0 says so."""
     if "torch" not in sys.modules and os.environ.get("RANK", "0") == "0":
         console.print("Loading PyTorch and other libraries")
 
 
 def print_whatever_comes() -> None:
-    """Let output never fail over a character that its encoding lacks, such as "±" in ASCII.
+    """Keep output from failing on a character that its encoding lacks, such as "±" in ASCII.
 
-    What has no spelling in ASCII, and bytes of a file name that are no text, are shown as escapes.
+    Characters without a spelling in ASCII, and bytes of a file name that are not text, become escapes.
     """
     codecs.register_error(_ENCODING_ERRORS, _spelled)
     for stream in (sys.stdout, sys.stderr):
@@ -43,7 +43,7 @@ def _spelled(error: UnicodeError) -> tuple[str, int]:
 
 
 def _one(character: str) -> str:
-    # Python reads a byte that is no UTF-8, of a file's name, as one of these.
+    # Python decodes a byte of a file name that is not UTF-8 as one of these.
     if "\udc80" <= character <= "\udcff":
         return f"\\x{ord(character) - 0xDC00:02x}"
     return _IN_ASCII.get(character) or character.encode("ascii", "backslashreplace").decode()

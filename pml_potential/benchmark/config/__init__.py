@@ -1,1 +1,1 @@
-"""What may be asked: schema, presets, seeds, and where a run keeps what."""
+"""Configuration: schema, presets, seeds, and the files of a run."""

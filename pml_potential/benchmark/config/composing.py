@@ -1,4 +1,4 @@
-"""Composing a configuration from presets, and saying clearly what is wrong with one."""
+"""Compose a configuration from presets, and say clearly what is wrong with one."""
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ from pml_potential.benchmark.config.schema import (
 from pml_potential.benchmark.config.yaml_text import read_yaml, read_yaml_file
 
 _ASSIGNED = "--set "
-"""How the origin of a value that was assigned begins."""
+"""Prefix of the origin of an assigned value."""
 
 _NULLS = {"", "~", "null", "Null", "NULL"}
 
@@ -40,7 +40,7 @@ _IN_YAML = {
 """What YAML makes of text without quotes."""
 
 _NAMED = (Component, Optimizer, Loss)
-"""Sections that name a class: with another name the arguments of the old one make no sense."""
+"""Sections that name a class: with another name the old arguments make no sense."""
 
 
 def compose(
@@ -53,13 +53,11 @@ def compose(
     Args:
         presets: for each kind (``protocol``, ``dataset``, ``model``, ``loss``) the name of a preset
             or the path of a YAML file; or the name of a recipe alone, as ``recipe``.
-        assignments: ``dotted.path=value``, with the value as in YAML; where text is due, such as a path,
-            it is what was typed, and needs no quotes. ``search.PATH=null`` takes a
-            hyperparameter out of the search.
-        check: raises ``ConfigError`` for what the schema cannot know, such as the arguments of a class;
-            it is called with the configuration, and again with both ends of each search range in its
-            place, or with each of its choices. ``check_names`` of ``training.names`` is what the
-            commands give.
+        assignments: ``dotted.path=value``, with the value as in YAML; text, such as a path, is taken as
+            typed and needs no quotes. ``search.PATH=null`` takes a hyperparameter out of the search.
+        check: raises ``ConfigError`` for what the schema cannot know, such as the arguments of a class.
+            It is called with the configuration, then with each end or choice of each search range. The
+            commands pass ``check_names`` of ``training.names``.
 
     Returns:
         The configuration.
@@ -100,7 +98,7 @@ def compose(
         values["search"] = {path: found for path, found in ranges.items() if found is not None}
     protocol = values.get("protocol")
     if isinstance(protocol, dict) and "study" in protocol and protocol["study"] is None:
-        # Presets of losses bring ranges along, of no use to a protocol that searches nothing.
+        # Presets of losses have search ranges, which a protocol without a search does not use.
         values["search"] = {}
     config = _validated(values, origins)
     try:
@@ -132,7 +130,7 @@ def with_values(config: Config, values: Mapping[str, Any]) -> Config:
             section = section.get(key) if isinstance(section, dict) else None
         if not isinstance(section, dict):
             raise ConfigError(f"there is no section {'.'.join(parents)!r} in the configuration")
-        # A copy, for a later path may lead into it.
+        # A copy, as a later path may lead into it.
         section[last] = copy.deepcopy(value)
     return _validated(nested, {})
 
@@ -165,7 +163,7 @@ def differences(first: Config, second: Config) -> list[str]:
 
 
 def _layers(presets: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What is merged, in its order: where it is from, and values."""
+    """The layers to merge, in order: origin and values."""
     recipe = find_recipe(presets["recipe"]) if "recipe" in presets else Recipe(dict(presets), [])
     for kind in KINDS:
         if kind in recipe.presets:
@@ -185,10 +183,10 @@ def _flat(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _assigned(text: str, keys: Sequence[str], what: str) -> Any:
-    """The value of an assignment: YAML, but where text is due, what was typed is the text.
+    """The value of an assignment: YAML, or the text as typed where text is expected.
 
     A path such as ``imgs #2``, ``2024-01-05`` or ``no`` would be something else in YAML. Quotes around
-    the whole are left out, and ``null`` is null.
+    the whole are removed, and ``null`` is null.
     """
     typed = text.strip()
     is_quoted = len(typed) > 1 and typed[0] == typed[-1] and typed[0] in "'\""
@@ -243,7 +241,7 @@ def _lay_over(
 def _is_another_search(
     location: tuple[str, ...], value: Mapping[str, Any], below: Mapping[str, Any]
 ) -> bool:
-    """Whether choices take the place of two ends, or two ends that of choices."""
+    """Whether choices replace a range, or a range replaces choices."""
     is_search = location[:1] == ("search",) and len(location) == 2
     return is_search and ("choices" in value) != ("choices" in below)
 
@@ -261,7 +259,7 @@ def _names_another(
 def _forget_arguments(
     section: dict[str, Any], origins: dict[str, str], location: tuple[str, ...]
 ) -> None:
-    """Take away all values that a preset gave; what a person assigned stays, in whatever order."""
+    """Remove all values that a preset gave; assigned values stay, in any order."""
     for key in list(section):
         path = (*location, str(key))
         if isinstance(section[key], dict):
@@ -297,7 +295,7 @@ def _explain(problem: dict[str, Any], origins: Mapping[str, str]) -> str:
     if problem["type"] == "missing":
         return f"{where}{path!r} is missing"
     is_choice = "choices" in keys and len(keys) < len(location)
-    # A choice takes more than text: of what YAML made of it, only a date was surely meant as text.
+    # A choice may be other than text; among what YAML converts, only a date was surely meant as text.
     misses_quotes = isinstance(value, date) if is_choice else problem["type"] == "string_type"
     if misses_quotes and type(value) in _IN_YAML:
         return (

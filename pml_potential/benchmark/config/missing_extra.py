@@ -1,4 +1,4 @@
-"""What to do where a library of the extra ``benchmark`` is not installed."""
+"""What to do if a library of the extra ``benchmark`` is not installed."""
 
 
 def is_of_extra(error: ModuleNotFoundError) -> bool:

@@ -12,7 +12,7 @@ def import_library(module: str, package: str, needed_by: str) -> Any:
     Args:
         module: its dotted name.
         package: what pip installs to bring it.
-        needed_by: what cannot go on without it, for the error.
+        needed_by: what needs it, for the error.
 
     Raises:
         ConfigError: It is not installed; the message has the pip line.

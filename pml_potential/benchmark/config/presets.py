@@ -44,7 +44,7 @@ def first_comment(path: Path) -> str:
 
 
 def preset_path(kind: str, name: str) -> Path:
-    """File of a preset, or the YAML file whose path is given in its place.
+    """File of a preset, or the YAML file whose path is given instead.
 
     Raises:
         ConfigError: There is no such preset.
@@ -56,7 +56,7 @@ def preset_path(kind: str, name: str) -> Path:
         names = preset_names(kind)
         near = did_you_mean(name, names)
         raise ConfigError(
-            f"there is no {kind} {name!r}{near}; there are: {', '.join(names)}. Give a file of your "
-            f"own by its path, which ends in .yaml"
+            f"there is no {kind} {name!r}{near}; there are: {', '.join(names)}. To use your own "
+            f"file, give its path, which ends in .yaml"
         )
     return path

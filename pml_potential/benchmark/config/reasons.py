@@ -1,4 +1,4 @@
-"""What an exception says, in a line: the one place that puts the words of other libraries in order."""
+"""What an exception says, in a line: the one place that edits the messages of other libraries."""
 
 import errno
 import re
@@ -13,7 +13,7 @@ _ADVICE = {
     errno.ENOSPC: "free some space and give the same command again",
     errno.EDQUOT: "free some space and give the same command again",
 }
-"""What to do where the system's words do not tell."""
+"""What to do, where the system's message does not say it."""
 
 _FROM_A_WORKER = re.compile(
     r"^Caught (\w+) in .+\nOriginal Traceback \(most recent call last\):\n", re.M
@@ -24,10 +24,10 @@ def reason_of(error: BaseException) -> str:
     """Say in a line why something failed, with the file that it is about.
 
     The traceback that torch puts into the message of an error from a process that loads images is left
-    out, and so is all but the first line of what a library has to say.
+    out, and so is all but the first line of another library's message.
 
     Args:
-        error: any exception; those of this package have their message as it is, lines and all.
+        error: any exception; messages of this package's exceptions are kept whole.
 
     Examples:
         >>> reason_of(FileNotFoundError(2, "No such file or directory", "cat.png"))
@@ -47,7 +47,7 @@ def reason_of(error: BaseException) -> str:
         return "; ".join(filter(None, (words, _ADVICE.get(error.errno))))
     text = str(error)
     if found := _FROM_A_WORKER.search(text):
-        # The traceback ends with the error itself, behind the name of its class.
+        # The traceback ends with the error itself, after the name of its class.
         text = re.split(rf"^(?:[\w.]+\.)?{found[1]}(?:: |$)", text, flags=re.M)[-1]
     elif isinstance(error, KeyError):
         return f"KeyError: {text}"

@@ -15,19 +15,19 @@ from pml_potential.benchmark.config.schema import ConfigError
 from pml_potential.benchmark.config.yaml_text import read_yaml_file
 
 PREFIX = "recipes/"
-"""How the name of a recipe begins where the name of a preset could stand."""
+"""Prefix of a recipe's name where a preset's name could stand."""
 
 Kind = Literal["protocol", "dataset", "model", "loss"]
 Words = tuple[str, ...]
 
 
 class Part(BaseModel):
-    """Presets and values of all rows whose names have some words.
+    """Presets and values of all rows whose names contain certain words.
 
     Attributes:
         words: the words; none: all rows.
         presets: presets to build on, by kind.
-        values: what lies over the presets, and over the values of the parts before.
+        values: merged over the presets and over the values of the parts before.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -43,7 +43,7 @@ class Paper(BaseModel):
     Attributes:
         rows: tables of the paper. A table is a list of choices of words, and has a row for each way to
             take one word of each choice.
-        parts: what the rows are made of, in the order in which it is merged.
+        parts: what the rows are made of, in the order of merging.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -58,7 +58,7 @@ class Recipe:
 
     Attributes:
         presets: names of presets, by kind, which are merged first.
-        layers: what lies over them, the last on top: where it is from, and values.
+        layers: merged over them in order: origin and values.
     """
 
     presets: dict[str, str]

@@ -1,4 +1,4 @@
-"""Where a run keeps what: the one place that knows the names of its files and folders."""
+"""Files and folders of a run: the one place that knows their names."""
 
 import hashlib
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class RunFolder:
 
     @property
     def identity(self) -> Path:
-        """The images, the division and the weights that it was started with, as hashes."""
+        """Hashes of the images, splits and weights that it was started with."""
         return self.path / "identity.json"
 
     @property
@@ -37,7 +37,7 @@ class RunFolder:
 
     @property
     def claim(self) -> Path:
-        """Lock of the process that begins the run, asks for work or writes the report."""
+        """Lock of the process that starts the run, asks for work or writes the report."""
         return self.path / ".claim"
 
     @property
@@ -62,17 +62,17 @@ class RunFolder:
 
     @property
     def retrieval(self) -> Path:
-        """What the report shows of a model's embeddings, kept so that it is found out once."""
+        """What the report shows of a model's embeddings, kept so that it is computed once."""
         return self.report / "retrieval.json"
 
     @property
     def analysis(self) -> Path:
-        """Folder of what ``pml-potential analyze`` finds."""
+        """Folder of the results of ``pml-potential analyze``."""
         return self.path / "analysis"
 
     @property
     def audit(self) -> Path:
-        """Folder of what ``pml-potential datasets audit --run`` says of the labels."""
+        """Folder of the results of ``pml-potential datasets audit --run``."""
         return self.path / "audit"
 
     @property
@@ -100,18 +100,18 @@ def image_cache(features: Path) -> Path:
 
 
 def hash_memory(features: Path, data: Path) -> Path:
-    """What remembers the hashes of a data set's files, beside the features; by where the data lie."""
+    """File of the hashes of a data set's files, beside the features; named by the data's path."""
     name = hashlib.sha256(str(data.absolute()).encode()).hexdigest()[:32]
     return features.parent / "hashes" / f"{name}.json"
 
 
 def picture_hash_cache(features: Path) -> Path:
-    """What tells equal and near pictures, beside the features."""
+    """Hashes that identify equal and near pictures, beside the features."""
     return features.parent / "picture_hashes"
 
 
 def audit_folder(runs: Path, name: str, sha256: str) -> Path:
-    """What an audit of a data set found, for all runs in a folder; by the hash of the data set.
+    """Folder of the audit of a data set, for all runs in a folder; named by the data set's hash.
 
     Examples:
         >>> audit_folder(Path("runs"), "glyphs", "2bf9ddab8114e91d").as_posix()

@@ -1,4 +1,4 @@
-"""What a configuration may say: every key, its type and its range."""
+"""What a configuration may contain: every key, its type and its range."""
 
 from typing import Annotated, Any, Literal
 
@@ -24,7 +24,7 @@ def _check_text(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_check_text)]
-"""Names and paths: what files, databases and pages can hold."""
+"""Names and paths that files, databases and pages can hold."""
 
 Positive = Annotated[int, Field(ge=1)]
 PositiveNumber = Annotated[float, Field(gt=0)]
@@ -35,14 +35,14 @@ Colour = Annotated[tuple[float, float, float], Field(strict=False)]
 Number = bool | int | float | None
 
 Choices = Annotated[tuple[Number | str, ...], Field(strict=False)]
-"""Values of one key, of which a search takes one."""
+"""Values of one key, from which a search takes one."""
 
 _BOUND = {"model.trunk", "model.weights", "model.pooling"}
-"""What a hash recorded with a run's images stands for: the same in all of its trials."""
+"""Covered by the hash recorded with a run's images, so the same in all of its trials."""
 
 
 class Section(BaseModel):
-    """A part of the configuration: unknown keys and text in place of numbers are errors."""
+    """A part of the configuration: unknown keys and text instead of numbers are errors."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
@@ -57,15 +57,15 @@ class Component(Section):
 class SearchSettings(Section):
     """The hyperparameter search."""
 
-    trials: Positive = Field(description="Settings of the hyperparameters to try.")
+    trials: Positive = Field(description="Number of hyperparameter settings to try.")
     startup_trials: Positive = Field(
-        description="How many of them are random, before the model; a search in which all of these fail "
+        description="How many of them are random, before the model; if all of these fail, the search "
         "stops."
     )
     sampler: Literal["gp", "tpe", "random"] = Field(
         default="gp",
         description="Optuna's sampler: Bayesian optimisation by a Gaussian process, tree-structured "
-        "Parzen estimators, or chance.",
+        "Parzen estimators, or random search.",
     )
     pruner: Component | None = Field(
         default=None,
@@ -84,10 +84,10 @@ class Crop(Section):
     size: Positive = Field(description="Side of what the network sees, in pixels.")
     fit: Literal["crop", "squash", "pad"] = Field(
         default="crop",
-        description="How a picture that is no square becomes one: crop cuts off what is over, so that a "
-        "wide picture loses its ends; squash changes the ratio of its sides; pad adds borders of the "
-        "network's mean colour. With squash and pad evaluation sees the whole picture, and random crops "
-        "for training are cut out of the square.",
+        description="How a picture that is not square becomes one: crop cuts off the excess, so a wide "
+        "picture loses its ends; squash changes its aspect ratio; pad adds borders in the network's "
+        "mean colour. With squash and pad evaluation sees the whole picture, and random crops for "
+        "training are cut out of the square.",
     )
     scale: Range = Field(
         default=(0.16, 1.0), description="Share of the area that a random crop for training takes."
@@ -101,8 +101,8 @@ class Crop(Section):
     )
     views: Positive = Field(
         default=5,
-        description="With model.freeze_until: how many random crops of each image are drawn, once and "
-        "for all.",
+        description="With model.freeze_until: how many random crops of each image are drawn, once, and "
+        "then kept.",
     )
 
 
@@ -116,7 +116,7 @@ class Protocol(Section):
     )
     batch_size: Annotated[int, Field(ge=2)] = Field(description="Images in a training batch.")
     iterations_per_epoch: Positive = Field(description="Training steps that make an epoch.")
-    max_epochs: Positive = Field(description="Epochs at the most.")
+    max_epochs: Positive = Field(description="Maximum number of epochs.")
     validation_interval: Positive = Field(description="Epochs from one validation to the next.")
     patience: Annotated[int, Field(ge=0)] = Field(
         description="Stop when the best MAP@R is more epochs old than this."
@@ -142,8 +142,8 @@ class Protocol(Section):
     )
     deterministic: bool = Field(
         default=False,
-        description="Use deterministic algorithms alone, so that a GPU repeats its numbers; slower, and "
-        "an operation that has none is an error.",
+        description="Use only deterministic algorithms, so a GPU repeats its numbers; slower, and an "
+        "operation that has none is an error.",
     )
     crop: Crop = Field(
         default=Crop(size=227), description="For models with an input; others see whole images."
@@ -157,8 +157,8 @@ class Columns(Section):
     label: Text = Field(default="label", description="Its class.")
     split: Text | None = Field(
         default=None,
-        description="train, test, query or gallery. Cross-validation then divides the training classes "
-        "alone, and judges on the others.",
+        description="train, test, query or gallery. Cross-validation then divides only the training "
+        "classes, and tests on the others.",
     )
     parent: None = Field(
         default=None, description="Must be null: no protocol uses a second, coarser level of classes."
@@ -203,17 +203,17 @@ class Optimizer(BaseModel):
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """All that goes to the constructor besides the parameters."""
+        """All arguments of the constructor except the parameters."""
         return {"lr": self.lr, **self.__pydantic_extra__}
 
 
 class Input(Section):
-    """How the pixels of a picture become the numbers that a pretrained network was trained on."""
+    """How pixels become the numbers that a pretrained network was trained on."""
 
     mean: Colour = Field(description="Subtracted, channel by channel.")
     std: Colour = Field(description="Divided by.")
     channels: Literal["RGB", "BGR"] = Field(default="RGB", description="Their order.")
-    white: PositiveNumber = Field(default=1.0, description="The number of a white pixel, 1 or 255.")
+    white: PositiveNumber = Field(default=1.0, description="Value of a white pixel, 1 or 255.")
 
 
 class Head(Section):
@@ -222,8 +222,8 @@ class Head(Section):
     start: Literal["random", "pca"] = Field(
         default="random",
         description="Its first weights: random ones, or the principal axes of the trunk's centred "
-        "features of the training images (pca), behind which the untrained score means something. Takes "
-        "a pass over the training images as evaluation sees them, if their features are not cached.",
+        "features of the training images (pca), with which the untrained score means something. Takes a "
+        "pass over the training images as evaluation sees them, if their features are not cached.",
     )
 
 
@@ -249,26 +249,26 @@ class Model(Section):
     trunk_optimizer: Optimizer
     embedder_optimizer: Optimizer
     freeze_trunk: bool = Field(
-        default=False, description="Train the embedder alone, on features that are computed once."
+        default=False, description="Train only the embedder, on features that are computed once."
     )
     freeze_until: str | None = Field(
         default=None,
-        description="A block of the trunk, such as blocks.5: what lies before it stays as it is, and "
-        "its output is computed once. null: the whole trunk is trained.",
+        description="A block of the trunk, such as blocks.5: all before it is frozen, and its output is "
+        "computed once. null: the whole trunk is trained.",
     )
     freeze_batchnorm: bool = Field(
         default=False, description="Keep the trunk's BatchNorm in evaluation mode."
     )
     warm_up_epochs: Annotated[int, Field(ge=0)] = Field(
-        default=0, description="First epochs in which the trunk stays as it is."
+        default=0, description="Number of epochs at the start in which the trunk is frozen."
     )
     amp: Literal["float16", "bfloat16"] | None = Field(
         default=None, description="Mixed precision of the network; the loss stays in float32."
     )
     chunk_size: Positive | None = Field(
         default=None,
-        description="Images that the network sees at a time in training, for batches larger than "
-        "memory: the gradients are those of the whole batch, in the time of one more forward pass. "
+        description="Images that the network sees at once in training, for batches larger than memory: "
+        "the gradients are those of the whole batch, at the cost of one more forward pass. "
         "BatchNorm that is not frozen takes its statistics over a chunk. null: the whole batch.",
     )
     channels_last: bool = Field(default=False, description="Memory format of images.")
@@ -295,20 +295,20 @@ class Loss(Section):
         default=None, description="For a loss with parameters; it needs one."
     )
     weight_regularizer: Component | None = Field(
-        default=None, description="Of the loss's parameters; weighed by params.weight_reg_weight."
+        default=None, description="Of the loss's parameters; weighted by params.weight_reg_weight."
     )
     embedding_regularizer: Component | None = Field(
-        default=None, description="Of the embeddings; weighed by params.embedding_reg_weight."
+        default=None, description="Of the embeddings; weighted by params.embedding_reg_weight."
     )
     miner: Component | None = Field(default=None, description="Chooses pairs or triplets of each batch.")
     reducer: Component | None = Field(
         default=None,
-        description="How the losses of single elements become one number. null: the loss's own way, for "
+        description="How the losses of single elements become one number. null: the loss's default, for "
         "fields the sum divided by the number of points; {name: SumReducer} is the sum.",
     )
     initialize_proxies_after_epoch: Annotated[int, Field(ge=0)] | None = Field(
         default=None,
-        description="Start the proxies in the training set's embeddings after so many epochs; 0 is "
+        description="Initialise the proxies from the training embeddings after so many epochs; 0 is "
         "before the first step, null is never.",
     )
 
@@ -317,8 +317,8 @@ class BatchSampling(Section):
     """How a training batch is drawn."""
 
     m: Positive | None = Field(
-        description="Images of a class in a batch. null: images at random, whatever their class, each "
-        "once before any comes again."
+        description="Images of a class in a batch. null: images at random, of any class, each once "
+        "before any is repeated."
     )
 
 
@@ -328,7 +328,9 @@ class Training(Section):
     schedule: Component | None = Field(
         default=None, description="A class of torch.optim.lr_scheduler, stepped after each epoch."
     )
-    clip_value: PositiveNumber | None = Field(default=None, description="Largest gradient, each.")
+    clip_value: PositiveNumber | None = Field(
+        default=None, description="Largest absolute value in a gradient."
+    )
     clip_norm: PositiveNumber | None = Field(default=None, description="Largest norm of gradients.")
     clipped: Literal["all", "network"] = Field(
         default="all",
@@ -352,7 +354,7 @@ class SearchRange(Section):
     high: int | float | None = Field(default=None, description="Upper end.")
     log: bool = Field(default=False, description="Search the logarithm.")
     choices: Choices = Field(
-        default=(), description="In place of the two ends: the values to choose from, such as words."
+        default=(), description="Instead of low and high: the values to choose from, such as words."
     )
 
     @property

@@ -1,4 +1,4 @@
-"""One seed for each piece of work, so that a piece gives the same result whenever it is done."""
+"""One seed for each piece of work, so a piece gives the same result whenever it is done."""
 
 import os
 import random
@@ -34,7 +34,7 @@ def seed_everything(seed: int) -> None:
 
 
 def use_deterministic_algorithms() -> None:
-    """Let torch use deterministic algorithms alone, from now on in this process.
+    """Make torch use only deterministic algorithms, from now on in this process.
 
     Call it before the first operation on a GPU: cuBLAS chooses its workspace once.
     """
@@ -44,9 +44,9 @@ def use_deterministic_algorithms() -> None:
 
 @contextmanager
 def drawn_from(seed: int) -> Iterator[None]:
-    """Seed torch's generator of the processor for what is done inside, and leave it as it was."""
+    """Seed torch's CPU generator inside, and restore it afterwards."""
     state = torch.get_rng_state()
-    # Not torch.manual_seed, which would seed the generators of GPUs, too.
+    # Not torch.manual_seed, which would also seed the generators of GPUs.
     torch.default_generator.manual_seed(seed)
     try:
         yield

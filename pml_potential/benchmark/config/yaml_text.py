@@ -1,4 +1,4 @@
-"""Text that is to be YAML, and what is wrong with it in a line."""
+"""Read YAML, and say in a line what is wrong with it."""
 
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ def read_yaml(text: str | bytes, what: str) -> Any:
 
     Args:
         text: in YAML; bytes are in UTF-8.
-        what: it is, for the error.
+        what: name of the text, for the error.
 
     Raises:
-        ConfigError: It is no YAML.
+        ConfigError: It is not YAML.
 
     Examples:
         >>> read_yaml("{low: 0.1, high: 1}", "--set")
@@ -30,7 +30,7 @@ def read_yaml(text: str | bytes, what: str) -> Any:
     """
     try:
         return yaml.safe_load(text.decode() if isinstance(text, bytes) else text)
-    # Where a tag or a date promises what the text does not hold, PyYAML raises whatever comes.
+    # PyYAML raises arbitrary exceptions for tags and dates that their text does not fit.
     except Exception as error:
         raise ConfigError(f"{what} is no YAML: {reason_of(error)}") from error
 
@@ -39,7 +39,7 @@ def read_yaml_file(path: Path) -> dict[str, Any]:
     """Read the keys and values of a file.
 
     Raises:
-        ConfigError: It cannot be read, is no YAML, or holds something else.
+        ConfigError: It cannot be read, is not YAML, or holds something else.
     """
     try:
         content = path.read_bytes()

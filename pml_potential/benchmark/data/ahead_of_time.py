@@ -10,15 +10,14 @@ Result = TypeVar("Result")
 
 
 def ahead_of_time(compute: Callable[[int], Result], numbers: Iterable[int]) -> Iterator[Result]:
-    """Compute something for each number; Pillow decodes and resizes without the interpreter's lock.
+    """Call a function for each number, in threads: Pillow works without the interpreter's lock.
 
     Args:
-        compute: is called in threads, with 16 numbers for each processor at the most before what they
-            gave is asked for.
-        numbers: what to call it with.
+        compute: the function; it is called at most 16 numbers for each processor ahead.
+        numbers: its arguments.
 
     Yields:
-        What it gives, in the order of the numbers.
+        Its results, in the order of the numbers.
 
     Examples:
         >>> list(ahead_of_time(lambda number: number**2, range(4)))

@@ -1,4 +1,4 @@
-"""Large files kept under the hash of what they were made from, and read for damage once."""
+"""Large files, named after the hash of their inputs and checked for damage once."""
 
 import hashlib
 import io
@@ -32,7 +32,7 @@ def cache_path(folder: Path, made_from: tuple[Any, ...], suffix: str) -> Path:
 
 
 def npy_header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
-    """How a file of rows begins that ``np.load`` maps."""
+    """Header of a file of rows that ``np.load`` maps."""
     header = io.BytesIO()
     description = {"descr": dtype.str, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(header, description)
@@ -43,7 +43,7 @@ def is_cached(path: Path) -> bool:
     """Whether a file that ``sealed_file`` wrote is there and whole.
 
     A damaged file is set aside with a warning. The whole file is read for its checksum once in a
-    process; again only if its size or time of change differ.
+    process, and again only if its size or time of change differs.
     """
     if not path.is_file():
         return False
@@ -74,7 +74,7 @@ def checked_files() -> frozenset[Stamp]:
 
 
 def trust(stamps: frozenset[Stamp]) -> None:
-    """Take files as checked that another process has checked just now."""
+    """Count files as checked that another process has just checked."""
     _checked.update(stamps)
 
 

@@ -1,4 +1,4 @@
-"""Writing what a trunk makes of a data set, as a file that the data set ``features`` reads."""
+"""Write a trunk's features of a data set to a file that the data set ``features`` reads."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,21 +22,21 @@ from pml_potential.benchmark.models.device import training_device
 def write_features(config: Config, path: Path, cache: Path) -> tuple[int, int]:
     """Write the features of all images of a data set, with labels, parts and paths.
 
-    What the trunk computes is kept in the cache, where another call after Ctrl-C or a kill goes on with
-    it, and where a run with this frozen trunk finds it. The file is written whole or not at all.
+    The features are cached, so a call after Ctrl-C or a kill resumes, and a run with this frozen trunk
+    reuses them. The file is written whole or not at all.
 
     Args:
         config: names the data set, the trunk with its weights, and the crop.
         path: of the file, ending in ``.npz``. It gets ``vector`` (n, width) as float32; ``label``, the
-            names of the classes, behind their numbers where the names alone would come in another
-            order; ``split`` if the data set comes divided; and ``id``, paths of images that have any.
-        cache: folder for what the trunk computes.
+            names of the classes, with their numbers before them if the names alone would sort
+            differently; ``split`` if the data set comes divided; and ``id``, the images' paths, if any.
+        cache: folder for the features.
 
     Returns:
         n and the width.
 
     Raises:
-        ConfigError: The path has another ending, the data set holds vectors, or it cannot be loaded.
+        ConfigError: The path has another suffix, the data set holds vectors, or it cannot be loaded.
     """
     if path.suffix != ".npz":
         raise ConfigError(f"{path} is the file to write; its name must end in .npz")
@@ -62,7 +62,7 @@ def write_features(config: Config, path: Path, cache: Path) -> tuple[int, int]:
 
 
 def _names_in_order(names: Sequence[str]) -> Sequence[str]:
-    """Names of classes, or numbers with names, that are sorted as the classes are numbered."""
+    """Names of classes, or numbers with names, that sort in the order of the classes."""
     if number_classes(names)[1] == tuple(names):
         return names
     digits = len(str(len(names)))

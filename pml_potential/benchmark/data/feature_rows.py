@@ -1,4 +1,4 @@
-"""Vectors that some encoder has computed, in the place of images."""
+"""Vectors from any encoder, instead of images."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _LETTERS_A_LINE = 22
 
 @dataclass(frozen=True, eq=False)
 class FeatureRows:
-    """The rows of a matrix, each with the number of its class: a row is what an image is elsewhere.
+    """The rows of a matrix, each with the number of its class: rows take the place of images.
 
     Attributes:
         name: The data set's name.
         matrix: The rows, in their file.
         labels: int64 of shape (n,), each from 0 to ``len(class_names) - 1``.
-        class_names: A different name for each class; label k is called ``class_names[k]``.
+        class_names: A different name for each class; label k has the name ``class_names[k]``.
         division: "train", "test", "query" or "gallery" for each row, shape (n,), or None.
-        ids: What each row is called, or None for its number, from 1.
+        ids: Name of each row, or None for its number, from 1.
         cache: Folder in which a packed matrix is unpacked once; None: it is unpacked into memory.
 
     Raises:
@@ -80,7 +80,7 @@ class FeatureRows:
     def sha256(self) -> str:
         """Hash of the rows in their order, labels, class names and division, in hexadecimal.
 
-        It is the same whatever kind of file holds them, and does not depend on ``name`` or ``ids``.
+        It is the same for every kind of file, and does not depend on ``name`` or ``ids``.
 
         Raises:
             MatrixError: The file is damaged, or a row is not finite.
@@ -101,17 +101,17 @@ class FeatureRows:
         return self.sha256
 
     def called(self, index: int) -> str:
-        """What a row is called: its id, or its number from 1."""
+        """Name of a row: its id, or its number from 1."""
         return f"row {index + 1}" if self.ids is None else self.ids[index]
 
     def image(self, index: int) -> Image.Image:
-        """A card with what the row is called, for sheets that show images elsewhere."""
+        """A card with the row's name, for sheets that otherwise show images."""
         card = Image.new("RGB", _CARD, "white")
         text = fill(self.called(index)[:150], _LETTERS_A_LINE)
         try:
             ImageDraw.Draw(card).text((6, 6), text, fill="black")
         except UnicodeEncodeError:
-            # Pillow's font without FreeType has Latin letters alone.
+            # Pillow's font without FreeType has only Latin letters.
             ImageDraw.Draw(card).text((6, 6), ascii(text), fill="black")
         return card
 

@@ -1,4 +1,4 @@
-"""What a frozen network gives for every image, computed once and kept in a file."""
+"""The output of a frozen network for every image, computed once and kept in a file."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,9 +29,9 @@ class View:
     """How a network sees every image.
 
     Attributes:
-        transform: from a picture to the network's numbers.
-        number: of the view, where the transform draws by chance: each number draws anew, and always the
-            same. None: the transform knows no chance.
+        transform: from a picture to the network's input.
+        number: of the view, if the transform is random; it is the seed of the view, so a number always
+            gives the same view. None: the transform is not random.
     """
 
     transform: ImageTransform
@@ -47,14 +47,14 @@ def trunk_features(
     dtype: type[np.floating[Any]] = np.float32,
     title: str | None = None,
 ) -> NDArray[Any]:
-    """Compute the trunk's output for every image, or map what an earlier call has left.
+    """Compute the trunk's output for every image, or map the file of an earlier call.
 
-    The file's name is a hash of the weights, the view and the data, so that it is found again only for
-    the same features. A file that was not finished has another name, and the next call goes on with it;
-    one that is damaged, as a checksum tells, is set aside with a warning.
+    The file's name is a hash of the weights, the view and the data, so it is reused only for the same
+    features. An unfinished file has another name, and the next call resumes it; a file with a wrong
+    checksum is set aside with a warning.
 
     Args:
-        trunk: in evaluation mode for this, and left in it.
+        trunk: is put into evaluation mode, and left in it.
         images: the whole data set.
         view: of each image.
         cache: folder of the files.
@@ -83,7 +83,7 @@ def trunk_features(
 
 
 def features_path(trunk: nn.Module, images: Images, view: View, cache: Path) -> Path:
-    """The file of a trunk's output for a view of the images, there or not."""
+    """Path of the file of a trunk's output for a view of the images; it may not exist."""
     made_from = (weights_hash(trunk), repr(view.transform), images.cache_key)
     return cache_path(cache, made_from if view.number is None else (*made_from, view.number), ".npy")
 
@@ -116,9 +116,9 @@ class _Rows:
     dtype: type[np.floating[Any]]
 
     def start_from(self, start: int) -> Iterator[NDArray[np.floating[Any]]]:
-        """From an image on, batch by batch; batches are the same from wherever."""
+        """From an image on, batch by batch; a resumed file gets the same batches."""
         rest = Subset(self.images, range(start, len(self.images)))
-        # Its own generator: a loader draws a seed for its processes, whether it needs one or not.
+        # Its own generator: a loader draws a seed for its processes even if it needs none.
         loader = DataLoader(
             rest, batch_size=_BATCH, num_workers=self.images.workers, generator=torch.Generator()
         )
@@ -134,7 +134,7 @@ class _Rows:
                 f"{np.dtype(self.dtype)} ends at {limit:.0f}; give another block as model.freeze_until",
                 ("model", "freeze_until"),
             )
-        # Little-endian, whatever the machine.
+        # Little-endian on every machine.
         return found.astype(np.dtype(self.dtype).newbyteorder("<"))
 
 

@@ -1,4 +1,4 @@
-"""Hashes of what files hold; a file is read again only when it has changed."""
+"""Hashes of file contents; a file is read again only when it has changed."""
 
 import hashlib
 import os
@@ -13,18 +13,18 @@ from pml_potential.benchmark.files import read_json_or_set_aside, write_json
 _SECONDS_BETWEEN_SAVES = 10.0
 
 _SECONDS_TO_SETTLE = 2.0
-"""What changed a moment ago may change again within the resolution of a file's times."""
+"""A file that has just changed may change again within the resolution of its times."""
 
 _CHUNK = 2**20
 
 
 def hash_files(paths: Sequence[Path], memory: Path | None = None) -> list[str]:
-    """SHA-256 of what each file holds, in hexadecimal.
+    """SHA-256 of each file's content, in hexadecimal.
 
     Args:
         paths: of the files.
-        memory: a file that remembers hashes by path, size and times of change, so that another call, or
-            one after a kill, reads only what it does not know. None: all are read.
+        memory: a file that remembers hashes by path, size and times of change, so that a later call,
+            also after a kill, reads only files that it does not know. None: all are read.
 
     Raises:
         OSError: A file cannot be read; ``filename`` is its path.
@@ -55,7 +55,7 @@ def hash_files(paths: Sequence[Path], memory: Path | None = None) -> list[str]:
                     _save(memory, known, stamps)
                     saved = time.monotonic()
         finally:
-            # After an error or Ctrl-C the pool would first read all that is left.
+            # After an error or Ctrl-C the pool would first read all remaining files.
             pool.shutdown(wait=False, cancel_futures=True)
             if unknown:
                 _save(memory, known, stamps)
@@ -64,7 +64,7 @@ def hash_files(paths: Sequence[Path], memory: Path | None = None) -> list[str]:
 
 def _stamp(path: Path) -> str:
     found = path.stat()
-    # The last time changes even where a copying program sets the one before it back.
+    # ctime changes even if a copying program sets mtime back.
     return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {os.path.abspath(path)}"
 
 
@@ -82,7 +82,7 @@ def _read(memory: Path | None) -> dict[str, str]:
 
 
 def _save(memory: Path | None, known: dict[str, str], stamps: Sequence[str]) -> None:
-    """Remember what is known of these files, but for those that changed just now."""
+    """Save the known hashes of these files, except those that have just changed."""
     if memory is None:
         return
     settled = time.time_ns() - int(_SECONDS_TO_SETTLE * 1e9)

@@ -42,17 +42,17 @@ Reader = Callable[[NDArray[np.int64]], LabelledTensors]
 class FoldData:
     """Images with their splits, read as a configuration's model takes them.
 
-    The configuration of a trial decides how images are read, as it decides everything else. What takes
-    long, features of a frozen trunk and resized images, is kept in files.
+    The configuration of a trial decides how images are read. Features of a frozen trunk and resized
+    images take long, so they are kept in files.
 
     Args:
         images: the whole data set.
-        splits: which of them are for what.
+        splits: its folds and test set.
         cache: folder for the features of frozen trunks; resized images go beside it.
 
     Attributes:
         images: the whole data set.
-        splits: which of them are for what.
+        splits: its folds and test set.
     """
 
     def __init__(self, images: Images, splits: Splits, cache: Path) -> None:
@@ -83,17 +83,17 @@ class FoldData:
         return train, validation
 
     def training_labels(self, config: Config, number: int) -> NDArray[np.int64]:
-        """Classes of the training images of a fold, from 0, of which noise has changed a share."""
+        """Classes of the training images of a fold, from 0, with label noise."""
         labels = np.unique(self.images.labels[self.splits.folds[number].train], return_inverse=True)[1]
         seed = derive_seed(config.seed, "label_noise", number)
         return corrupt_labels(labels, config.dataset.label_noise, seed)
 
     def test(self, config: Config) -> LabelledTensors:
-        """The test images; where there is a gallery, the queries and then the gallery."""
+        """The test images; if there is a gallery, the queries and then the gallery."""
         return self.for_evaluation(config, self.splits.test)
 
     def for_evaluation(self, config: Config, indices: NDArray[np.int64]) -> LabelledTensors:
-        """Some of the images, as they are judged."""
+        """Some of the images, as evaluation sees them."""
         return self._readers_for(config)[1](indices)
 
     def _readers_for(self, config: Config) -> tuple[Reader, Reader]:
@@ -110,14 +110,14 @@ def load_fold_data(config: Config, cache: Path) -> FoldData:
     """Load the data set of a configuration and divide it.
 
     The process is made deterministic here if the protocol asks for it, since features may be the first
-    that a GPU computes.
+    work of a GPU.
 
     Args:
         config: names the data set and the protocol.
         cache: folder for the features of a frozen trunk.
 
     Raises:
-        ConfigError: The data set has too few classes for the folds, or could not be judged.
+        ConfigError: The data set has too few classes for the folds, or cannot be evaluated.
     """
     if config.protocol.deterministic:
         use_deterministic_algorithms()
@@ -125,10 +125,10 @@ def load_fold_data(config: Config, cache: Path) -> FoldData:
 
 
 def remembered_images(dataset: Dataset, cache: Path) -> Images:
-    """Load a data set; what takes long to find out of its files is remembered.
+    """Load a data set; slow results of reading its files are remembered.
 
     Args:
-        dataset: its name, and where it lies.
+        dataset: its name and location.
         cache: folder for the features of a frozen trunk, beside which hashes are remembered.
 
     Raises:
@@ -141,7 +141,7 @@ def remembered_images(dataset: Dataset, cache: Path) -> Images:
 
 
 def divide(config: Config, images: Images, cache: Path) -> FoldData:
-    """Divide images by a protocol; as ``load_fold_data``, for images that are there."""
+    """Divide images by a protocol; as ``load_fold_data``, for images that are already loaded."""
     folds, halves = config.protocol.folds, entry_of(config.dataset.name).mlrc_halves
     try:
         splits = splits_of(images.labels, images.division, folds, halves)
@@ -157,10 +157,10 @@ def divide(config: Config, images: Images, cache: Path) -> FoldData:
 
 
 def check_sizes(config: Config, images: Images) -> None:
-    """Raise unless images are of one size, where the model takes them as they are.
+    """Raise if images differ in size and the model takes them as they are.
 
     Raises:
-        ConfigError: They are not.
+        ConfigError: They do.
     """
     if config.model.input is not None or not isinstance(images, ImageFiles):
         return
@@ -216,7 +216,7 @@ def _readers(config: Config, images: Images, cache: Path) -> tuple[Reader, Reade
     if not is_whole and not isinstance(images, ImageArrays):
         read = resized_images(images, crop, image_cache(cache))
     if model.freeze_until is not None:
-        # On a processor convolutions take two thirds of the time in this format.
+        # On a CPU, convolutions take two thirds of the time in this format.
         trunk = frozen_trunk(config, images).to(memory_format=torch.channels_last)
         front = CutTrunk(trunk, model.freeze_until, image_shape(model, crop)).front
         numbers = range(crop.views if training is not evaluation else 0)

@@ -1,4 +1,4 @@
-"""What a run is bound to besides its configuration: its images, their division and its first weights."""
+"""What a run is bound to besides its configuration: its images, splits and pretrained weights."""
 
 import hashlib
 from dataclasses import asdict, dataclass
@@ -20,11 +20,11 @@ class Identity:
     """What decides the scores of a configuration.
 
     Attributes:
-        data: hash of the data set, over what its files hold.
+        data: hash of the data set, over the contents of its files.
         images: how many it has.
         classes: how many classes.
-        division: hash of which images are for what.
-        weights: hash of the pretrained trunk; None for one that starts from chance.
+        division: hash of the splits.
+        weights: hash of the pretrained trunk; None for random weights.
     """
 
     data: str
@@ -35,7 +35,7 @@ class Identity:
 
 
 def identity_of(config: Config, data: FoldData) -> Identity:
-    """What a configuration meets now."""
+    """The identity of a configuration's current images, splits and weights."""
     return Identity(
         data=data.images.sha256,
         images=len(data.images.labels),
@@ -46,23 +46,23 @@ def identity_of(config: Config, data: FoldData) -> Identity:
 
 
 def hash_of_weights(config: Config, images: Images) -> str | None:
-    """Hash of the trunk as its pretrained weights leave it; None without any."""
+    """Hash of the trunk with its pretrained weights; None without any."""
     if config.model.weights is None:
         return None
     return weights_hash(frozen_trunk(config, images))
 
 
 def bind(run: RunFolder, identity: Identity) -> None:
-    """Record what a run has begun with, unless it is recorded already."""
+    """Record what a run was started with, unless it is already recorded."""
     if not run.identity.exists():
         write_json(run.identity, asdict(identity))
 
 
 def check_bound(run: RunFolder, identity: Identity) -> None:
-    """Raise unless a run, if it has begun, began with the same.
+    """Raise if a run was started with something else.
 
     Raises:
-        ConfigError: It began with other images, another division or other weights, or nobody can tell.
+        ConfigError: It was started with other images, splits or weights, or its record is damaged.
     """
     if (begun := _read(run)) is None:
         return
@@ -76,7 +76,7 @@ def check_bound(run: RunFolder, identity: Identity) -> None:
 
 
 def check_weights(run: RunFolder, trunk: nn.Module) -> None:
-    """Raise unless a trunk with pretrained weights is the one that a run began with.
+    """Raise unless a trunk with pretrained weights is the one that a run was started with.
 
     Raises:
         ConfigError: It is another one.

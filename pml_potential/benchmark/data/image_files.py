@@ -1,4 +1,4 @@
-"""Labelled images that stay in their files until they are wanted."""
+"""Labelled images that stay in their files until they are used."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pml_potential.benchmark.data.labelling import check_labelling
 from pml_potential.benchmark.data.long_step import long_step
 
 _warned_of: set[Path] = set()
-"""Roots of which this process has said that grey levels are lost: once, not for each of their images."""
+"""Roots for which this process has warned of lost grey levels: once, not for each image."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +33,12 @@ class ImageFiles:
 
     Attributes:
         name: The data set's name.
-        paths: The file of each image. Whether it exists is not looked at before it is read.
-        root: Folder to which the hash takes the paths relative, where they lie in it.
+        paths: The file of each image. Whether it exists is only checked when it is read.
+        root: Folder to which paths inside it are relative in the hash.
         labels: int64 of shape (n,), each from 0 to ``len(class_names) - 1``.
-        class_names: A different name for each class; label k is called ``class_names[k]``.
+        class_names: A different name for each class; label k has the name ``class_names[k]``.
         division: "train", "test", "query" or "gallery" for each image, shape (n,), or None.
-        memory: A file that remembers the hashes of the images, so that they are read for them once.
+        memory: A file that remembers the hashes of the images, so that each is computed once.
 
     Raises:
         ValueError: If there is no image, or a shape, a data type, a label, a class name or the division
@@ -85,7 +85,7 @@ class ImageFiles:
 
         Raises:
             IndexError: If there is no such place.
-            UnreadableImageError: If the file is missing, damaged or no image.
+            UnreadableImageError: If the file is missing, damaged or not an image.
         """
         found = self.read(index)
         if FEW_LEVELS in found.changes and self.root not in _warned_of:
@@ -98,7 +98,7 @@ class ImageFiles:
         return found.image
 
     def read(self, index: int) -> ReadImage:
-        """Reads one image, as `image` does, and says what was changed; it warns of nothing."""
+        """Reads one image, as `image` does, and says what was changed, without warnings."""
         return read_image(self.paths[index])
 
     def relative_path(self, index: int) -> str:
@@ -118,7 +118,7 @@ class ImageFiles:
 
     @cached_property
     def file_hashes(self) -> list[str]:
-        """SHA-256 of what each file holds, in hexadecimal.
+        """SHA-256 of each file's content, in hexadecimal.
 
         Raises:
             UnreadableImageError: If a file is missing or cannot be read.
@@ -139,7 +139,7 @@ class ImageFiles:
         """Width and height of each image, read without decoding it.
 
         Raises:
-            UnreadableImageError: If a file is missing or no image.
+            UnreadableImageError: If a file is missing or not an image.
         """
         with long_step("reading image sizes", len(self.paths), "files") as advance:
             found = []
@@ -150,11 +150,11 @@ class ImageFiles:
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of what the data set consists of, in hexadecimal.
+        """Hash of the data set, in hexadecimal.
 
         It covers the class names and, for each image in the order of the relative paths, the relative
-        path, what the file holds, the label and the division. It does not depend on ``name``, on
-        where the root is, or on the order of the images.
+        path, the file's content, the label and the division. It does not depend on ``name``, on the
+        place of the root, or on the order of the images.
 
         Raises:
             UnreadableImageError: If a file is missing or cannot be read.
@@ -175,9 +175,9 @@ class ImageFiles:
 
     @cached_property
     def cache_key(self) -> str:
-        """What a cache that keeps something of each image by its place is found by.
+        """Key of a cache that keeps something for each image by its place.
 
-        The hash, and the order of the images where it is not that of their relative paths.
+        The hash, combined with the order of the images if that is not the order of their relative paths.
         """
         order = [self.relative_path(index) for index in range(len(self.paths))]
         if order == sorted(order):

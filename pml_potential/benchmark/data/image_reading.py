@@ -1,4 +1,4 @@
-"""A picture, from a file of whatever kind or from Pillow, as three colours or a grey of eight bits."""
+"""Read a picture, from a file of any kind or from Pillow, as RGB or grey of 8 bits."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ Source = str | os.PathLike[str] | IO[bytes] | Image.Image
 """A path, an open file or a picture of Pillow."""
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
-"""What is opened, whatever the file's name says. Some of Pillow's others start programs."""
+"""Formats that are opened, whatever the file's name says. Some of Pillow's others start programs."""
 
 HEIC_SUFFIXES = (".heic", ".heif", ".hif")
-"""Of the pictures of many phones, which are read if pillow-heif is installed."""
+"""Suffixes of many phones' pictures, which are read if pillow-heif is installed."""
 
 SUFFIXES = (
     ".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".ppm", ".pgm", ".pbm", ".tif", ".tiff", ".webp",
     *HEIC_SUFFIXES,
 )  # fmt: skip
-"""By which a folder's images are told from other files, in small letters."""
+"""Suffixes by which a folder's images are told from other files, in lower case."""
 
-READING_HEIC = "`pip install pillow-heif` lets it be read, or convert it to JPEG or PNG"
+READING_HEIC = "`pip install pillow-heif` to read it, or convert it to JPEG or PNG"
 
 UNREAD_SUFFIXES = (
     ".avif", ".jxl", ".jp2", ".j2k", ".tga", ".psd", ".svg", ".exr", ".hdr", ".ico", ".dcm",
     ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf",
 )  # fmt: skip
-"""Of pictures that are not read, and that somebody may expect to be."""
+"""Suffixes of pictures that are not read, though a user may expect it."""
 
 MOST_ELONGATED = 100
 """How many times as long as wide a picture may be; of a longer one, a crop shows the middle."""
@@ -61,7 +61,7 @@ _BITS_PER_SAMPLE = 258
 
 
 class UnreadableImageError(OSError):
-    """An image file that is missing, damaged or no image; the message names the file and the reason."""
+    """A file that is missing, damaged or not an image; the message names the file and the reason."""
 
 
 class ReadImage(NamedTuple):
@@ -93,11 +93,11 @@ def is_image_name(path: Path) -> bool:
 
 
 def name_of(source: Source, otherwise: str) -> str:
-    """Gives what to call a picture in a message.
+    """Gives the name of a picture for a message.
 
     Args:
         source: The picture.
-        otherwise: For one that knows of no file.
+        otherwise: Name of a picture without a file.
 
     Returns:
         The path of its file, or `otherwise`.
@@ -117,22 +117,22 @@ def read_image(source: Source, channels: int = 3, name: str | None = None) -> Re
 
     A rotation that the camera wrote into the file (EXIF) is applied. Palettes, grey and CMYK become
     RGB; 16 bits become the upper 8 of them, and the 12 bits of a TIFF that says so the upper 8 of these;
-    transparent pixels are laid over white. Of an animation the first picture is read. An image so
-    large that it may be an attack on the memory is refused where Pillow refuses it
-    (``PIL.Image.MAX_IMAGE_PIXELS``). HEIC is read if pillow-heif is installed.
+    transparent pixels are laid over white. Of an animation the first picture is read. Pillow's limit
+    on the size of images (``PIL.Image.MAX_IMAGE_PIXELS``), a protection of the memory, applies. HEIC is
+    read if pillow-heif is installed.
 
     Args:
         source: A path, a file that is open for reading bytes, or a picture of Pillow. A picture that was
-            converted already no longer has what the conversion took away: give the path instead.
+            already converted has lost what the conversion removed: give the path instead.
         channels: 3 for colours, 1 for grey.
-        name: What to call it in an error, where it knows of no file.
+        name: Its name in errors, if it has no file.
 
     Returns:
         The picture, and what was changed.
 
     Raises:
-        TypeError: If it is none of these.
-        UnreadableImageError: If the file is missing, empty, damaged or no image.
+        TypeError: If the source is none of these.
+        UnreadableImageError: If the file is missing, empty, damaged or not an image.
     """
     name = name_of(source, "the picture") if name is None else name
     if not isinstance(source, str | os.PathLike | Image.Image) and not hasattr(source, "read"):
@@ -157,7 +157,7 @@ def read_size(path: Path) -> tuple[int, int]:
         Width and height, in pixels.
 
     Raises:
-        UnreadableImageError: If the file is missing, empty or no image.
+        UnreadableImageError: If the file is missing, empty or not an image.
     """
     try:
         with reading_image(str(path)), _opened(path) as image:
@@ -183,7 +183,7 @@ def _formats() -> tuple[str, ...]:
 
 
 def _opened(source: Source) -> AbstractContextManager[Image.Image]:
-    # A picture that somebody opened is for them to close.
+    # A picture that the caller opened is for the caller to close.
     return (
         nullcontext(source)
         if isinstance(source, Image.Image)
@@ -228,7 +228,7 @@ def _as_rgb(image: Image.Image, bits: int) -> tuple[Image.Image, list[str]]:
 
 
 def _upper_eight_bits(image: Image.Image, bits: int) -> Image.Image:
-    """Makes deep grey 8-bit; Pillow's own conversion would cut off all that is above 255."""
+    """Makes deep grey 8-bit; Pillow's own conversion would cut off everything above 255."""
     pixels = np.asarray(image)
     if pixels.dtype.kind not in "iu" or pixels.min() < 0 or pixels.max() >> bits:
         raise ValueError(

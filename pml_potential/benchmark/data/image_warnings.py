@@ -1,4 +1,4 @@
-"""Warnings of Pillow that name the file, which Pillow itself does not."""
+"""Add the file's name to Pillow's warnings."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _thread = threading.local()
 
 @contextmanager
 def reading_image(name: str) -> Iterator[None]:
-    """Says which image this thread reads meanwhile.
+    """Says which image this thread is reading.
 
     Args:
-        name: Of the image, as warnings should call it.
+        name: Of the image, for warnings.
 
     Yields:
         Nothing.

@@ -1,4 +1,4 @@
-"""The form in which every image data set reaches the benchmark."""
+"""The interface of every image data set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pml_potential.benchmark.data.labelling import check_labelling
 
 
 class Images(Protocol):
-    """What the benchmark needs of a data set, be it in memory or in files."""
+    """What the benchmark needs from a data set, in memory or in files."""
 
     @property
     def name(self) -> str:
@@ -58,7 +58,7 @@ class ImageArrays:
         name: The data set's name.
         images: uint8 of shape (n, height, width) for grey or (n, height, width, 3) for colour.
         labels: int64 of shape (n,), each from 0 to ``len(class_names) - 1``.
-        class_names: A different name for each class; label k is called ``class_names[k]``.
+        class_names: A different name for each class; label k has the name ``class_names[k]``.
         division: "train", "test", "query" or "gallery" for each image, shape (n,), or None.
 
     Raises:
@@ -121,8 +121,8 @@ class ImageArrays:
     def sha256(self) -> str:
         """Hash of the image shape, the pixels, the labels and the class names, in hexadecimal.
 
-        The division is hashed too where there is one. The hash is the same on machines of either byte
-        order, and does not depend on ``name``.
+        The division, if any, is hashed too. The hash is the same on machines of either byte order, and
+        does not depend on ``name``.
         """
         digest = hashlib.sha256()
         digest.update(repr(self.images.shape).encode())

@@ -1,4 +1,4 @@
-"""Whether the embeddings of a division could be judged at all, asked before any training."""
+"""Check before any training that the splits can be evaluated."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,10 +9,10 @@ Labels = NDArray[np.int64]
 
 
 def why_not_judgeable(splits: Splits, labels: Labels) -> str | None:
-    """Say why a validation or test set gives no score, or one that means nothing; None: all give one.
+    """Say why a validation or test set gives no score, or a meaningless one; None: all give one.
 
     Args:
-        splits: what is for what.
+        splits: the folds and the test set.
         labels: class of each image of the data set, (n,).
 
     Examples:
@@ -22,7 +22,7 @@ def why_not_judgeable(splits: Splits, labels: Labels) -> str | None:
         'the test has 4 classes of one image each, so that no query has a match'
     """
     parts = [("the test", splits.test, splits.queries)]
-    # One fold alone is validated on the test.
+    # A single fold is validated on the test set.
     if len(splits.folds) > 1:
         parts += [
             (f"the validation of fold {number}", fold.validation, fold.queries)

@@ -26,10 +26,10 @@ class LabelledTensors(Dataset[tuple[Tensor, int]]):
         labels: class of each item, (n,), contiguous from 0 in the order of the classes.
         num_classes: number of classes.
         channels: colour channels of the images.
-        workers: processes that should load items.
-        as_judged: the same items as evaluation sees them, without chance; None if these are so.
-        width: of the features, where the items are vectors of them; None for images and maps.
-        source: hash of the data set that they are of.
+        workers: number of processes to load items with.
+        as_judged: the same items as evaluation sees them, without randomness; None if these are so.
+        width: of the features, if the items are vectors; None for images and maps.
+        source: hash of their data set.
     """
 
     workers = 0
@@ -49,7 +49,7 @@ class LabelledTensors(Dataset[tuple[Tensor, int]]):
 
 
 class ArrayTensors(LabelledTensors):
-    """Whole images that are in memory, as float images in [-1, 1].
+    """Whole images in memory, as float images in [-1, 1].
 
     Args:
         images: the whole data set.
@@ -73,7 +73,7 @@ class ImageTensors(LabelledTensors):
     Args:
         images: the whole data set.
         indices: which of the images.
-        transform: makes a tensor of an image.
+        transform: turns an image into a tensor.
     """
 
     def __init__(self, images: Images, indices: NDArray[np.int64], transform: ImageTransform) -> None:
@@ -91,11 +91,11 @@ class ImageTensors(LabelledTensors):
 
 
 class FeatureTensors(LabelledTensors):
-    """Features of images, which a frozen network has computed once.
+    """Features of images from a frozen network, computed once.
 
     Args:
-        views: of the whole data set, each (n, width), or (n, ...) where they are maps; they may be
-            mapped from files. Of several, torch's global generator picks one for each item.
+        views: of the whole data set, each (n, width), or (n, ...) if they are maps; they may be mapped
+            from files. If there are several, torch's global generator picks one for each item.
         labels: class of each image of the whole data set, (n,).
         indices: which of the images.
         channels: colour channels of the images.
@@ -117,6 +117,6 @@ class FeatureTensors(LabelledTensors):
         """Features (width,) or (...), in float32, and the label."""
         several = len(self._views) > 1
         view = self._views[int(torch.randint(len(self._views), ())) if several else 0]
-        # A copy, since torch warns of arrays that must not be written to.
+        # A copy, since torch warns of read-only arrays.
         features = torch.from_numpy(view[self._indices[index]].astype(np.float32))
         return features, int(self.labels[index])

@@ -1,4 +1,4 @@
-"""How the classes of a data set are numbered, and what makes such numbers valid."""
+"""Number the classes of a data set, and check such numbers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 DIVISION = ("train", "test", "query", "gallery")
-"""What an image of a data set that comes divided may be for."""
+"""Parts of a data set that comes divided."""
 
 
 def number_classes(names: Sequence[str]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
@@ -49,10 +49,10 @@ def check_labelling(
         count: How many images there are.
         labels: The class of each image.
         class_names: The name of each class.
-        division: What each image is for, one of `DIVISION`, or None.
+        division: The part of each image, one of `DIVISION`, or None.
 
     Raises:
-        ValueError: If they do not; the message quotes the first value that is wrong.
+        ValueError: If they do not; the message quotes the first wrong value.
 
     Examples:
         >>> check_labelling(2, np.array([0, 1]), ("cat", "dog"), None)

@@ -1,4 +1,4 @@
-"""Where the files of a configuration lie: no part of what it asks for, as hashes bind a run to them."""
+"""Locations of a configuration's files. They may differ: hashes bind a run to the contents."""
 
 from pathlib import Path
 from typing import Any
@@ -8,11 +8,11 @@ from pml_potential.benchmark.data.datasets.catalogue import entry_of
 from pml_potential.benchmark.data.datasets.entry import root_of
 
 DOWNLOAD = "download"
-"""In place of a path of weights: from where the trunk's library has them."""
+"""Instead of a path of weights: from the source that the trunk's library names."""
 
 
 def located(config: Config) -> Config:
-    """The configuration with whole paths, so that it means the same in every working folder.
+    """The configuration with absolute paths, so that it means the same in every working folder.
 
     Examples:
         >>> from pml_potential.benchmark.config.composing import compose
@@ -23,7 +23,7 @@ def located(config: Config) -> Config:
     """
     dataset, weights = config.dataset, config.model.weights
     takes_root = "root" in entry_of(dataset.name).takes
-    # One that nothing takes is refused with the images, by what was typed.
+    # A root that the data set does not take is refused when images are loaded, as it was typed.
     root = _whole(root_of(dataset)) if takes_root else dataset.root
     file = None if dataset.file is None else _whole(Path(dataset.file))
     if weights not in (None, DOWNLOAD):
@@ -32,7 +32,7 @@ def located(config: Config) -> Config:
 
 
 def without_locations(config: Config) -> Config:
-    """The configuration without its paths, which says the same wherever the files lie."""
+    """The configuration without its paths, which is the same wherever the files lie."""
     weights = config.model.weights
     return _with_locations(config, None, None, weights if weights in (None, DOWNLOAD) else "a file")
 

@@ -1,4 +1,4 @@
-"""Long steps show how far they are: by a bar on a terminal, by a line now and then elsewhere."""
+"""Progress of long steps: a bar on a terminal, a line now and then elsewhere."""
 
 import threading
 import time
@@ -14,14 +14,14 @@ from pml_potential.benchmark.data.duration import duration
 
 _SECONDS_UNTIL_TOLD = 1.0
 _SECONDS_UNTIL_TOLD_BELOW_A_BAR = 10.0
-"""Steps of folds come again and again; lines about short ones would hide the scores."""
+"""Steps of folds recur; lines about short ones would hide the scores."""
 
 _SHORTEST_SILENCE, _LONGEST_SILENCE = 10.0, 60.0
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where steps are shown, whether a bar may be drawn there, and which steps are too short to tell."""
+    """Where steps are shown, whether as a bar, and from which length on."""
 
     console: Console
     draws_bars: bool
@@ -36,9 +36,9 @@ def steps_shown_on(console: Console, bars: bool = True) -> Iterator[None]:
     """Show the long steps inside.
 
     Args:
-        console: where; outside of every ``steps_shown_on`` nothing is shown.
-        bars: whether a terminal gets bars. False where a bar is drawn already: steps are told in lines
-            then, and only those that take longer than 10 seconds.
+        console: where; outside every ``steps_shown_on`` nothing is shown.
+        bars: whether a terminal gets bars. False if a bar is already drawn: then only steps longer than
+            10 seconds are shown, as lines.
     """
     until_told = _SECONDS_UNTIL_TOLD if bars else _SECONDS_UNTIL_TOLD_BELOW_A_BAR
     before = _place.set(_Place(console, bars and console.is_terminal, until_told))
@@ -50,15 +50,15 @@ def steps_shown_on(console: Console, bars: bool = True) -> Iterator[None]:
 
 @contextmanager
 def long_step(title: str, total: int = 1, unit: str = "") -> Iterator[Callable[[int], None]]:
-    """Show how far a step is, if it takes longer than a second; a terminal shows a bar at once.
+    """Show the progress of a step that takes longer than a second; a terminal shows a bar at once.
 
     Args:
-        title: what is done.
-        total: how many of the unit there are to do. Default: one step that cannot be divided.
+        title: of the step.
+        total: number of units. Default: one step that cannot be divided.
         unit: what is counted, in the plural.
 
     Yields:
-        Called with how many more are done.
+        A function to call with the number of further units done.
 
     Examples:
         >>> with long_step("hashing", 2, "files") as advance:
@@ -81,7 +81,7 @@ def long_step(title: str, total: int = 1, unit: str = "") -> Iterator[Callable[[
 
 
 class _Step:
-    """Words a step in lines, and tells them from a thread of its own: the step may be busy for long."""
+    """Prints lines about a step, from its own thread, as the step may be busy for long."""
 
     def __init__(self, console: Console, title: str, total: int, unit: str) -> None:
         self._console = console

@@ -1,4 +1,4 @@
-"""A matrix that stays in its file: rows are read where they are wanted, never all at once."""
+"""A matrix that stays in its file: rows are read when they are used, never all at once."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _NOT_READABLE = (
 
 
 class MatrixError(ConfigError):
-    """A matrix that cannot be read, or does not hold one finite vector a row."""
+    """A matrix that cannot be read, or does not hold a finite vector in each row."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, ("dataset", "file"))
@@ -54,7 +54,7 @@ class MatrixFile:
     Attributes:
         path: of the file.
         shape: rows and columns.
-        mapped: the matrix, mapped from the file; None where the file is packed, as Parquet is.
+        mapped: the matrix, mapped from the file; None if the file is packed, as Parquet is.
         unpack: reads a packed matrix from its beginning, some rows at a time.
     """
 
@@ -73,7 +73,7 @@ class MatrixFile:
                 yield self.mapped[start : start + _ROWS_AT_A_TIME]
 
     def finite_blocks(self) -> Iterator[NDArray[Any]]:
-        """As ``blocks``, looked through.
+        """As ``blocks``, checked for values that are not finite.
 
         Raises:
             MatrixError: A row holds NaN or infinity, or a number that float32 cannot hold, or the file
@@ -98,7 +98,7 @@ class MatrixFile:
 
 
 def open_matrix(path: Path) -> MatrixFile:
-    """Open the matrix of a file: of npy the whole, of others what is called ``vector``.
+    """Open the matrix of a file: the whole of an npy file, the array ``vector`` of others.
 
     An npy, a safetensors and an uncompressed npz file are mapped. Parquet and compressed npz are packed.
 
@@ -121,10 +121,10 @@ def open_matrix(path: Path) -> MatrixFile:
 
 
 def arrays_beside(path: Path, names: tuple[str, ...]) -> dict[str, list[Any]]:
-    """Those of the named arrays that a npz or safetensors file holds beside its matrix, as lists.
+    """The named arrays that an npz or safetensors file holds beside its matrix, if any, as lists.
 
     Raises:
-        MatrixError: One of them is no flat array of integers or text.
+        MatrixError: One of them is not a flat array of integers or text.
     """
     found: dict[str, NDArray[Any]] = {}
     if path.suffix.lower() == ".npz":
@@ -134,7 +134,7 @@ def arrays_beside(path: Path, names: tuple[str, ...]) -> dict[str, list[Any]]:
                     try:
                         found[name] = arrays[name]
                     except ValueError as error:
-                        # Text as objects, which only code could read.
+                        # Text as objects, which only pickle could read.
                         raise MatrixError(
                             f"{path}: {name!r} cannot be read ({error}); save it as an array of "
                             "integers or text, such as np.array(labels, dtype=str)"
@@ -192,7 +192,7 @@ def _read_header(file: IO[bytes]) -> tuple[Any, bool, np.dtype[Any]]:
 
 
 def _place_in_archive(path: Path, info: zipfile.ZipInfo) -> int:
-    """Where a stored member begins: behind its local header, which ends in a name and extras."""
+    """Where a stored member begins: after its local header, which ends in a name and extras."""
     with path.open("rb") as file:
         file.seek(info.header_offset + 26)
         name, extra = np.frombuffer(file.read(4), "<u2").tolist()
@@ -207,7 +207,7 @@ def _open_safetensors(path: Path) -> MatrixFile:
 
 
 def _safetensors_entries(path: Path) -> dict[str, Any]:
-    """What a safetensors file says of its tensors, with the place of each in the file."""
+    """The header of a safetensors file, with the place of each tensor in the file."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if not 0 < length <= path.stat().st_size - 8:

@@ -11,13 +11,13 @@ from pml_potential.benchmark.data.long_step import long_step
 from pml_potential.benchmark.data.picture_hashes import LOOKS_BITS
 
 MOST_BITS = 48
-"""Of 256, in which near pictures may differ. In Cars-196 copies do in 10 to 50, others in more."""
+"""Bits of 256 in which near pictures may differ. In Cars-196 copies do in 10 to 50, others in more."""
 
 MOST_COLOUR = 24
-"""Grey levels of 255 by which their rough colours may differ, on average: looks are without colour."""
+"""Levels of 255 by which their coarse colours may differ, on average: looks are without colour."""
 
 MOST_PAIRS = 100_000
-"""Pairs that are kept, the nearest ones."""
+"""How many pairs are kept, the nearest ones."""
 
 _CHUNK = 32
 
@@ -27,8 +27,8 @@ class NearPictures:
     """Pairs of near pictures, the nearest first.
 
     Attributes:
-        pairs: places of the two pictures, the smaller one first, (m, 2); m is ``MOST_PAIRS`` at most.
-        bits: in how many of 256 their looks differ, (m,).
+        pairs: places of the two pictures, the smaller one first, (m, 2); m is at most ``MOST_PAIRS``.
+        bits: in how many of 256 bits their looks differ, (m,).
         count: how many pairs there are.
     """
 
@@ -38,13 +38,13 @@ class NearPictures:
 
 
 def near_pictures(hashes: NDArray[Any]) -> NearPictures:
-    """Find all pairs whose looks differ in ``MOST_BITS`` at most and whose colours are alike.
+    """Find all pairs whose looks differ in at most ``MOST_BITS`` bits and whose colours are alike.
 
-    Each picture is compared with each other, without approximation, by faiss; 120,000 pictures take less
+    faiss compares every picture with every other, without approximation; 120,000 pictures take less
     than two minutes on one core.
 
     Args:
-        hashes: as ``picture_hashes`` gives them. Of pictures with equal pixels the first stands for all.
+        hashes: from ``picture_hashes``. The first of several pictures with equal pixels stands for all.
     """
     different = np.sort(np.unique(hashes["pixels"], axis=0, return_index=True)[1])
     looks = np.ascontiguousarray(hashes["looks"][different])
@@ -55,7 +55,7 @@ def near_pictures(hashes: NDArray[Any]) -> NearPictures:
     with long_step("comparing all pairs of pictures", len(different), "pictures") as advance:
         for start in range(0, len(different), _CHUNK):
             some = looks[start : start + _CHUNK]
-            # faiss takes what is nearer than the radius.
+            # faiss finds pairs that are nearer than the radius.
             ends, distances, others = index.range_search(some, MOST_BITS + 1)
             counts = ends[1:].astype(np.int64) - ends[:-1].astype(np.int64)
             first = start + np.repeat(np.arange(len(some)), counts)

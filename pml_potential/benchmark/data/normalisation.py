@@ -1,4 +1,4 @@
-"""From the pixels of a picture to the numbers that a network takes."""
+"""From the pixels of a picture to the input of a network."""
 
 import torch
 from torch import Tensor
@@ -9,11 +9,11 @@ from pml_potential.benchmark.config.schema import Input
 class Normalisation:
     """Scales pixels as a network takes them.
 
-    Numbers go from 0 to ``white``; then channels come into their order, and only then is ``mean``
-    subtracted and ``std`` divided by: both are given in the order of ``model_input.channels``.
+    Pixels are scaled to 0 to ``white``, then channels are put in order; only then is ``mean`` subtracted
+    and the result divided by ``std``, which are given in the order of ``model_input.channels``.
 
     Args:
-        model_input: what the network takes; None for one of whole images, which takes [-1, 1].
+        model_input: what the network takes; None for whole images with pixels in [-1, 1].
 
     Examples:
         >>> Normalisation(None)(torch.tensor([[[0, 255]]], dtype=torch.uint8))

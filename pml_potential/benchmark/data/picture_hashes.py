@@ -1,4 +1,4 @@
-"""What tells equal and near pictures: a hash of the pixels, one of the looks, and rough colours."""
+"""Hashes that identify equal and near pictures: of the pixels, of the looks, and coarse colours."""
 
 from collections.abc import Iterator
 from hashlib import blake2b
@@ -32,10 +32,10 @@ _RECORD = np.dtype(
 
 
 def picture_hashes(images: Images, cache: Path) -> NDArray[Any]:
-    """Compute the hashes of every picture, or find the file in which an earlier call has left them.
+    """Compute the hashes of every picture, or read the file of an earlier call.
 
-    The picture is taken as networks see it (``read_image``), so that what a file says beside the pixels
-    makes no difference. A call that was stopped is gone on with.
+    Pictures are hashed as networks see them (``read_image``), so other content of their files makes no
+    difference. An interrupted call is resumed by the next.
 
     Args:
         images: the data set.

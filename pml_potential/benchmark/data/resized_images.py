@@ -19,11 +19,11 @@ from pml_potential.benchmark.files import growing_file, sealed_file
 
 _MOST_BYTES = 32 * 2**30
 _LARGEST_SHARE_OF_DISK = 0.5
-"""Of the free space: what is larger is read from the original files in every epoch."""
+"""Of the free space: a larger data set is read from the original files in every epoch."""
 
 
 class _TooLargeError(Exception):
-    """The pictures take more room than they may."""
+    """The pictures take more room than allowed."""
 
 
 class ResizedImages:
@@ -57,9 +57,9 @@ class ResizedImages:
 
 
 def resized_images(images: Images, crop: Crop, cache: Path) -> Images:
-    """Decode and resize every picture, or find the file in which an earlier call has left them.
+    """Decode and resize every picture, or use the file of an earlier call.
 
-    A file that is damaged, as a checksum tells, is set aside with a warning.
+    A file with a wrong checksum is set aside with a warning.
 
     Args:
         images: the data set.
@@ -73,7 +73,7 @@ def resized_images(images: Images, crop: Crop, cache: Path) -> Images:
     Raises:
         UnreadableImageError: A picture cannot be decoded; the message names the file.
     """
-    # Pictures resized for a crop lie where they lay before there was another way.
+    # Files for "crop" keep the path that they had before crop.fit existed.
     made_from = (images.cache_key, crop.resize, *([] if crop.fit == "crop" else [crop.fit]))
     pixels, index = (cache_path(cache, made_from, suffix) for suffix in (".pixels", ".npy"))
     if not _are_cached(pixels, index):
@@ -92,7 +92,7 @@ def resized_images(images: Images, crop: Crop, cache: Path) -> Images:
 
 
 def _are_cached(pixels: Path, index: Path) -> bool:
-    """Whether both are there; a damaged one of either is set aside. The index is written last."""
+    """Whether both are there; a damaged one is set aside. The index is written last."""
     return all([is_cached(pixels), is_cached(index)])
 
 

@@ -14,7 +14,7 @@ class Fold:
 
     Attributes:
         train: the training images.
-        validation: the validation images; where there is a gallery, the queries and then the gallery.
+        validation: the validation images; if there is a gallery, the queries and then the gallery.
         queries: how many of the validation images are queries, if the others are their gallery.
     """
 
@@ -28,8 +28,8 @@ class Splits:
     """Indices of images: the folds, and the test set.
 
     Attributes:
-        folds: what is trained and validated on.
-        test: the test set; where there is a gallery, the queries and then the gallery.
+        folds: training and validation images of each fold.
+        test: the test set; if there is a gallery, the queries and then the gallery.
         queries: how many of the test set are queries, if the others are their gallery.
     """
 
@@ -65,8 +65,7 @@ def class_disjoint_splits(
     Classes in sorted order; the second half is the test set. The first half forms contiguous blocks,
     as many as there are folds and of sizes that differ by at most one. Fold p validates on block
     p + folds - 1 (modulo the number of folds) and trains on all the others. With a division, its
-    training classes stand in for the first half, and its test or query and gallery images are the test
-    set.
+    training classes replace the first half, and its test or query and gallery images are the test set.
 
     Args:
         labels: class of each image, (n,), integers.
@@ -77,9 +76,9 @@ def class_disjoint_splits(
         The splits, as indices into ``labels``.
 
     Raises:
-        ValueError: There are fewer than two classes for each fold, so that a block could not be told
-            from a single class, no class is left for the test set, or the division is none: something
-            is missing in it, or training and test share a class.
+        ValueError: There are fewer than two classes for each fold, so a block would be a single class;
+            no class is left for the test set; or the division is not one: a part is missing, or
+            training and test share a class.
 
     Examples:
         >>> splits = class_disjoint_splits(np.arange(8), folds=2)

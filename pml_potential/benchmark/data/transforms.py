@@ -1,4 +1,4 @@
-"""From a picture to the numbers that a network takes."""
+"""From a picture to the input of a network."""
 
 from collections.abc import Callable
 from functools import partial
@@ -22,38 +22,38 @@ Its ``repr`` names every step with its numbers, and is the same in every process
 
 
 def training_transform(model_input: Input | None, crop: Crop, channels: int) -> ImageTransform:
-    """Build what a picture goes through in training: a random crop and perhaps its mirror image.
+    """Build the transform of training pictures: a random crop and perhaps its mirror image.
 
     The order is that of "A Metric Learning Reality Check": resize, ``RandomResizedCrop``, flip. With
     ``fit: squash`` and ``fit: pad`` the crop is cut out of a square of ``resize`` pixels that shows the
-    whole picture. All resizing is bilinear, with antialiasing. Chance comes from torch's global
+    whole picture. All resizing is bilinear, with antialiasing. Random numbers come from torch's global
     generator.
 
     Args:
-        model_input: what the network takes, or null: then a picture is taken whole, without chance, as
-            ``evaluation_transform`` does.
+        model_input: what the network takes, or null: then a picture is taken whole, without randomness,
+            as ``evaluation_transform`` does.
         crop: the protocol's; with ``augment: false`` this is ``evaluation_transform``.
-        channels: colour channels of the data set, 1 or 3, for networks without an input; with one,
-            three come out, grey pictures as three times the same.
+        channels: colour channels of the data set, 1 or 3, for networks without an input; a network with
+            an input always gets three, which are equal for grey pictures.
 
     Returns:
-        The transform. Pictures of another mode than L and RGB are a ``ValueError``.
+        The transform. Pictures of another mode than L and RGB raise a ``ValueError``.
 
     Raises:
-        ConfigError: The crop is larger than the resized picture, a range is the wrong way round, or a
-            standard deviation is not above 0.
+        ConfigError: The crop is larger than the resized picture, a range is reversed, or a standard
+            deviation is not above 0.
     """
     return _transform(model_input, crop, channels, is_random=crop.augment)
 
 
 def evaluation_transform(model_input: Input | None, crop: Crop, channels: int) -> ImageTransform:
-    """Build what a picture goes through in evaluation: resize and the crop in the middle.
+    """Build the transform of evaluation pictures: resize and centre crop.
 
     With ``fit: squash`` and ``fit: pad`` nothing is cut off: the whole picture is seen in ``size``
     pixels, squashed to a square or between borders of the colour ``mean``.
 
-    Numbers go from 0 to ``white``; then channels come into their order, and only then is ``mean``
-    subtracted and ``std`` divided by: both are given in the order of ``model_input.channels``. The
+    Pixels are scaled to 0 to ``white``, then channels are put in order; only then is ``mean`` subtracted
+    and the result divided by ``std``, which are given in the order of ``model_input.channels``. The
     (104, 117, 128) of BN-Inception are blue, green, red.
 
     Args:
@@ -63,7 +63,7 @@ def evaluation_transform(model_input: Input | None, crop: Crop, channels: int) -
         channels: colour channels of the data set, 1 or 3, for networks without an input.
 
     Returns:
-        The transform. Pictures of another mode than L and RGB are a ``ValueError``.
+        The transform. Pictures of another mode than L and RGB raise a ``ValueError``.
 
     Raises:
         ConfigError: As for ``training_transform``.
@@ -77,10 +77,10 @@ def evaluation_transform(model_input: Input | None, crop: Crop, channels: int) -
 
 
 def resized(image: Image, crop: Crop) -> Image:
-    """Resize a picture as the transforms do at first, before they cut or pad it.
+    """Resize a picture as the transforms do first, before they cut or pad it.
 
-    With ``fit: crop``, of a picture that is more than ``MOST_ELONGATED`` times as long as wide, the
-    middle is taken: 1 x 4000 pixels would become 256 x 1,024,000.
+    With ``fit: crop``, only the middle of a picture more than ``MOST_ELONGATED`` times as long as wide
+    is taken: 1 x 4000 pixels would become 256 x 1,024,000.
     """
     if crop.fit == "squash":
         return _squashed(image, crop.resize)

@@ -1,4 +1,4 @@
-"""Views of every image as a frozen network sees them: said how large they are, then computed once."""
+"""The output of a frozen network for views of every image, computed once if the disk has room."""
 
 import shutil
 from collections.abc import Sequence
@@ -27,12 +27,12 @@ def trunk_views(
     device: torch.device,
     dtype: type[np.floating[Any]] = np.float32,
 ) -> list[NDArray[Any]]:
-    """Compute a network's output for views of all images, or map what earlier calls have left.
+    """Compute a network's output for views of all images, or map the files of earlier calls.
 
-    Each view is a file of its own. While they are computed, their size and how far they are is shown.
+    Each view is a separate file. Their size and the progress are shown.
 
     Args:
-        network: frozen: a whole trunk, or what lies before one of its blocks.
+        network: frozen: a whole trunk, or the part before one of its blocks.
         images: the whole data set.
         views: of each image.
         cache: folder of the files.
@@ -73,8 +73,8 @@ def _check_disk(size: int, images: Images, cache: Path) -> None:
     free = shutil.disk_usage(cache).free
     if size > free * _LARGEST_SHARE_OF_DISK:
         raise ConfigError(
-            f"what the frozen layers give for the images of {images.name} takes {_gigabytes(size)}, and "
-            f"{cache} has {_gigabytes(free)} free; with model.freeze_until take fewer "
+            f"the output of the frozen layers for the images of {images.name} takes {_gigabytes(size)}, "
+            f"and {cache} has {_gigabytes(free)} free; with model.freeze_until take fewer "
             "protocol.crop.views or a later block, or make room",
             ("protocol", "crop", "views"),
         )

@@ -1,1 +1,1 @@
-"""Which work there is, and who does it: experiments, searches, reproductions, queues and studies."""
+"""Experiments, searches, reproductions, work queues and studies."""

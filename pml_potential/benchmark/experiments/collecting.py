@@ -1,4 +1,4 @@
-"""Everything that a run found out, gathered at its end: what ``results.json`` holds."""
+"""All results of a finished run: the content of ``results.json``."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -36,17 +36,17 @@ def collect_results(
     run: RunFolder,
     environment: dict[str, Any],
 ) -> dict[str, Any]:
-    """Gather the results of a run that has ended.
+    """Collect the results of a finished run.
 
     Args:
         config: the configuration of the run.
         data: its images and splits.
         search: the Optuna study of its search.
         run: its folder.
-        environment: what ``describe_environment`` said when it started.
+        environment: result of ``describe_environment`` when it started.
 
     Returns:
-        A dictionary that JSON can hold; every number that a report shows is in it.
+        A JSON-serialisable dictionary with every number that a report shows.
     """
     best = best_trial(search)
     metrics = metrics_of(config)
@@ -121,7 +121,7 @@ def _as_dicts(folds: Sequence[FoldResult | None]) -> list[dict[str, Any]]:
 
 
 def _cost(config: Config, pieces: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """What trials or reproductions took, by their finished folds, each up to its last validation."""
+    """Cost of trials or reproductions: their finished folds, each up to its last validation."""
     folds = [fold for piece in pieces for fold in piece["folds"]]
     epochs = sum(int(fold["history"][-1]["epoch"]) for fold in folds)
     return {
@@ -134,7 +134,7 @@ def _cost(config: Config, pieces: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 
 def _importance(search: optuna.Study) -> dict[str, float]:
-    """Share of each hyperparameter in telling good trials from the others (PED-ANOVA)."""
+    """Importance of each hyperparameter in separating good trials from the others (PED-ANOVA)."""
     complete = search.get_trials(states=(TrialState.COMPLETE,))
     if len(complete) < 4 or not complete[0].params:
         return {}

@@ -36,25 +36,25 @@ from pml_potential.benchmark.training.process_group import check_fold_processes
 def run_experiment(
     config: Config, folder: Path, console: Console, sharing: Sharing | None = None
 ) -> dict[str, Any]:
-    """Run an experiment, or go on with one that was interrupted, or help with one that others run.
+    """Run an experiment, resume an interrupted one, or help other workers with one.
 
-    Finished folds are not trained again. With the same configuration the results are the same, in one
-    session or in many; several workers at once see other scores when they propose, and so try other
+    Finished folds are not trained again. The same configuration gives the same results, in one session
+    or in many. Several workers at once see other scores when they propose, so they try other
     hyperparameters.
 
     Args:
         config: what to run.
-        folder: where everything goes; made if it is not there.
-        console: told how far the run is.
-        sharing: how the work is shared out; default: all of it here.
+        folder: of the run; created if missing.
+        console: shows the progress.
+        sharing: how the work is distributed; default: this process does all of it.
 
     Returns:
         The results, also written to ``report/results.json`` beside ``report/index.html``.
 
     Raises:
-        ConfigError: The configuration cannot be run, or the folder holds a run of another one, or of
-            other images or weights.
-        SearchFailedError: The first trials failed, all of them.
+        ConfigError: The configuration cannot be run, or the folder holds a run with another
+            configuration, images or weights.
+        SearchFailedError: All of the first trials failed.
     """
     end_if_importing()
     with steps_shown_on(console):
@@ -66,7 +66,7 @@ def _run(config: Config, run: RunFolder, console: Console, sharing: Sharing) -> 
     with long_step("checking the configuration"):
         check_runnable(config)
     config = located(config)
-    # Asked before a frozen trunk computes features, and claimed when the data are known to be there.
+    # Checked before a frozen trunk computes features; claimed once the data are known to exist.
     _is_claimed(run, config)
     data = load_fold_data(config, run.feature_cache)
     check_batches(config, data)
@@ -83,7 +83,7 @@ def _run(config: Config, run: RunFolder, console: Console, sharing: Sharing) -> 
 
 
 def join_experiment(folder: Path, console: Console, sharing: Sharing) -> dict[str, Any]:
-    """Help with a run that somebody has started; as ``run_experiment``, whose results it returns.
+    """Help with a run that was started elsewhere; returns its results, as ``run_experiment``.
 
     Raises:
         ConfigError: There is no run in the folder.
@@ -92,7 +92,7 @@ def join_experiment(folder: Path, console: Console, sharing: Sharing) -> dict[st
 
 
 def release_pieces(folder: Path, address: str | None, pieces: Sequence[int], study_name: str) -> None:
-    """Requeue trials or reproductions whose workers died without a sign.
+    """Requeue trials or reproductions whose workers have died.
 
     Args:
         folder: of the run.
@@ -112,7 +112,7 @@ def release_pieces(folder: Path, address: str | None, pieces: Sequence[int], stu
             if not release(study, piece):
                 raise ConfigError(
                     f"number {piece + 1} of the {study_name} of {folder} is not being worked on, so "
-                    f"there is nothing to requeue; pml-potential worker does the rest"
+                    f"there is nothing to requeue; pml-potential worker continues the run"
                 )
 
 
@@ -156,7 +156,7 @@ def _work(
 
 
 def _only_one_at_a_time(run: RunFolder) -> NamedLock:
-    """Held by the one who begins a run, opens its studies or writes its report."""
+    """Lock of the process that starts a run, opens its studies or writes its report."""
     try:
         run.path.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
@@ -165,7 +165,7 @@ def _only_one_at_a_time(run: RunFolder) -> NamedLock:
 
 
 def _is_claimed(run: RunFolder, config: Config) -> bool:
-    """Whether the folder holds this run already; one that holds another is an error."""
+    """Whether the folder already holds this run; another run in it is an error."""
     if any("\ud800" <= character <= "\udfff" for character in str(run.path)):
         raise ConfigError(
             f"{run.path}: the name is not valid UTF-8, and TensorBoard cannot write there; choose "

@@ -1,4 +1,4 @@
-"""Training the folds of a trial one after the other, or side by side in processes of their own."""
+"""Train the folds of a trial one after another, or in parallel in separate processes."""
 
 import multiprocessing
 import os
@@ -36,20 +36,20 @@ from pml_potential.benchmark.training.following import announce_fold
 from pml_potential.benchmark.training.process_group import number_of_processes
 
 _SECONDS_BETWEEN_LOOKS = 0.2
-"""At the epochs of folds that other processes train."""
+"""How often to look at the epochs of folds in other processes."""
 
 
 def end_if_importing() -> None:
     """End a process that was started to train folds or load images, and is still importing the script.
 
-    A script without a main guard would begin the run again in each of them, and wait for itself.
+    Without a main guard, the script would start the run again in each process, and wait for itself.
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise SystemExit(1)
 
 
 class _NotWantedError(RuntimeError):
-    """The fold that this process trains is of a trial that was given up."""
+    """The trial of this process's fold was abandoned."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +72,13 @@ class _FoldTask:
 
 
 class FoldRunner:
-    """Trains the folds of trials and reproductions; a context that ends its processes.
+    """Trains the folds of trials and reproductions; a context manager that ends its processes.
 
     Args:
         data: the images and their splits.
         cache: folder of the features, from which other processes load them.
-        progress: told of each fold.
-        processes: how many folds are trained at a time; each process has the next of the GPUs.
+        progress: shows each fold.
+        processes: how many folds are trained at once; the processes take the GPUs in turn.
     """
 
     def __init__(self, data: FoldData, cache: Path, progress: RunProgress, processes: int) -> None:
@@ -87,21 +87,21 @@ class FoldRunner:
         self._progress = progress
         self._processes = processes
         self._context = multiprocessing.get_context("spawn")
-        # Whose end at the other side the processes see when this one closes it, or is killed.
+        # The processes see the other side close when this process closes it or is killed.
         self._sees_end, self._lifeline = self._context.Pipe(duplex=False)
         self._is_abandoned = self._context.Event()
         self._has_begun = self._context.Event()
-        # The epoch of each fold. Without a lock, which a process that is killed would keep.
+        # The epoch of each fold. Without a lock, which a killed process would keep.
         self._epochs: Any = ()
         self._pool: ProcessPoolExecutor | None = None
         self._running: list[tuple[_FoldTask, Future[FoldResult]]] = []
 
     def __enter__(self) -> "FoldRunner":
-        """Start nothing yet: processes come with the first fold."""
+        """Start nothing yet: processes start with the first fold."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """End the processes, after an error in the midst of their work; it is resumed another time."""
+        """End the processes; after an error, in the middle of their work, which can be resumed."""
         if kind is not None:
             self._lifeline.close()
         if self._pool is not None:
@@ -117,7 +117,7 @@ class FoldRunner:
         seeds: Sequence[int],
         keep_models: bool = False,
     ) -> Iterator[FoldResult]:
-        """Train all folds of a configuration, and hand over each result, in order.
+        """Train all folds of a configuration, and yield their results in order.
 
         Args:
             config: what to train, and how.
@@ -130,7 +130,7 @@ class FoldRunner:
             PieceFailedError: The loss or the embeddings became NaN or infinite, memory ran out, or a
                 process that trains or loads images ended.
             ConfigError: The processes that train folds cannot be started from this script.
-            ConnectionError: One of the processes that train together ended, or could not go on.
+            ConnectionError: A process of a distributed training ended or could not continue.
         """
         tasks = [
             _FoldTask(config, number, fold_folder(folder, number), seed, keep_models)
@@ -145,7 +145,7 @@ class FoldRunner:
             except (MemoryError, RuntimeError) as error:
                 reason = reason_of(error)
                 if number_of_processes() > 1 and not isinstance(error, DivergedError):
-                    # Of one process; the others wait for it, and torchrun ends them all.
+                    # Only this process failed; the others wait for it, and torchrun ends them all.
                     raise ConnectionError(
                         f"the processes can no longer work together: {reason}"
                     ) from error
@@ -155,10 +155,10 @@ class FoldRunner:
             yield result
 
     def abandon(self) -> None:
-        """Give up the folds whose results have not been taken, as of a trial that is pruned.
+        """Abandon the folds whose results have not been taken, as for a pruned trial.
 
-        Those that other processes train stop after their epoch, and leave nothing behind: no fold is
-        there that training in turn would not have begun.
+        Folds in other processes stop after their epoch and are deleted, so only those remain that
+        training one by one would have begun.
         """
         running, self._running = self._running, []
         if not running:
@@ -174,13 +174,13 @@ class FoldRunner:
     def _one_by_one(self, tasks: Sequence[_FoldTask]) -> Iterator[FoldResult]:
         for task in tasks:
             if number_of_processes() > 1 and finished_fold(task.folder) is None:
-                # Before the others look for what takes long in the cache.
+                # Fill the cache before the other processes read it.
                 self._data.prepare(task.config)
                 announce_fold(task.config, self._cache, task.number, task.seed)
             yield _train(self._data, task, partial(self._finish_epoch, task.number))
 
     def _side_by_side(self, tasks: Sequence[_FoldTask]) -> Iterator[FoldResult]:
-        # Before the others look for what takes long in the cache.
+        # Fill the cache before the other processes read it.
         self._data.prepare(tasks[0].config)
         if self._pool is None:
             self._epochs = self._context.RawArray("i", len(tasks))
@@ -189,8 +189,8 @@ class FoldRunner:
         try:
             with _children_without_interrupts():
                 self._running = [(task, self._pool.submit(_train_here, task)) for task in tasks]
-                # A pool watches the processes that it had when work was last submitted, before it
-                # started one for that work. Without this it would not see the last of them killed.
+                # On a submit, a pool watches the processes it had before it started one for that work.
+                # Without a further submit it would not notice that the last one was killed.
                 self._pool.submit(int)
             while self._running:
                 task, future = self._running.pop(0)
@@ -201,8 +201,8 @@ class FoldRunner:
             self._pool = None
             if not self._has_begun.is_set():
                 raise ConfigError(
-                    "the processes that train folds ended before they began. If a script of yours "
-                    "calls run_experiment at its top level, put the call below if __name__ == "
+                    "the processes that train folds ended before they began. If your script calls "
+                    "run_experiment at its top level, put the call below if __name__ == "
                     "'__main__':"
                 ) from error
             raise RuntimeError(
@@ -214,7 +214,7 @@ class FoldRunner:
         self._progress.finish_epoch(fold, epoch)
 
     def _finish_epochs(self, first: int) -> None:
-        """Tell the epochs of the folds from this one on."""
+        """Report the epochs of this fold and the later ones."""
         for fold, epoch in enumerate(self._epochs):
             if fold >= first and epoch > 0:
                 self._progress.finish_epoch(fold, epoch)
@@ -249,7 +249,7 @@ _epochs: Any = None
 
 @contextmanager
 def _children_without_interrupts() -> Iterator[None]:
-    """Let processes that are started inside ignore Ctrl-C, from their first import on."""
+    """Make processes that are started inside ignore Ctrl-C from their first import on."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -271,7 +271,7 @@ def _begin(
     has_begun: Any,
     epochs: Any,
 ) -> None:
-    """Make this process ready to train folds, and have it end with the one that started it."""
+    """Prepare this process to train folds, and make it end with its parent."""
     has_begun.set()
     threading.Thread(target=_end_with, args=(sees_end,), daemon=True).start()
     if (device := devices.get()) is not None:
@@ -302,7 +302,7 @@ def _train_here(task: _FoldTask) -> FoldResult:
 
 
 def _train(data: FoldData, task: _FoldTask, report: EpochReport) -> FoldResult:
-    """Train a fold here."""
+    """Train a fold in this process."""
     return train_fold(
         task.config,
         *data.fold(task.config, task.number),

@@ -1,4 +1,4 @@
-"""How far a run is: a line for each finished trial and reproduction, and a live bar on a terminal."""
+"""Progress of a run: a line for each finished trial and reproduction, and a live bar on a terminal."""
 
 import time
 from contextlib import ExitStack
@@ -11,15 +11,15 @@ from pml_potential.benchmark.data.duration import duration
 from pml_potential.benchmark.data.long_step import steps_shown_on
 
 _LONGEST_SILENCE = 60.0
-"""Seconds after which a pipe is told in a line what a terminal shows beside its bar."""
+"""Seconds after which a pipe gets a line with the text of a terminal's bar."""
 
 
 class RunProgress:
-    r"""Words every line about a run, and estimates the time left.
+    r"""Prints every line about a run, and estimates the time left.
 
     Args:
         console: where to write. Both a terminal and a pipe get a line for each trial and reproduction.
-            A terminal also has a live bar; a pipe gets its words after a minute of silence.
+            A terminal also has a live bar; a pipe gets its text after a minute of silence.
         total_folds: folds of all trials and reproductions.
         side_by_side: how many of them are trained at a time. Default 1.
 
@@ -61,7 +61,7 @@ class RunProgress:
         self._task = self._live.add_task("starting", total=total_folds, left="")
 
     def __enter__(self) -> "RunProgress":
-        """Start to draw; long steps inside are told in lines, above the bar."""
+        """Start drawing; long steps inside are reported in lines above the bar."""
         self._steps.enter_context(steps_shown_on(self._live.console, bars=False))
         self._live.start()
         return self
@@ -77,13 +77,13 @@ class RunProgress:
         self._steps.close()
 
     def see_ended(self, kind: str, ended: int, pieces: int, folds: int) -> None:
-        """Learn how many trials or reproductions have ended, here, elsewhere and earlier.
+        """Record how many trials or reproductions have finished, here, elsewhere and earlier.
 
         Args:
             kind: ``trials`` or ``reproductions``.
-            ended: how many of them have.
+            ended: how many have finished.
             pieces: how many there are.
-            folds: folds of all that has ended, of either kind.
+            folds: folds of all finished trials and reproductions.
         """
         self._ended = folds
         if kind not in self._begun and ended:
@@ -92,23 +92,23 @@ class RunProgress:
         self._begun.add(kind)
 
     def see_best(self, score: float, number: int) -> None:
-        """Learn the best score of a trial so far, and the number of that trial, from 1."""
+        """Record the best score of a trial so far, and the number of that trial, from 1."""
         self._best = score, number
 
     def start_piece(self, piece: str) -> None:
-        """Begin a trial or reproduction, which is called ``trial 3/8`` or the like."""
+        """Begin a trial or reproduction, with a name such as ``trial 3/8``."""
         self._piece = piece
         self._piece_start = time.monotonic()
         self._epochs_done, self._epochs_before = {}, {}
 
     def start_fold(self, fold: int, folds: int, epochs: int) -> None:
-        """Begin a fold, the first being 0, which is trained for so many epochs at most."""
+        """Begin a fold, counted from 0, of so many epochs at most."""
         self._fold, self._folds, self._epochs = fold, folds, epochs
         self._fold_start = self._piece_start if self._side_by_side > 1 else time.monotonic()
         self._draw()
 
     def finish_epoch(self, fold: int, epoch: int) -> None:
-        """Count an epoch of a fold of this piece, the first being 1."""
+        """Record the epoch, counted from 1, of a fold of this trial or reproduction."""
         self._epochs_before.setdefault(fold, epoch - 1)
         self._epochs_done[fold] = epoch
         self._draw()
@@ -121,11 +121,11 @@ class RunProgress:
         self._draw()
 
     def start_test(self) -> None:
-        """Begin to score the models of this reproduction on the test classes."""
+        """Begin scoring the models of this reproduction on the test classes."""
         self._show(f"{self._piece}, testing")
 
     def finish_trial(self, number: int, score: float) -> None:
-        """Say the score of this trial, whose number is counted from 1."""
+        """Print the score of this trial, counted from 1."""
         is_best = self._best is None or score > self._best[0]
         if is_best:
             self._best = score, number
@@ -133,12 +133,12 @@ class RunProgress:
         self._say(f"{self._piece}: {score:.3f} validation MAP@R{best}, {self._piece_took()}")
 
     def prune_trial(self, folds: int) -> None:
-        """Say that this trial is given up after so many folds, for a low score."""
+        """Say that this trial is pruned after so many folds."""
         best = self._best_so_far(None)
         self._say(f"{self._piece}: pruned after fold {folds}/{self._folds}{best}, {self._piece_took()}")
 
     def finish_reproduction(self, score: float, untrained: float) -> None:
-        """Say the test score of this reproduction, and that of its networks before training."""
+        """Print the test scores of this reproduction, after and before training."""
         scores = f"{score:.3f} test MAP@R, {untrained:.3f} before training"
         self._say(f"{self._piece}: {scores}, {self._piece_took()}")
 
@@ -151,7 +151,7 @@ class RunProgress:
         self._say(f"{piece}: training folds again, as their results are damaged or missing")
 
     def wait_for(self, running: int, kind: str) -> None:
-        """Say that only other workers have something to do."""
+        """Say that all remaining work is with other workers."""
         self._say(f"waiting for {running} {kind} of other workers")
 
     def _best_so_far(self, number: int | None) -> str:
@@ -178,7 +178,7 @@ class RunProgress:
             self._say(": ".join(filter(None, (doing, left))))
 
     def _folds_done(self) -> float:
-        """Folds that have ended, and the parts of those that are being trained."""
+        """Finished folds, and the finished fractions of those in training."""
         return self._ended + sum(done / self._epochs for done in self._epochs_done.values())
 
     def _left(self) -> str:

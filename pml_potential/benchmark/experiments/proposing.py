@@ -31,7 +31,7 @@ class SingleThreadedGPSampler(GPSampler):
 
 
 def build_sampler(settings: SearchSettings, seed: int) -> BaseSampler:
-    """Build the sampler of a search; all of them know of the trials that other workers run.
+    """Build the sampler of a search; gp and tpe take the running trials of other workers into account.
 
     Args:
         settings: names the sampler: gp, tpe or random.
@@ -50,7 +50,7 @@ def build_pruner(pruner: Component | None) -> BasePruner:
     """Build a pruner of ``optuna.pruners`` by its name; None never prunes.
 
     Raises:
-        ConfigError: There is no such pruner, or it does not take an argument or its value.
+        ConfigError: There is no such pruner, or it refuses an argument.
     """
     if pruner is None:
         return NopPruner()

@@ -57,7 +57,7 @@ _KINDS = ("separated", "concatenated")
 
 
 _SCORES = TypeAdapter(dict[str, dict[str, dict[str, float]]])
-"""What ``result.json`` holds of a reproduction that did not fail."""
+"""Content of ``result.json`` if the reproduction did not fail."""
 
 
 def run_reproductions(
@@ -68,7 +68,7 @@ def run_reproductions(
     storage: TrialStorage,
     progress: RunProgress,
 ) -> None:
-    """Run the reproductions that are still to be run, together with whoever else works on them.
+    """Run the remaining reproductions, together with any other workers.
 
     Each writes ``result.json`` into its folder: the test scores of the trained and of the untrained
     models, or why it failed.
@@ -78,8 +78,8 @@ def run_reproductions(
         data: the images and their splits.
         runner: trains the folds.
         run: folder of the run.
-        storage: where the study is by which the reproductions are shared out.
-        progress: told of each reproduction.
+        storage: holds the study that distributes the reproductions.
+        progress: shows each reproduction.
     """
     work = _Reproductions(config, data, runner, run, storage, progress)
     work_off(work, NamedLock(run.claim))
@@ -88,14 +88,14 @@ def run_reproductions(
 
 
 def reproduction_results(config: Config, run: RunFolder) -> list[dict[str, Any]]:
-    """Read what the reproductions wrote."""
+    """Read the results of the reproductions."""
     return [
         read_json(_result(run.reproduction(number))) for number in range(config.protocol.reproductions)
     ]
 
 
 class _Reproductions(Work):
-    """The reproductions of a run, each all folds of the protocol with a seed of its own."""
+    """The reproductions of a run, each with all folds of the protocol and its own seed."""
 
     def __init__(
         self,
@@ -153,7 +153,7 @@ class _Reproductions(Work):
         self._progress.wait_for(running, "reproductions")
 
     def mend(self, trial: FrozenTrial) -> None:
-        """Write or make again what a reproduction that has ended should have left, and has not."""
+        """Restore missing or damaged files of a finished reproduction."""
         number = number_of(trial)
         recalled = self.recall(number)
         if trial.state is TrialState.FAIL:
@@ -161,11 +161,11 @@ class _Reproductions(Work):
         elif recalled is None or None in finished_folds(
             self.folder(number), self._config.protocol.folds
         ):
-            # Damaged or gone; the same seeds give the same result.
+            # Damaged or missing; the same seeds give the same result.
             self.do(None, number)
 
     def _understood(self, found: Any) -> dict[str, Any]:
-        """Check what ``result.json`` holds; a ``ValueError`` says in a line what is wrong."""
+        """Check the content of ``result.json``; a ``ValueError`` says in a line what is wrong."""
         if isinstance(found, dict) and isinstance(found.get("failure"), str):
             return found
         try:
@@ -212,7 +212,7 @@ def _result(folder: Path) -> Path:
 
 
 def _set_aside_without_models(config: Config, channels: int, folder: Path) -> None:
-    """Set a finished fold aside whose models are damaged or gone, so that it is trained again."""
+    """Set aside a finished fold whose models are damaged or missing, so that it is trained again."""
     if finished_fold(folder) is None:
         return
     try:

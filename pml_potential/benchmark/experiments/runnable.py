@@ -1,4 +1,4 @@
-"""Whether a configuration can be run, asked before any work."""
+"""Check before any work that a configuration can be run."""
 
 import torch
 
@@ -17,9 +17,9 @@ from pml_potential.benchmark.training.process_group import check_shared
 
 
 def check_runnable(config: Config) -> None:
-    """Find every name, build losses and optimizers at the ends of the search, and use them once.
+    """Look up every name, build losses and optimizers at the ends of the search, and use them once.
 
-    The lower ends of all ranges are taken together, and the upper ends; of choices every one is taken.
+    The lower ends of all ranges are tried together, then the upper ends, and every choice.
 
     Raises:
         ConfigError: One of them does not exist, or cannot be built or used.
@@ -48,7 +48,7 @@ def _build(corner: Config) -> None:
     if corner.model.freeze_until is not None:
         shape = image_shape(corner.model, corner.protocol.crop)
         CutTrunk(models["trunk"], corner.model.freeze_until, shape)
-    # The embedder's where there is no trunk, for the sake of the optimizer's arguments.
+    # Without trunk parameters the embedder's, to check the optimizer's arguments.
     trained = list(models["trunk"].parameters()) or models["embedder"].parameters()
     optimizer = build_optimizer(corner.model.trunk_optimizer, trained)
     if corner.training.schedule is not None:

@@ -41,11 +41,11 @@ STUDY = "search"
 
 
 class SearchFailedError(RuntimeError):
-    """No trial of the search came to a score."""
+    """No trial of the search has a score."""
 
 
 def trials_to_run(config: Config) -> int:
-    """Trials of a run: none without a study; without anything to search, one is enough."""
+    """Number of trials of a run: 0 without a study, 1 if nothing is searched."""
     if config.protocol.study is None:
         return 0
     return config.protocol.study.trials if config.search else 1
@@ -54,20 +54,20 @@ def trials_to_run(config: Config) -> int:
 def run_search(
     config: Config, runner: FoldRunner, run: RunFolder, storage: TrialStorage, progress: RunProgress
 ) -> optuna.Study:
-    """Run the trials that are still to be run, together with whoever else works on them.
+    """Run the remaining trials, together with any other workers.
 
-    A trial depends only on the run's seed, on its place in the run and on the scores before it, so that
-    a search that was interrupted ends as one that was not.
+    A trial depends only on the run's seed, its place in the run and the scores before it, so an
+    interrupted search gives the same results as an uninterrupted one.
 
     Args:
         config: of the run.
         runner: trains the folds.
         run: folder of the run.
         storage: where the trials are.
-        progress: told of each trial.
+        progress: shows each trial.
 
     Raises:
-        SearchFailedError: The first trials failed, all of them.
+        SearchFailedError: All of the first trials failed.
     """
     study = storage.open(STUDY)
     settings = config.protocol.study
@@ -83,18 +83,18 @@ def run_search(
 
 
 def best_trial(search: optuna.Study) -> FrozenTrial | None:
-    """The trial with the best score, the first of them; None if there is none."""
+    """The first trial with the best score; None if no trial has one."""
     return _best(ended_pieces(search))
 
 
 def with_best_trial(config: Config, search: optuna.Study) -> Config:
-    """The configuration with the hyperparameters of the best trial, or as it is without a search."""
+    """The configuration with the hyperparameters of the best trial; unchanged without a search."""
     best = best_trial(search)
     return config if best is None else with_values(config, best.params)
 
 
 def failure_of(trial: FrozenTrial) -> str | None:
-    """Why a trial has no score, if it has none."""
+    """Why a trial has no score; None if it has one."""
     if trial.state is TrialState.PRUNED:
         return f"fold {len(trial.intermediate_values)}: pruned"
     reason: str | None = trial.user_attrs.get(FAILURE)
@@ -109,13 +109,13 @@ def score_of(trial: FrozenTrial) -> float:
 
 
 def folds_of(trial: FrozenTrial, config: Config) -> int:
-    """How many folds of a trial count: of one that was pruned, those that it was judged by."""
+    """Number of folds of a trial that count: of a pruned one, those trained before it was pruned."""
     is_pruned = trial.state is TrialState.PRUNED
     return len(trial.intermediate_values) if is_pruned else config.protocol.folds
 
 
 class _TrialRecord(BaseModel):
-    """What ``trial.json`` holds: a trial that was begun, and what came of it."""
+    """Content of ``trial.json``: a trial that was begun, and its result."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -125,7 +125,7 @@ class _TrialRecord(BaseModel):
 
     @classmethod
     def understood(cls, found: Any) -> "_TrialRecord":
-        """Check what was read; a ``ValueError`` says in a line what is wrong."""
+        """Check the content; a ``ValueError`` says in a line what is wrong."""
         try:
             return cls.model_validate(found)
         except ValidationError as error:
@@ -133,7 +133,7 @@ class _TrialRecord(BaseModel):
 
 
 class _Trials(Work):
-    """The trials of a search, each all folds of the protocol with other hyperparameters."""
+    """The trials of a search, each with all folds of the protocol and its own hyperparameters."""
 
     def __init__(
         self,
@@ -172,7 +172,7 @@ class _Trials(Work):
         record = self._record(number)
         found = read_json_or_set_aside(record, _TrialRecord.understood)
         if found is not None and found.params != trial.params:
-            # A study that was lost with this trial in the midst of its work proposed something else.
+            # A study that was lost before this trial finished had proposed other hyperparameters.
             set_aside(self.folder(number))
         write_json(record, {"params": trial.params})
         scores: list[float] = []
@@ -200,7 +200,7 @@ class _Trials(Work):
                 attributes[FAILURE] = record.failure
             elif record.score is None:
                 return None
-            # Refuses hyperparameters that are not those of the search, by a ValueError.
+            # Raises a ValueError for hyperparameters that are not those of the search.
             return create_trial(
                 state=TrialState.COMPLETE if record.failure is None else TrialState.FAIL,
                 value=record.score if record.failure is None else None,
@@ -234,7 +234,7 @@ class _Trials(Work):
         self._progress.wait_for(running, "trials")
 
     def mend(self, trial: FrozenTrial) -> None:
-        """Train those folds of a complete trial again whose results are damaged or gone."""
+        """Retrain the folds of a complete trial whose results are damaged or missing."""
         number = number_of(trial)
         if None in finished_folds(self.folder(number), self._config.protocol.folds):
             self._progress.mend(self._called(number))

@@ -1,4 +1,4 @@
-"""How the work of a run is shared out between processes and machines."""
+"""How the work of a run is distributed over processes and machines."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ HEARTBEAT = 60
 
 @dataclass(frozen=True)
 class Sharing:
-    """How the work of a run is shared out.
+    """How the work of a run is distributed.
 
     Attributes:
         storage: address of the database, or path of the journal file, in which Optuna keeps the studies;
             None: what the run has used before, or a file in its folder.
-        fold_processes: folds that this worker trains at a time.
+        fold_processes: folds that this worker trains at once.
         heartbeat: seconds between its heartbeats.
     """
 

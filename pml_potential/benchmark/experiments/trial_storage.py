@@ -41,7 +41,7 @@ class TrialStorage:
         storage: of Optuna.
         prefix: of the names of the run's studies, which may share a storage with those of other runs.
         is_own_file: whether it is the file in the run's folder, which one machine uses.
-        heartbeat: seconds between signs of life of a worker.
+        heartbeat: seconds between a worker's heartbeats.
     """
 
     storage: BaseStorage
@@ -51,11 +51,11 @@ class TrialStorage:
 
     @property
     def patience(self) -> float | None:
-        """Seconds after which a trial that nobody has begun is lost; None: at once."""
+        """Seconds after which a trial that no worker has begun counts as lost; None: at once."""
         return None if self.is_own_file else _MISSED_HEARTBEATS * self.heartbeat
 
     def open(self, name: str) -> optuna.Study:
-        """Open one of the studies, or make it."""
+        """Open or create one of the studies."""
         return optuna.create_study(
             storage=self.storage,
             study_name=f"{self.prefix}{name}",
@@ -67,17 +67,17 @@ class TrialStorage:
 def open_storage(
     run: RunFolder, address: str | None, heartbeat: int, on_stale_trial: OnStaleTrial
 ) -> TrialStorage:
-    """Open the storage of a run, or decide on it.
+    """Open or choose the storage of a run.
 
-    Without an address it is ``study.db`` in the run's folder, a SQLite file; one that is damaged is set
-    aside. An address is remembered in ``storage.json``, without a password.
+    Without an address it is ``study.db`` in the run's folder, a SQLite file, which is set aside if
+    damaged. An address is remembered in ``storage.json``, without a password.
 
     Args:
         run: folder of the run.
         address: a database's address as SQLAlchemy takes it, or the path of a journal file; None: what
             the run has used before.
-        heartbeat: seconds between signs of life of a worker.
-        on_stale_trial: called for a trial whose worker has given none for too long.
+        heartbeat: seconds between a worker's heartbeats.
+        on_stale_trial: called for a trial whose worker has missed too many heartbeats.
 
     Raises:
         ConfigError: The address cannot be used, or the run has used another one.
@@ -100,14 +100,14 @@ def open_storage(
             "--storage out, or choose another folder"
         )
     opened = _opened(address or remembered.address, heartbeat, on_stale_trial)
-    # Now that it is known to be right.
+    # Only now that it could be opened.
     write_json(run.storage, asdict(remembered))
     return TrialStorage(opened, remembered.prefix, False, heartbeat)
 
 
 @dataclass(frozen=True)
 class _Remembered:
-    """Where a run has its studies, and what their names begin with."""
+    """Address of a run's studies, and the prefix of their names."""
 
     address: str
     prefix: str
@@ -126,7 +126,7 @@ class _Remembered:
 
 
 def _as_text(name: str) -> str:
-    """A name with escapes for what no database takes: bytes that are no UTF-8."""
+    """A name with escapes for bytes that are not UTF-8, which no database takes."""
     return name.encode(errors="backslashreplace").decode()
 
 
@@ -139,7 +139,7 @@ def _own_database(path: Path, heartbeat: int, on_stale_trial: OnStaleTrial) -> B
             f"{path} is damaged; set aside as {aside.name}, and rebuilt from the trials' folders",
             stacklevel=2,
         )
-    # Not by an address, in which "%20", "?" and braces of a folder's name would not be themselves.
+    # Not by an address, in which "%20", "?" and braces of a folder's name have other meanings.
     engine = {"creator": lambda: _connect(path), "poolclass": QueuePool}
     return _rdb_storage("sqlite://", engine, heartbeat, on_stale_trial)
 
@@ -155,7 +155,7 @@ def _database(address: str, heartbeat: int, on_stale_trial: OnStaleTrial) -> RDB
     if address.startswith("sqlite"):
         engine = {"connect_args": {"timeout": _PATIENCE_WITH_A_BUSY_FILE}}
     try:
-        # Optuna puts its version into braces, and a password may hold some.
+        # Optuna formats the address with its version, and a password may contain braces.
         escaped = address.replace("{", "{{").replace("}", "}}")
         return _rdb_storage(escaped, engine, heartbeat, on_stale_trial)
     except (ImportError, SQLAlchemyError, ValueError) as error:
@@ -185,7 +185,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _without_password(address: str) -> str:
-    """The address as it may be written down and shown."""
+    """The address without its password, to store and show."""
     if "://" not in address:
         return str(Path(address).resolve())
     try:
@@ -201,7 +201,7 @@ def _without_password(address: str) -> str:
         and database
         and not database.startswith((":memory:", "file:"))
     ):
-        # Or a worker in another working folder would open, and make, another file.
+        # Otherwise a worker in another working folder would create another file.
         database = str(Path(database).absolute())
     without = URL.create(url.drivername, url.username, None, url.host, url.port, database, url.query)
     return without.render_as_string()
@@ -213,7 +213,7 @@ def _is_sound(path: Path) -> bool:
             found: tuple[str] = connection.execute("PRAGMA quick_check").fetchone()
             return found == ("ok",)
     except sqlite3.OperationalError as error:
-        # Locked, or not to be opened: nothing that setting it aside would mend.
+        # Locked or not accessible: setting it aside would not help.
         raise ConfigError(
             f"{path} cannot be used: {error}; check its permissions, and that no other program is "
             f"using it"

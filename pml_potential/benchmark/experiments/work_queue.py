@@ -1,12 +1,11 @@
-"""Sharing out pieces of work: an Optuna study as the queue of any number of processes and machines.
+"""A work queue: an Optuna study distributes pieces of work over any number of processes and machines.
 
 Each piece, a trial of the search or a reproduction, is a trial of an Optuna study. A worker asks the
-study for one, which Optuna gives to nobody else. A piece whose worker died is put there again: by the
-heartbeat, and at once where the worker ran on the same machine, which its lock file tells. The folder of
-a piece is the same for all who work on it, so that finished folds are never trained again.
+study for one, and Optuna gives it to no other worker. A piece whose worker died is requeued: after
+missed heartbeats, or at once if a lock file on the same machine shows it. All workers use the same
+folder for a piece, so finished folds are never trained again.
 
-Pieces are numbered from 0. Optuna's own number of a trial says nothing: a piece that was requeued has
-several trials.
+Pieces are numbered from 0. Optuna's own trial numbers differ: a requeued piece has several trials.
 """
 
 import os
@@ -27,7 +26,7 @@ from optuna.trial import FrozenTrial, TrialState
 from pml_potential.benchmark.files import NamedLock
 
 NUMBER, WORKER, FAILURE = "order", "worker", "failure"
-"""What a trial says of itself: the number of its piece, who began it, and why it failed."""
+"""A trial's attributes: the number of its piece, the worker that began it, and why it failed."""
 
 _SECONDS_BETWEEN_LOOKS = 2.0
 _LIVE = (TrialState.WAITING, TrialState.RUNNING)
@@ -38,17 +37,17 @@ with warnings.catch_warnings():
 
 
 class PieceFailedError(RuntimeError):
-    """A piece of work that cannot come to a result; the message is the reason."""
+    """A piece of work that has no result; the message is the reason."""
 
 
 class Work(ABC):
-    """Pieces of work, and what is to be done with each.
+    """Pieces of work, and how each is done.
 
     Args:
         study: the Optuna study in which the pieces are trials.
         pieces: how many there are.
-        patience: seconds after which a trial that nobody has begun is lost; None: no other machine
-            could be about to begin it.
+        patience: seconds after which a trial that no worker has begun counts as lost; None: no other
+            machine could be about to begin it.
     """
 
     def __init__(self, study: optuna.Study, pieces: int, patience: float | None) -> None:
@@ -58,11 +57,11 @@ class Work(ABC):
 
     @abstractmethod
     def folder(self, number: int) -> Path:
-        """Where a piece keeps its files."""
+        """Folder of a piece."""
 
     @abstractmethod
     def sampler(self, number: int) -> BaseSampler:
-        """What proposes the hyperparameters of a piece."""
+        """The sampler that proposes the hyperparameters of a piece."""
 
     @abstractmethod
     def draw(self, trial: optuna.Trial) -> None:
@@ -76,28 +75,28 @@ class Work(ABC):
             Its score.
 
         Raises:
-            PieceFailedError: It cannot come to one.
+            PieceFailedError: It has none.
         """
 
     @abstractmethod
     def recall(self, number: int) -> FrozenTrial | None:
-        """What the files of a piece say that has ended, if the study has lost it."""
+        """A finished piece that the study has lost, from its files; None if it is not finished."""
 
     @abstractmethod
     def check(self, ended: list[FrozenTrial]) -> None:
-        """Raise if it makes no sense to go on after the pieces that have ended."""
+        """Raise if the finished pieces show that it makes no sense to continue."""
 
     @abstractmethod
     def wait_for(self, running: int) -> None:
-        """Be told, once, that all that is left is with other workers."""
+        """Called once when all remaining pieces are with other workers."""
 
 
 def work_off(work: Work, claim: NamedLock) -> None:
-    """Work on pieces until all have ended, here or elsewhere.
+    """Work on pieces until all are finished, here or elsewhere.
 
     Args:
         work: the pieces.
-        claim: held by whoever asks for a piece, until it is clear whose it is.
+        claim: lock that a worker holds from asking for a piece until it has begun it.
     """
     has_told = False
     while True:
@@ -132,24 +131,24 @@ def ended_pieces(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def number_of(trial: FrozenTrial) -> int:
-    """Number of the piece that a trial is, from 0."""
+    """Number of a trial's piece, from 0."""
     number: int = trial.user_attrs[NUMBER]
     return number
 
 
 def requeue(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Put a piece whose worker is gone back into the queue, with its hyperparameters."""
+    """Requeue a piece whose worker is dead, with its hyperparameters."""
     if NUMBER not in trial.user_attrs or FAILURE in trial.user_attrs:
         return
     if WORKER in trial.user_attrs:
         _RETRY(study, trial)
     else:
-        # Nobody knows whether all of its hyperparameters had been drawn.
+        # Perhaps not all of its hyperparameters had been drawn.
         study.enqueue_trial({}, user_attrs={NUMBER: number_of(trial)})
 
 
 def release(study: optuna.Study, number: int) -> bool:
-    """Requeue a piece on the word of somebody who knows that its worker is dead.
+    """Requeue a piece whose worker is known to be dead.
 
     Returns:
         Whether there was such a piece.
@@ -170,7 +169,7 @@ def _requeue_the_lost(work: Work) -> None:
 
 
 def _give_up(study: optuna.Study, trial: FrozenTrial) -> bool:
-    """Hand a piece on, unless its worker has ended it in this very moment."""
+    """Requeue a piece, unless its worker has just finished it."""
     ended = study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
     if ended.state is not TrialState.FAIL:
         return False
@@ -179,7 +178,7 @@ def _give_up(study: optuna.Study, trial: FrozenTrial) -> bool:
 
 
 def _restore(work: Work) -> list[int]:
-    """Put back what the study has lost; return the pieces that nobody has begun."""
+    """Restore what the study has lost; return the pieces that no worker has begun."""
     study = work.study
     known = {number_of(trial) for trial in (*_live(work), *ended_pieces(study))}
     left_behind = {
@@ -211,10 +210,10 @@ def _live(work: Work) -> list[FrozenTrial]:
 
 
 def _is_lost(work: Work, trial: FrozenTrial) -> bool:
-    """Whether a trial's worker is known to be gone; called by the holder of the claim."""
+    """Whether a trial's worker is known to be dead; called by the holder of the claim."""
     worker = trial.user_attrs.get(WORKER)
     if worker is None:
-        # On this machine nobody else can be about to begin it while the claim is held.
+        # On this machine no other worker can be about to begin it while the claim is held.
         started = trial.datetime_start or datetime.now()
         age = (datetime.now() - started).total_seconds()
         return work.patience is None or age > work.patience
@@ -243,13 +242,13 @@ def _work_on_one(work: Work, claim: NamedLock) -> None:
             for other in others
         ):
             # Two workers asked for the last piece at once, on machines that do not share locks.
-            raise PieceFailedError("it is no piece of the work")
+            raise PieceFailedError("it is not a piece of the work")
         work.draw(trial)
         lock = _lock(work, number)
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            # Somebody was thought to be gone, and is not: wait, and use what they finish.
+            # The worker was taken for dead but is alive: wait, and use its finished folds.
             trial.set_user_attr(WORKER, _me())
             claim.release(force=True)
             lock.acquire()
@@ -277,13 +276,13 @@ def _work_on_one(work: Work, claim: NamedLock) -> None:
     try:
         work.study.optimize(objective, n_trials=1, catch=(PieceFailedError,))
     except (AssertionError, KeyboardInterrupt, NameError, ValueError) as error:
-        # Ctrl-C as Optuna stores how a trial ended surfaces as an error of Optuna's.
+        # Ctrl-C while Optuna stores the end of a trial surfaces as an error of Optuna's.
         if stopped or _came_from_ctrl_c(error):
             with claim:
                 _restore(work)
             raise KeyboardInterrupt from None
-        # What Optuna raises when it is told of a trial that has ended: this process slept for so long
-        # that its piece was requeued, and whoever has it finds its folds done.
+        # Optuna raises when it is told of a trial that has ended: this process slept for so long that
+        # its piece was requeued, and the next worker finds its finished folds.
         trials = work.study.get_trials(deepcopy=False)
         if not did or not trials[did[0]].state.is_finished():
             raise

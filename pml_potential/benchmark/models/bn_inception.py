@@ -37,7 +37,7 @@ def bn_inception(model: Model, pretrained: bool) -> nn.Module:
     """Build BN-Inception of ``pretrainedmodels``, 1024 features.
 
     ``weights: download`` takes the ImageNet weights from the address that the library names. They are
-    read as tensors only: the library itself would run whatever code the file held.
+    read as tensors only: the library itself would run any code in the file.
 
     Args:
         model: weights and pooling.
@@ -47,7 +47,7 @@ def bn_inception(model: Model, pretrained: bool) -> nn.Module:
         ConfigError: ``pretrainedmodels`` is not installed, or the weights cannot be loaded.
         OSError: They cannot be downloaded.
     """
-    # The library imports six without asking pip for it.
+    # The library imports six without requiring it.
     library = import_library("pretrainedmodels", "pretrainedmodels six", "model.trunk: 'bn_inception'")
     backbone = library.bninception(pretrained=None)
     trunk = BNInceptionTrunk(backbone, model.pooling)

@@ -15,12 +15,12 @@ def build_models(model: Model, channels: int, pretrained: bool = True) -> dict[s
         pretrained: whether to load ``model.weights``; False is for callers that load their own.
 
     Returns:
-        ``{"trunk": ..., "embedder": ...}``. What is not pretrained is initialised from torch's global
-        generator.
+        ``{"trunk": ..., "embedder": ...}``. Weights that are not pretrained are initialised from torch's
+        global generator.
 
     Raises:
-        ConfigError: There is no such trunk, its library is not installed, it does not go with the
-            images or the pooling, or its weights cannot be loaded.
+        ConfigError: There is no such trunk, its library is not installed, it does not fit the images or
+            the pooling, or its weights cannot be loaded.
 
     Examples:
         >>> from pml_potential.benchmark.config.schema import Optimizer

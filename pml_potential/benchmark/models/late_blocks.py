@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from torch.nn.functional import relu6, unfold
 
 LARGEST_SIDE = 8
-"""Of maps that enter; on larger ones convolutions are as fast."""
+"""Largest side of the input maps; on larger ones convolutions are as fast."""
 
 
 def can_be_products(backbone: Any, activations: Tensor) -> bool:
-    """Whether the blocks that take some activations may be computed by ``late_maps``.
+    """Whether ``late_maps`` can compute the blocks that take these activations.
 
-    On a processor, with square maps of up to 8 x 8, with BatchNorm in evaluation mode, without autocast.
+    It can on a CPU, with square maps of up to 8 x 8, BatchNorm in evaluation mode, and no autocast.
     """
     height, width = activations.shape[2:]
     is_small = height == width <= LARGEST_SIDE
@@ -36,12 +36,12 @@ def can_be_products(backbone: Any, activations: Tensor) -> bool:
 
 
 def late_maps(backbone: Any, first: int, activations: Tensor) -> Tensor:
-    """The last feature maps of a network for what one of its blocks takes.
+    """The last feature maps of a network from the input of one of its blocks.
 
     Args:
         backbone: ``efficientnet_lite_pytorch.EfficientNet``.
         first: number of the block.
-        activations: what it takes, (n, channels, side, side).
+        activations: its input, (n, channels, side, side).
 
     Returns:
         (n, 1280, side, side), as ``backbone.extract_features`` gives them.
@@ -63,7 +63,7 @@ def late_maps(backbone: Any, first: int, activations: Tensor) -> Tensor:
 
 
 def _dropped(backbone: Any, number: int, training: bool, maps: Tensor, images: int) -> Tensor:
-    """Stochastic depth, with the numbers that the network itself would draw."""
+    """Stochastic depth, with the random numbers that the network itself would draw."""
     rate = (backbone._global_params.drop_connect_rate or 0.0) * number / len(backbone._blocks)
     if not training or rate == 0:
         return maps
@@ -102,7 +102,7 @@ def _taps_of(convolution: Any, side: int) -> Tensor:
 def _taps(
     side: int, padding: tuple[int, int, int, int], kernel: tuple[int, int], stride: tuple[int, int]
 ) -> Tensor:
-    """For each weight of a kernel the matrix (places before, places after) that it multiplies."""
+    """For each weight of a kernel, the matrix (input places, output places) that it multiplies."""
     single_places = torch.eye(side**2).view(-1, 1, side, side)
     columns: Tensor = unfold(nn.functional.pad(single_places, padding), kernel, stride=stride)
     return columns.transpose(0, 1).contiguous()

@@ -1,4 +1,4 @@
-"""A network that is small enough to train on a processor."""
+"""A network that is small enough to train on a CPU."""
 
 from torch import nn
 
@@ -10,11 +10,11 @@ from pml_potential.benchmark.models.weights import load_weights
 def small_cnn(model: Model, channels: int, pretrained: bool) -> nn.Module:
     """Three convolutions and a pooled response of each filter, for images of about 32 x 32.
 
-    A maximum does not mind where in the image a shape lies: on letters it learns far faster than a
-    mean, so ``pooling: max`` is what its preset asks for.
+    A maximum does not depend on where in the image a shape lies: on letters it learns far faster than a
+    mean, so its preset has ``pooling: max``.
 
     Args:
-        model: pooling, and a local file of weights if there is one.
+        model: pooling, and a local file of weights, if any.
         channels: colour channels of the images.
         pretrained: whether to load that file.
 

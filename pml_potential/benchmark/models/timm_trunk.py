@@ -19,7 +19,7 @@ def timm_trunk(model: Model, name: str, pretrained: bool) -> nn.Module:
 
     A network with a pooled feature map pools it as ``model.pooling`` says, followed by the norm or
     layers that the network has between pooling and classifier. One without, such as a vision
-    transformer, gives what its own head would classify, most often the class token.
+    transformer, gives the input of its own classifier, most often the class token.
 
     Args:
         model: weights and pooling.
@@ -30,7 +30,7 @@ def timm_trunk(model: Model, name: str, pretrained: bool) -> nn.Module:
         ConfigError: timm is not installed, the network has no feature map to pool in another way, or
             its weights cannot be loaded.
         OSError: They cannot be downloaded.
-        RuntimeError: timm knows of none.
+        RuntimeError: timm has none.
     """
     timm = _timm(name)
     network: nn.Module = timm.create_model(
@@ -52,7 +52,7 @@ def check_timm_name(name: str) -> None:
     """Raise unless timm has a network, and the tagged weights, of this name.
 
     Raises:
-        ConfigError: It has not, or it is not installed.
+        ConfigError: It has none, or it is not installed.
     """
     timm = _timm(name)
     architecture, dot, _ = name.partition(".")
@@ -91,5 +91,5 @@ def _set_pooling(network: nn.Module, model: Model, pool_class: type[nn.Module]) 
 
 
 def _double(_module: nn.Module, _inputs: Any, pooled: Tensor) -> Tensor:
-    """Make timm's mean of average and maximum the sum of them that all other trunks have."""
+    """Turn timm's mean of average and maximum into their sum, as in all other trunks."""
     return 2 * pooled

@@ -14,8 +14,8 @@ from pml_potential.benchmark.models.weights import load_weights
 def torchvision_trunk(model: Model, name: str, pretrained: bool) -> nn.Module:
     """Build a network of torchvision without the last linear layer of its classifier.
 
-    ``weights: download`` takes torchvision's default weights, the best that it has. A vision
-    transformer gives its class token.
+    ``weights: download`` takes torchvision's default weights, its best ones. A vision transformer gives
+    its class token.
 
     Args:
         model: weights and pooling.
@@ -43,7 +43,7 @@ def check_torchvision_name(name: str) -> None:
     """Raise unless torchvision has a classification network of this name.
 
     Raises:
-        ConfigError: It has not, or it is not installed.
+        ConfigError: It has none, or it is not installed.
     """
     models = _torchvision_models(name)
     names = models.list_models(module=models)

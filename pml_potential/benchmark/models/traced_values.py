@@ -1,4 +1,4 @@
-"""What the steps of a traced network are for images of a shape, found out without computing them."""
+"""Values of the steps of a traced network for images of a shape, without computing them."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ Shape = tuple[int, int, int]
 """Channels, height and width of an image."""
 
 _BATCHES = (2, 3)
-"""What differs between them depends on the number of images."""
+"""Values that differ between them depend on the number of images."""
 
 
 class NotConstantError(Exception):
@@ -18,12 +18,12 @@ class NotConstantError(Exception):
 
 
 class TracedValues:
-    """Values of a graph's nodes, of which torch keeps the shapes of tensors and no numbers.
+    """Values of a graph's nodes; of tensors torch keeps only the shapes.
 
     Args:
-        network: that was traced.
+        network: the traced network.
         graph: of its steps; it may still grow.
-        shape: of the images; None: unknown, and no value can be found.
+        shape: of the images; None: unknown, so no value can be found.
     """
 
     def __init__(self, network: nn.Module, graph: fx.Graph, shape: Shape | None) -> None:
@@ -33,10 +33,10 @@ class TracedValues:
         self._runs = [fx.Interpreter(network, graph=graph) for _ in _BATCHES]
 
     def constant(self, node: fx.Node) -> Any:
-        """The value of a node that is no tensor, and the same for any number of images.
+        """The value of a node that is not a tensor, and is the same for any number of images.
 
         Raises:
-            NotConstantError: It is another one.
+            NotConstantError: The node is not such a one.
         """
         if self._shape is None:
             raise NotConstantError("it depends on the size of the images, which is not known")

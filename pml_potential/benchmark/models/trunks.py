@@ -30,7 +30,7 @@ class OwnTrunk:
     Attributes:
         build: builds it from the model's section, the colour channels, and whether to load weights.
         any_channels: whether it takes images of any number of channels; others take three.
-        of_vectors: whether it takes vectors in place of images, as many numbers as there are channels.
+        of_vectors: whether it takes vectors instead of images; their width counts as the channels.
     """
 
     build: Callable[[Model, int, bool], nn.Module]
@@ -57,7 +57,7 @@ def takes_any_channels(name: str) -> bool:
 
 
 def takes_vectors(name: str) -> bool:
-    """Whether a trunk takes vectors in place of images."""
+    """Whether a trunk takes vectors instead of images."""
     return name in OWN_TRUNKS and OWN_TRUNKS[name].of_vectors
 
 
@@ -66,8 +66,8 @@ def build_trunk(model: Model, channels: int, pretrained: bool = True) -> tuple[n
 
     Args:
         model: its name, weights, pooling and input.
-        channels: colour channels of the data set's images, or how many numbers its vectors have. With
-            ``model.input`` the trunk sees three in any case.
+        channels: colour channels of the data set's images, or the width of its vectors. With
+            ``model.input`` the trunk always sees three.
         pretrained: whether to load ``model.weights``.
 
     Returns:
@@ -75,14 +75,14 @@ def build_trunk(model: Model, channels: int, pretrained: bool = True) -> tuple[n
         the number of features.
 
     Raises:
-        ConfigError: There is no such trunk, its library is not installed, it does not go with the
-            images or the pooling, or its weights cannot be loaded.
+        ConfigError: There is no such trunk, its library is not installed, it does not fit the images or
+            the pooling, or its weights cannot be loaded.
     """
     check_trunk_name(model.trunk)
     seen = channels if model.input is None else 3
     if seen != 3 and not takes_any_channels(model.trunk):
         raise ConfigError(
-            f"model.input is null, so that images keep their {channels} channel, and {model.trunk!r} "
+            f"model.input is null, so images keep their {channels} channel, and {model.trunk!r} "
             "takes 3; give the mean and std that it was trained with",
             ("model", "input"),
         )
@@ -108,7 +108,7 @@ def check_trunk_name(name: str) -> None:
         name: one of ``OWN_TRUNKS``, ``timm/NAME`` or ``torchvision/NAME``.
 
     Raises:
-        ConfigError: There is none, or the library that would have it is not installed.
+        ConfigError: There is none, or its library is not installed.
 
     Examples:
         >>> check_trunk_name("smal_cnn")
@@ -134,10 +134,10 @@ def check_trunk_name(name: str) -> None:
 
 
 def check_image_size(trunk: nn.Module, model: Model, crop: Crop) -> None:
-    """Raise unless the trunk takes the crops of a protocol; some take images of one size only.
+    """Raise unless the trunk takes the crops of a protocol; some take only images of one size.
 
     Args:
-        trunk: as ``build_trunk`` built it.
+        trunk: from ``build_trunk``.
         model: what it was built from. Without an input there are no crops and nothing to check.
         crop: the protocol's.
 
@@ -167,7 +167,7 @@ def _build(model: Model, channels: int, pretrained: bool) -> tuple[nn.Module, in
 
 
 def _count_features(trunk: nn.Module, channels: int, size: int) -> int:
-    """Find the number of features by a look at a black image, which changes nothing of the trunk."""
+    """Find the number of features with a black image, which leaves the trunk unchanged."""
     parameter = next(trunk.parameters())
     was_training = trunk.training
     trunk.eval()

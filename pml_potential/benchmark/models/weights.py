@@ -21,7 +21,7 @@ _CONTAINERS = ("state_dict", "model", "teacher")
 """Keys under which training scripts save a state dict."""
 
 _PREFIXES = ("module.", "backbone.", "trunk.", "_orig_mod.")
-"""What wrappers put before the names of a network: DataParallel, heads, this package, compile."""
+"""Prefixes that wrappers add to a network's names: DataParallel, heads, this package, compile."""
 
 _HEADS = {"fc", "_fc", "last_linear", "classifier", "head", "heads", "head_dist"}
 _HEADS |= {"AuxLogits", "aux1", "aux2"}
@@ -42,22 +42,22 @@ def load_weights(module: nn.Module, path: str | Path) -> None:
 
     Args:
         module: the network, changed in place only if all goes well.
-        path: a safetensors file, or what ``torch.save`` wrote: a state dict, or one under
+        path: a safetensors file, or one that ``torch.save`` wrote: a state dict, or one under
             ``state_dict``, ``model`` or ``teacher``. Code in it is never run. Prefixes ``module.``,
-            ``backbone.``, ``trunk.`` and ``_orig_mod.`` are left out where the network has none.
+            ``backbone.``, ``trunk.`` and ``_orig_mod.`` are removed if the network has none.
 
     Raises:
         WeightsError: The file is missing, unreadable, holds code, or does not fit.
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise WeightsError(f"there is no file of weights {str(path)!r}")
+        raise WeightsError(f"there is no weights file {str(path)!r}")
     content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
     fit_weights(module, content, str(path))
 
 
 def fit_weights(module: nn.Module, content: Any, source: str) -> None:
-    """Copy weights into a network, under the names that it has for them.
+    """Copy weights into a network, under the network's own names.
 
     Weights of a classifier may be left over; a log message names them.
 
@@ -88,16 +88,16 @@ def fit_weights(module: nn.Module, content: Any, source: str) -> None:
     problems = [*(f"{name} is missing" for name in missing), *problems]
     if problems:
         raise WeightsError(f"{source} does not fit the network: {_some_of(problems)}")
-    # Not strict for the sake of the counters, which files from before torch 0.4.1 do not have.
+    # Not strict because of the counters, which files from before torch 0.4.1 do not have.
     module.load_state_dict(found, strict=False)
     if left_over:
         LOGGER.info("%s: the classifier is left out: %s", source, ", ".join(left_over))
 
 
 def weights_hash(module: nn.Module) -> str:
-    """Hash a network with its weights and buffers, as a key for what it computes.
+    """Hash a network with its weights and buffers, as a key for its outputs.
 
-    Layers count as their ``repr`` shows them, for pooling has no weights and changes all features.
+    Layers count as their ``repr`` shows them, as pooling has no weights and changes all features.
 
     Returns:
         SHA-256 over the layers and over name, type, shape and bytes of each entry of the state dict,
@@ -110,7 +110,7 @@ def weights_hash(module: nn.Module) -> str:
         >>> weights_hash(layer) == before
         False
     """
-    # Functions among the layers would show where they happen to lie in memory.
+    # The repr of functions among the layers contains their memory addresses.
     layers = re.sub(r" at 0x[0-9a-f]+", "", repr(module))
     digest = hashlib.sha256(layers.encode())
     for name, value in sorted(module.state_dict().items()):
@@ -138,8 +138,8 @@ def _read_pickle(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         found = re.search(r"GLOBAL ([\w.]+)", str(error))
         reason = (
-            f"holds {found[1]!r} besides tensors, and reading that could run code; save its state dict "
-            "alone"
+            f"holds {found[1]!r} besides tensors, and reading that could run code; save only its state "
+            "dict"
             if found
             else "is not a file of weights, or is damaged"
         )

@@ -1,1 +1,1 @@
-"""What came out, for people: results as read, statistics, comparisons, figures and pages."""
+"""Reports: results as read, statistics, comparisons, figures and pages."""

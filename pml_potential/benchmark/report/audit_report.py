@@ -1,4 +1,4 @@
-"""What an audit of a data set found, as a file for programs and a sheet of the pictures."""
+"""Results of an audit of a data set, as a file for programs and a sheet of the pictures."""
 
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,7 @@ def write_audit(found: Audit, folder: Path) -> Path:
 
 
 def read_audit(folder: Path, sha256: str) -> dict[str, Any] | None:
-    """Read what ``write_audit`` wrote of a data set with this hash; None if there is nothing of it."""
+    """Read the audit that ``write_audit`` wrote of a data set with this hash; None if there is none."""
 
     def understood(content: Any) -> dict[str, Any] | None:
         try:
@@ -117,7 +117,7 @@ def audit_in_words(audit: dict[str, Any] | None) -> str:
 
 
 def called(images: Images, place: int) -> str:
-    """What to call a picture or a row: its path, its id, or its place in a data set without either."""
+    """Name of a picture or a row: its path, its id, or its place in a data set without either."""
     if isinstance(images, ImageFiles):
         return images.relative_path(place)
     return images.called(place) if isinstance(images, FeatureRows) else f"image {place}"

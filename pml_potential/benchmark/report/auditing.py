@@ -1,4 +1,4 @@
-"""An audit from a configuration's data set to its sheet."""
+"""Audit the data set of a configuration, and write the sheet."""
 
 from pathlib import Path
 
@@ -18,18 +18,18 @@ from pml_potential.benchmark.report.results import read_results, run_config
 
 
 def audit_dataset(dataset: Dataset, runs: Path, folds: int | None = None) -> tuple[Audit, Path]:
-    """Audit a data set, and write what was found to where the reports of runs look for it.
+    """Audit a data set, and write the result where the reports of runs look for it.
 
     Args:
         dataset: which one and where, as in a configuration.
-        runs: folder of the runs: caches lie in it, and ``audits``.
-        folds: of the protocol whose border of training and test is meant, as ``audit`` takes it.
+        runs: folder of the runs, which holds caches and ``audits``.
+        folds: of the protocol, which decide the border of training and test, as in ``audit``.
 
     Returns:
         The audit, and the path of its sheet.
 
     Raises:
-        ConfigError: The data set is not there, or a key does not go with it.
+        ConfigError: The data set is not there, or a key does not fit it.
         UnreadableImageError: A picture cannot be read.
     """
     cache = feature_cache(runs)
@@ -42,10 +42,10 @@ def audit_run(folder: Path) -> tuple[Audit, Path, LabelRanking, Path]:
     """Audit the data set of a run, and rank its labels by the run's models.
 
     Args:
-        folder: of a run that has ended.
+        folder: of a finished run.
 
     Returns:
-        The audit with the path of its sheet, as ``audit_dataset``, and the ranking with that of its own.
+        The audit and the path of its sheet, as ``audit_dataset``; the ranking and the path of its sheet.
 
     Raises:
         ConfigError: As ``rank_labels``.

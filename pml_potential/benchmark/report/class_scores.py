@@ -13,7 +13,7 @@ _METRICS = ("precision_at_1", PRIMARY_METRIC)
 
 @dataclass(frozen=True)
 class ClassScore:
-    """How well the queries of a class find it.
+    """Retrieval scores of the queries of a class.
 
     Attributes:
         label: of the class.
@@ -34,10 +34,11 @@ def class_scores(embeddings: Tensor, labels: Tensor, queries: int | None = None)
     Args:
         embeddings: (n, d), l2-normalised.
         labels: (n,), integers.
-        queries: so many of the first are queries, which look among the others; None: all among all.
+        queries: number of rows, from the first, that are queries; the others are the gallery. None: each
+            row is a query among all others.
 
     Returns:
-        A score for each class with something to find; empty if there is none.
+        A score for each class that has a query with a match; empty if there is none.
 
     Examples:
         >>> points = torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.9, 0.2]])

@@ -19,7 +19,7 @@ from pml_potential.benchmark.report.results import best_config, read_results, ru
 from pml_potential.benchmark.report.score_rows import reproduction_numbers
 
 _MAY_DIFFER = ("loss.", "sampler.", "search.", "search:", "seed:")
-"""What the compared may differ in."""
+"""What compared runs may differ in."""
 
 _HOW_IT_IS_TRAINED = (
     "model.trunk_optimizer.",
@@ -27,7 +27,7 @@ _HOW_IT_IS_TRAINED = (
     "model.warm_up_epochs:",
     "model.head.",
 )
-"""What a search may choose for each run anew, with a caution: the network itself stays the same."""
+"""What each run's search may choose differently, with a caution: the network itself stays the same."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class ComparedRun:
     """A run with the name that it has in a comparison.
 
     Attributes:
-        name: of its loss; with the folder, where another run has the same loss.
+        name: of its loss; with the folder, if another run has the same loss.
         folder: of the run.
-        results: what its ``results.json`` holds.
+        results: content of its ``results.json``.
     """
 
     name: str
@@ -46,17 +46,17 @@ class ComparedRun:
 
     @property
     def reproductions(self) -> int:
-        """How many reproductions came to a result."""
+        """How many reproductions succeeded."""
         return len(self.scores)
 
     @property
     def failures(self) -> list[str]:
-        """Why the others did not."""
+        """Why the others failed."""
         return [each["failure"] for each in self.results["reproductions"] if "failure" in each]
 
     @property
     def score_by_reproduction(self) -> dict[int, float]:
-        """Separated test MAP@R of each reproduction that came to a result, by its number from 1."""
+        """Separated test MAP@R of each reproduction that succeeded, by its number from 1."""
         return dict(zip(reproduction_numbers(self.results), self.scores, strict=True))
 
     @property
@@ -95,7 +95,7 @@ class Comparison:
 
     @property
     def cautions(self) -> list[str]:
-        """In what else the runs differ, which does not forbid the comparison."""
+        """Other differences between the runs, which do not rule out the comparison."""
         found = []
         environments = [run.results["environment"] for run in self.runs]
         for what, values in (
@@ -113,13 +113,13 @@ class Comparison:
 
     @cached_property
     def detectable(self) -> list[Detectable | None]:
-        """What the test of each of ``differences`` could find with these reproductions."""
+        """What the test of each of ``differences`` can detect with these reproductions."""
         scores = {run.name: run.scores for run in self.runs}
         return [detectable(scores[each.first], scores[each.second]) for each in self.differences]
 
     @property
     def reach(self) -> str | None:
-        """Which difference between the first two the test can find; None where neither varies."""
+        """Which difference between the first two the test can detect; None if neither varies."""
         difference = self.differences[0]
         if (found := self.detectable[0]) is None:
             return None
@@ -131,7 +131,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """What may be said of the first place."""
+        """The conclusion about the first place."""
         first, *level = self.leaders
         if level:
             return (
@@ -149,7 +149,7 @@ def _chosen_apart(first: ComparedRun, second: ComparedRun) -> list[str]:
 
 
 def _machine(environment: dict[str, Any]) -> list[Any]:
-    """What rounds the sums; runs before these were named lack some of them."""
+    """What influences rounding; results of older versions lack some of it."""
     return [environment.get(key) for key in ("processor", "threads", "gpus")]
 
 
@@ -157,20 +157,20 @@ def compare_runs(folders: Sequence[Path]) -> Comparison:
     """Compare runs on one data set, by one protocol, with one model.
 
     Args:
-        folders: of runs that have ended, two at least.
+        folders: of finished runs, at least two.
 
     Returns:
         The comparison.
 
     Raises:
-        ConfigError: A run has no report, too few of its reproductions came to a result, or the runs
-            differ in more than loss, sampler, search and seed.
+        ConfigError: A run has no report, too few of its reproductions succeeded, or the runs differ in
+            more than loss, sampler, search and seed.
     """
     distinct = {folder.resolve() for folder in folders}
     if len(distinct) < len(folders):
         raise ConfigError("a run is given twice; compare different ones")
     if len(folders) < 2:
-        raise ConfigError("a comparison takes two runs or more; one alone has its report")
+        raise ConfigError("a comparison takes two runs or more; for one, see its report")
     read = [read_results(folder) for folder in folders]
     for folder, results in zip(folders, read, strict=True):
         _check_reproductions(folder, results)
@@ -191,15 +191,15 @@ def _check_reproductions(folder: Path, results: dict[str, Any]) -> None:
     if succeeded < 2:
         reason = f"; the first failure: {failures[0]}" if failures else ""
         raise ConfigError(
-            f"{folder}: {succeeded} of {len(results['reproductions'])} reproductions came to a result, "
-            f"and a comparison takes two{reason}"
+            f"{folder}: {succeeded} of {len(results['reproductions'])} reproductions succeeded, and "
+            f"a comparison takes two{reason}"
         )
 
 
 def _check_comparable(
     first: Path, results: dict[str, Any], second: Path, others: dict[str, Any]
 ) -> None:
-    # Where their files lie does not matter, the hashes of these do.
+    # The location of their files does not matter, their hashes do.
     given = differences(
         without_locations(run_config(first, results)), without_locations(run_config(second, others))
     )

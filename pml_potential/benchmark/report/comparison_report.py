@@ -1,4 +1,4 @@
-"""A comparison of runs, written for people to read and for papers to take in."""
+"""The report of a comparison of runs, for readers and for papers."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -43,9 +43,9 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
     """Write a comparison as HTML, Markdown, LaTeX and CSV.
 
     Args:
-        comparison: what ``compare_runs`` found.
+        comparison: from ``compare_runs``.
         folder: where ``index.html``, ``comparison.md``, ``comparison.tex``, ``leaderboard.csv``,
-            ``differences.csv`` and ``reproductions.csv`` go.
+            ``differences.csv``, ``reproductions.csv`` and ``runs.csv`` go.
 
     Returns:
         Path of the page.
@@ -108,7 +108,7 @@ def _caption(comparison: Comparison) -> str:
         "reproductions."
     )
     if protocol["folds"] == 1:
-        text += " The epoch was selected on the test set, so all scores flatter."
+        text += " The epoch was selected on the test set, so all scores are optimistic."
     if comparison.told_apart:
         text += f" †: the corrected test tells it apart from {comparison.runs[0].name} (p < 0.05)."
     return text

@@ -11,7 +11,7 @@ def in_csv(rows: Sequence[dict[str, Any]]) -> str:
     r"""Rows with the same keys, which become the header; None is an empty cell.
 
     Args:
-        rows: one at least.
+        rows: at least one.
 
     Examples:
         >>> in_csv([{"loss": "A, B", "p": 0.5}, {"loss": "C", "p": None}])
@@ -25,7 +25,7 @@ def in_csv(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def no_formula(folder: Path) -> str:
-    """A path that no spreadsheet calculates.
+    """A path that no spreadsheet takes for a formula.
 
     Examples:
         >>> no_formula(Path("=1+1")), no_formula(Path("runs/a"))

@@ -1,4 +1,4 @@
-"""A run that has ended, opened with its images, so that its models can be used again."""
+"""A finished run, opened with its images, so that its models can be used again."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ class EndedRun:
 
     Attributes:
         folder: of the run.
-        results: what its ``results.json`` holds.
+        results: content of its ``results.json``.
         config: the configuration of the best trial, which the reproductions have.
         data: its images and their splits.
     """
@@ -29,20 +29,20 @@ class EndedRun:
 
 
 def open_ended_run(folder: Path) -> EndedRun:
-    """Open a run that has ended with a model at least.
+    """Open a finished run that has at least one model.
 
     Args:
         folder: of the run.
 
     Raises:
-        ConfigError: The run has not ended, no reproduction came to a result, or the images or weights
-            are not those of the run.
+        ConfigError: The run has not finished, no reproduction succeeded, or the images or weights are
+            not those of the run.
     """
     run = RunFolder(folder)
     results = read_results(folder)
     config = best_config(folder, results)
     if not results["test"]:
-        raise ConfigError(f"{folder}: no reproduction came to a result, so that there is no model")
+        raise ConfigError(f"{folder}: no reproduction succeeded, so there is no model")
     data = load_fold_data(config, run.feature_cache)
     check_bound(run, identity_of(config, data))
     return EndedRun(run, results, config, data)

@@ -25,7 +25,7 @@ def describe_environment(processes: int = 1) -> dict[str, Any]:
     """Versions, machine and state of the source, as far as they can influence a result.
 
     Args:
-        processes: how many train at a time, and share the threads. Default 1.
+        processes: how many train at once, and share the threads. Default 1.
     """
     packages = {}
     for package in _PACKAGES:
@@ -45,7 +45,7 @@ def describe_environment(processes: int = 1) -> dict[str, Any]:
 
 
 def check_environment(found: Any) -> dict[str, Any]:
-    """Give back what ``describe_environment`` said once, in this version or in an earlier one.
+    """Check and return a saved result of ``describe_environment``, of this version or an earlier one.
 
     Raises:
         ValueError: It is something else.
@@ -64,9 +64,9 @@ def commit_of_checkout(package: Path) -> str | None:
         package: folder of the package.
 
     Returns:
-        None unless the package is a tracked folder at the top of a git repository. Installed into an
-        environment inside somebody's repository, it is not, and that repository's commit says nothing
-        of it.
+        None unless the package is a tracked folder at the top of a git repository. A package installed
+        into an environment inside another repository is not, and that repository's commit says nothing
+        about it.
     """
     root = _git(package, "rev-parse", "--show-toplevel")
     if root is None or Path(root).resolve() != package.resolve().parent:
@@ -77,7 +77,7 @@ def commit_of_checkout(package: Path) -> str | None:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """What git says of a folder, None if it refuses or is not installed."""
+    """Answer of git about a folder; None if it refuses or is not installed."""
     try:
         answer = subprocess.run(
             ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
@@ -88,7 +88,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 
 def _processor() -> str:
-    """Name of the processor, where the system tells it, or else its architecture."""
+    """Name of the processor if the system tells it, else its architecture."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

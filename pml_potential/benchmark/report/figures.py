@@ -14,7 +14,7 @@ from pml_potential.benchmark.report.results import embedding_kinds
 
 _BLUE, _ORANGE, _GREY, _RED = "#2a6fbb", "#d9822b", "#7f8a96", "#d43d3d"
 _COLOURS = (_BLUE, _ORANGE, "#3c9d6b", "#b065a3", "#9a8560", "#3f9aa8")
-"""Of the folds of one trial, of reproductions, of classes."""
+"""Colours of the folds of one trial, of reproductions, of classes."""
 _LAYOUT = {
     "template": "plotly_white",
     "paper_bgcolor": "#ffffff",
@@ -27,7 +27,7 @@ _LAYOUT = {
 _VALIDATION = "validation MAP@R"
 
 MOST_COLOURED = 6
-"""Classes that a map tells apart by colour, the hardest; all, where there are no more."""
+"""How many of the hardest classes have a colour on a map."""
 
 
 def search_history(results: dict[str, Any]) -> go.Figure:
@@ -69,7 +69,7 @@ def search_history(results: dict[str, Any]) -> go.Figure:
 
 
 def parameter_importance(results: dict[str, Any]) -> go.Figure:
-    """Share of each hyperparameter in what tells the best trials from the others."""
+    """Importance of each hyperparameter in separating the best trials from the others."""
     shares = sorted(results["importance"].items(), key=lambda item: item[1])
     figure = go.Figure(layout=_LAYOUT | {"height": 140 + 45 * len(shares)})
     figure.add_bar(
@@ -112,12 +112,12 @@ def learning_curves(
 ) -> go.Figure:
     """MAP@R by epoch: a thin line a fold, its best epoch a dot, and the mean of all lines thick.
 
-    Each piece has a colour; of a single one, each fold. The mean ends where the first line does: beyond,
-    it would rise or fall because of who is left.
+    Each piece has a colour; if there is only one, each fold. The mean ends with the shortest line:
+    beyond it, the mean would change with the lines that remain.
 
     Args:
         pieces: trials or reproductions, each with a name and its folds.
-        protocol_folds: folds of the protocol. A single one is judged on the test classes.
+        protocol_folds: folds of the protocol. A single one is scored on the test classes.
     """
     figure = go.Figure(layout=_LAYOUT | {"height": 420})
     lines: list[dict[float, float]] = []
@@ -159,7 +159,7 @@ def embedding_map(retrieval: dict[str, Any]) -> go.Figure:
     """Test embeddings in the plane, the hardest classes in colour.
 
     Args:
-        retrieval: what ``retrieval_of_run`` found, with a map.
+        retrieval: from ``retrieval_of_run``, with a map.
     """
     placed = retrieval["map"]
     hardest = [each["class"] for each in retrieval["classes"][:MOST_COLOURED]]
@@ -174,7 +174,7 @@ def embedding_map(retrieval: dict[str, Any]) -> go.Figure:
         figure.add_scatter(
             x=[placed["x"][point] for point in points],
             y=[placed["y"][point] for point in points],
-            # Plotly takes a part of HTML for its own.
+            # Plotly interprets some HTML.
             text=[escape(placed["class"][point], quote=False) for point in points],
             mode="markers",
             name=escape(name, quote=False) or "other classes",
@@ -228,7 +228,7 @@ def scores_of_runs(comparison: Comparison) -> go.Figure:
     figure.update_yaxes(
         title="run",
         tickvals=list(range(len(runs))),
-        # Plotly takes a part of HTML for its own.
+        # Plotly interprets some HTML.
         ticktext=[escape(run.name, quote=False) for run in runs],
         range=[-0.5, len(runs) - 0.5],
         automargin=True,

@@ -10,11 +10,11 @@ from pml_potential.benchmark.data.duration import duration as duration
 from pml_potential.benchmark.evaluation import FURTHER_METRICS, METRICS
 
 METRIC_NAMES = {name: metric.title for name, metric in METRICS.items()}
-"""The metrics' names in print, in the order of the columns."""
+"""The metrics' printed names, in the order of the columns."""
 
 
 def metric_names(results: dict[str, Any]) -> dict[str, str]:
-    """Names in print of the metrics of a run: ``METRIC_NAMES``, and those that its protocol asks for.
+    """Printed names of the metrics of a run: ``METRIC_NAMES``, and those that its protocol adds.
 
     Examples:
         >>> metric_names({"config": {"protocol": {"recall_at": [1]}}})["recall_at_1"]
@@ -22,7 +22,7 @@ def metric_names(results: dict[str, Any]) -> dict[str, str]:
     """
     protocol = results["config"]["protocol"]
     further = {
-        # One that a script has added is known to that script alone.
+        # One that a script has added is known only to that script.
         name: FURTHER_METRICS[name].title if name in FURTHER_METRICS else name
         for name in protocol.get("metrics", ())
     }
@@ -44,7 +44,7 @@ def interval(value: dict[str, Any]) -> str:
 
 
 def whole_intervals(text: str) -> str:
-    r"""A sentence in which no line ends beside ±.
+    r"""A sentence in which no line breaks at ±.
 
     Examples:
         >>> whole_intervals("0.5 ± 0.1 is").split(" ")
@@ -116,7 +116,7 @@ def breakable(name: str) -> Markup:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names in a sentence, one at least.
+    """Names in a sentence, at least one.
 
     Examples:
         >>> listed(["a"]), listed(["a", "b", "c"])

@@ -24,7 +24,7 @@ from pml_potential.benchmark.report.thumbnails import thumbnail
 from pml_potential.benchmark.training.fold_models import best_models
 
 NEIGHBORS = 10
-"""Neighbours that are asked in each embedding; of a smaller class, as many as it has other images."""
+"""Neighbours that count in each embedding; for a smaller class, as many as it has other images."""
 
 MOST_SHOWN = 60
 """Images on the sheet."""
@@ -40,7 +40,7 @@ class LabelRanking:
         images: the data set.
         agreement: of each image with its neighbours, in all embeddings that judge it.
         held_out: whether these embeddings were trained without the image's class, (n,).
-        nearest: the nearest neighbours of each image in the first of them, (n, k).
+        nearest: the nearest neighbours of each image in the first of these embeddings, (n, k).
     """
 
     images: Images
@@ -60,14 +60,14 @@ def rank_labels(folder: Path) -> LabelRanking:
 
     An image of a validation class is judged by its fold's model of each reproduction, one of a test
     class by all models: none of them was trained on its class. With one fold, the training images are
-    judged by models that were trained on them. The neighbours are sought among all images.
+    judged by models that were trained on them. The neighbours are found among all images.
 
     Args:
-        folder: of a run that has ended, with its models.
+        folder: of a finished run, with its models.
 
     Raises:
-        ConfigError: The run has not ended, no reproduction came to a result, or the images or weights
-            are not those of the run.
+        ConfigError: The run has not finished, no reproduction succeeded, or the images or weights are
+            not those of the run.
         DamagedFileError: A model is damaged.
     """
     ended = open_ended_run(folder)

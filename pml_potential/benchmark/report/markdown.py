@@ -12,8 +12,8 @@ def result_table(runs: Sequence[dict[str, Any]]) -> str:
     """Scores on the test classes: two rows for each run, and two for the untrained models of the first.
 
     Args:
-        runs: for each run what ``collect_results`` gathered, or ``results.json`` holds; at least one,
-            all of the same data set, protocol and seed.
+        runs: results of each run, from ``collect_results`` or ``results.json``; at least one, all of the
+            same data set, protocol and seed.
 
     Returns:
         A table in Markdown, without a line end.
@@ -23,7 +23,7 @@ def result_table(runs: Sequence[dict[str, Any]]) -> str:
 
 
 def score_table(names: Sequence[str], runs: Sequence[dict[str, Any]]) -> TextTable:
-    """As ``result_table``, with a name for each run; one model alone is not concatenated."""
+    """As ``result_table``, with a name for each run; a single model is not concatenated."""
     metrics = metric_names(runs[0])
     tested = [(name, run["test"]["trained"]) for name, run in zip(names, runs, strict=True)]
     tested.append(("untrained", runs[0]["test"]["untrained"]))

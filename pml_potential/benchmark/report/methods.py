@@ -12,7 +12,7 @@ def methods_paragraph(results: dict[str, Any]) -> str:
     """Say which network was trained on what, by which protocol and how often, citing the papers.
 
     Args:
-        results: what ``collect_results`` gathered, or ``results.json`` holds.
+        results: from ``collect_results`` or ``results.json``.
 
     Returns:
         A paragraph in LaTeX, without a line end; its keys are those of ``references.keys_of``.
@@ -49,7 +49,7 @@ def _protocol(results: dict[str, Any]) -> str:
     if folds == 1:
         return (
             f"The epoch was selected on the {parts['test']} test classes, as in the protocol of earlier "
-            "work, so that scores are optimistic."
+            "work, so scores are optimistic."
         )
     name = in_latex(results["config"]["protocol"]["name"])
     return (

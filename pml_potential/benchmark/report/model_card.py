@@ -1,4 +1,4 @@
-"""The model card of an exported model: what it is, how well it does, and what it is for."""
+"""The model card of an exported model: its description, scores and intended use."""
 
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,10 @@ _LIBRARY = "pml-potential"
 
 
 def check_place_for_card(folder: Path) -> None:
-    """Raise if the card would take the place of a README that is none.
+    """Raise if the card would overwrite a README that is not a model card.
 
     Raises:
-        ConfigError: There is one, without the front matter of this package's cards.
+        ConfigError: There is a README without the front matter of this package's cards.
     """
     path = folder / CARD_FILE
     try:
@@ -40,8 +40,8 @@ def check_place_for_card(folder: Path) -> None:
         return
     if not text.startswith("---\n") or f"\nlibrary_name: {_LIBRARY}\n" not in text:
         raise ConfigError(
-            f"{path} is no model card of pml-potential, and would be overwritten; give a folder of the "
-            "model's own"
+            f"{path} is not a model card of pml-potential, and would be overwritten; give the model a "
+            "folder of its own"
         )
 
 
@@ -50,12 +50,12 @@ def write_model_card(
 ) -> Path:
     """Write ``README.md`` beside an exported model, with the front matter that model hubs read.
 
-    All that it says is from the results, but for the licence of a data set of the catalogue.
+    All of it is from the results, except the licence of a data set of the catalogue.
 
     Args:
         folder: of the model.
         config: of the run's best trial, as ``best_config`` reads it.
-        results: what ``collect_results`` gathered, or ``results.json`` holds.
+        results: from ``collect_results`` or ``results.json``.
         reproduction: which of its reproductions the model is from, from 0.
         fold: which of the reproduction's models it is, from 0.
 
@@ -104,13 +104,13 @@ def write_model_card(
 
 
 def _test_scores(results: dict[str, Any]) -> dict[str, Any]:
-    """Of models one by one, as the exported one is used."""
+    """Scores of single models, as the exported one is used."""
     scores: dict[str, Any] = results["test"]["trained"]["separated"]
     return scores
 
 
 def _front_matter(config: Config, results: dict[str, Any]) -> str:
-    """What hubs read, as YAML."""
+    """Front matter for model hubs, as YAML."""
     loss, data, names = config.loss.name, results["data"], metric_names(results)
     of_vectors = takes_vectors(config.model.trunk)
     task = "feature-extraction" if of_vectors else "image-feature-extraction"
@@ -149,12 +149,12 @@ def _front_matter(config: Config, results: dict[str, Any]) -> str:
 
 
 def _seen(config: Config) -> str:
-    """How the network is given what it embeds, in a sentence."""
+    """How the network's inputs are read, in a sentence."""
     if takes_vectors(config.model.trunk):
         return "`vectors` is an array or a tensor, a row for each, by the same encoder as in the run"
     crop, read = config.protocol.crop, "Pictures are read as in the run"
     if config.model.input is None:
-        return f"{read}: whole, at the size that they have"
+        return f"{read}: whole, at their own size"
     side = f"{crop.size} x {crop.size} pixels"
     fits = {
         "crop": f"the shorter side resized to {crop.resize} pixels, and {side} of the middle kept",
@@ -165,7 +165,7 @@ def _seen(config: Config) -> str:
 
 
 def _training(config: Config, results: dict[str, Any], fold: int) -> dict[str, str]:
-    """What was trained on what, by what and how: names and values of a table."""
+    """Facts about the training: names and values of a table."""
     data, protocol, made = results["data"], config.protocol, results["environment"]
     parts = {"training": f"fold {fold + 1}: train"}
     if protocol.folds > 1:

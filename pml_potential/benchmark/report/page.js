@@ -37,7 +37,7 @@ for (const table of document.querySelectorAll("table")) {
 
 // Figures: each can be saved as it would be printed.
 const plots = [...document.querySelectorAll(".js-plotly-plot")];
-// Each was drawn before the figures beside it came to share its place.
+// Each was drawn before the figures beside it took a part of its width.
 plots.forEach((plot) => Plotly.Plots.resize(plot));
 for (const button of document.querySelectorAll("button[data-save]")) {
   button.addEventListener("click", () => {
@@ -53,7 +53,7 @@ for (const button of document.querySelectorAll("button[data-save]")) {
   });
 }
 
-// Paper has a width of its own. What is folded up stays so: it lies in files beside the page.
+// Paper has its own width. Folded parts stay folded: they are in files beside the page.
 addEventListener("beforeprint", () => {
   plots.forEach((plot) => Plotly.relayout(plot, { width: plot.closest(".plots") ? 330 : 670 }));
 });

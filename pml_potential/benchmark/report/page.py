@@ -1,4 +1,4 @@
-"""Pages that open anywhere, offline: what the report of a run and a comparison of runs share."""
+"""Self-contained HTML pages, for the report of a run and the comparison of runs."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +25,7 @@ class PageFigure:
 
     Attributes:
         name: of its element, unique on the page, and of the file that it is saved in.
-        html: what draws it.
+        html: draws it.
     """
 
     name: str

@@ -13,7 +13,7 @@ LEVEL = 0.05
 """A corrected p below this counts as more than chance."""
 
 _LARGE = 1e3
-"""Beyond, nct loses its digits, and the normal part of a noncentral t no longer counts."""
+"""Above this t, nct loses precision, and the normal part of a noncentral t is negligible."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Difference:
     Attributes:
         first: the group with the higher mean.
         second: the other one.
-        mean: mean of the first less mean of the second.
-        interval: 95% confidence interval of that by Welch's t. None, as are the following, where
-            neither group varies.
+        mean: mean of the first minus mean of the second.
+        interval: 95% confidence interval of that by Welch's t. None, as are the following, if neither
+            group varies.
         p: two-sided, by Welch's t test.
         corrected_p: ``p`` by Holm's method for all pairs.
         effect: Hedges' g.
@@ -51,7 +51,7 @@ def pairwise_differences(groups: Mapping[str, Sequence[float]]) -> list[Differen
     """Compare every pair of groups by Welch's t test, with Holm's correction.
 
     Args:
-        groups: the independent scores of each, two at least.
+        groups: the independent scores of each, at least two.
 
     Returns:
         A difference for each pair, in the order of the means, the highest first.
@@ -74,8 +74,8 @@ def pairwise_differences(groups: Mapping[str, Sequence[float]]) -> list[Differen
 def holm(values: Sequence[float]) -> list[float]:
     """Correct p-values for their number, by Holm's step-down method.
 
-    The chance that any true null hypothesis is rejected stays below the level, however the tests hang
-    together; the tests of all pairs of a few groups do.
+    The chance that any true null hypothesis is rejected stays below the level, even if the tests depend
+    on each other, as those of all pairs of a few groups do.
 
     Examples:
         >>> holm([0.04, 0.01, 0.03])
@@ -92,11 +92,11 @@ def holm(values: Sequence[float]) -> list[float]:
 def hedges_g(
     first: Sequence[float], second: Sequence[float]
 ) -> tuple[float, tuple[float, float]] | tuple[None, None]:
-    """Difference of two means in pooled standard deviations, without the bias of few values.
+    """Difference of two means in pooled standard deviations, corrected for the bias of few values.
 
     Returns:
-        Hedges' g and its 95% confidence interval, from the noncentral t distribution; None where no
-        group varies. Like g itself, the interval takes both groups to vary alike.
+        Hedges' g and its 95% confidence interval, from the noncentral t distribution; None if no group
+        varies. Like g itself, the interval assumes that both groups vary alike.
 
     Examples:
         >>> effect, (low, high) = hedges_g([3.0, 4.0, 5.0], [1.0, 2.0, 3.0])
@@ -120,7 +120,7 @@ def _difference(first: str, scores: Sequence[float], second: str, others: Sequen
     if effect is None:
         return Difference(first, second, apart, None, None, None, None, None)
     with catch_warnings():
-        # Of a group that does not vary scipy fears that its digits are lost; such a group is constant.
+        # scipy warns of lost precision if a group does not vary; such a group is constant.
         simplefilter("ignore", RuntimeWarning)
         test = ttest_ind(scores, others, equal_var=False)
     low, high = test.confidence_interval(0.95)
@@ -129,7 +129,7 @@ def _difference(first: str, scores: Sequence[float], second: str, others: Sequen
 
 
 def _noncentrality(t: float, freedom: int) -> tuple[float, float]:
-    """95% confidence interval of the noncentrality of a t distribution, of which t was drawn."""
+    """95% confidence interval of the noncentrality of a t distribution from which t was drawn."""
     if t < 0:
         low, high = _noncentrality(-t, freedom)
         return -high, -low
@@ -138,7 +138,7 @@ def _noncentrality(t: float, freedom: int) -> tuple[float, float]:
         if t > _LARGE:
             return t * float((chi2.ppf(1 - probability, freedom) / freedom) ** 0.5)
         # The lower limit is lowest for t = 0, where it is -1.96, and the upper one for a single degree
-        # of freedom is 2.2 t. Far outside of what is needed, nct is NaN.
+        # of freedom is 2.2 t. Far outside this range, nct is NaN.
         found: float = brentq(lambda centre: nct.cdf(t, freedom, centre) - probability, -2.0, 3 + 3 * t)
         return found
 

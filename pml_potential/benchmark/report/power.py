@@ -1,4 +1,4 @@
-"""What a comparison of two groups of scores could find, and how many scores would find more."""
+"""Which difference a comparison of two groups of scores can detect, and how many scores detect half."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from scipy.stats import chi2, norm
 from scipy.stats import t as student_t
 
 POWER = 0.8
-"""Chance to find a difference that is there."""
+"""Probability of detecting a true difference."""
 
 _LEVEL = 0.05
 _QUANTILES = (np.arange(100) + 0.5) / 100
@@ -30,20 +30,20 @@ class Detectable:
 
 
 def detectable(first: Sequence[float], second: Sequence[float]) -> Detectable | None:
-    """Say which difference the scores of two groups can tell, if they vary as these do.
+    """Compute the difference that the scores of two groups can detect, if they vary as these do.
 
         P(|d| > t(0.975, nu) * sqrt(v1 / n1 + v2 / n2)) = 0.8,   d ~ N(delta, s1^2 / n1 + s2^2 / n2)
 
     d is the difference of the means, v1 and v2 are the variances that the test estimates from n1 and n2
     scores, and nu are Welch's degrees of freedom of these. The standard deviations s1 and s2 of the
-    scores are taken for the true ones; of few scores they are rough, and so is the answer.
+    scores are taken as the true ones; for few scores they are rough, and so is the result.
 
     Args:
-        first: scores of a group, two at least.
+        first: scores of a group, at least two.
         second: those of the other.
 
     Returns:
-        The difference, and how many scores would find half of it; None where no group varies.
+        The difference, and how many scores would detect half of it; None if no group varies.
 
     Examples:
         >>> found = detectable([0.50, 0.52, 0.51], [0.40, 0.41, 0.42])
@@ -54,7 +54,7 @@ def detectable(first: Sequence[float], second: Sequence[float]) -> Detectable | 
     if not sum(variances) > 0:
         return None
     difference = _difference(variances, (len(first), len(second)))
-    # Doubled until it is enough, then halved in between: more scores never find less.
+    # Double until it is enough, then bisect: more scores never find less.
     enough = 2
     while _difference(variances, (enough, enough)) > difference / 2:
         enough *= 2
@@ -70,8 +70,8 @@ def detectable(first: Sequence[float], second: Sequence[float]) -> Detectable | 
 
 def _difference(variances: tuple[float, float], counts: tuple[int, int]) -> float:
     """The smallest difference of means that is found in 80% of cases."""
-    # The test estimates both variances: its critical value is averaged over what it may find for them,
-    # as the usual formula, with the degrees of freedom of the true variances, is far off for few scores.
+    # The test estimates both variances, so its critical value is averaged over their estimates. The
+    # usual formula, with the degrees of freedom of the true variances, is far off for few scores.
     first, second = (
         each * chi2.ppf(_QUANTILES, count - 1) / (count - 1) / count
         for each, count in zip(variances, counts, strict=True)

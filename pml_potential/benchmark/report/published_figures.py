@@ -1,4 +1,4 @@
-"""What papers report for the data set and the protocol of a run, to show beside it."""
+"""Published figures for the data set and the protocol of a run, to show beside it."""
 
 import csv
 from importlib.resources import files
@@ -30,16 +30,16 @@ _COLUMNS = {"cub200": "cub", "cars196": "cars", "sop": "sop"}
 
 
 def published_figures(config: Config) -> dict[str, Any] | None:
-    """Find the published figures that a run may be held against.
+    """Find the published figures that a run may be compared with.
 
-    A figure is chosen only where it was measured on the same classes for the same purpose: validation
+    A figure is chosen only if it was measured on the same classes for the same purpose: validation
     beside validation, test beside test.
 
     Args:
         config: the configuration of the run.
 
     Returns:
-        None where there are none, or a dictionary: ``source``; ``part``, the classes that it was
+        None if there are none, or a dictionary: ``source``; ``part``, the classes that they were
         measured on, ``validation`` or ``test``; ``metrics``; ``rows``, each with ``method``,
         ``backbone``, ``embedding_size`` and ``values`` of the metrics from 0 to 1, None where the
         paper has none; and ``deviations``, in which the run differs from the published setting.
@@ -141,5 +141,5 @@ def _rows(name: str) -> list[dict[str, str]]:
 
 
 def _share(percent: str) -> float | None:
-    # The table has one decimal: dividing alone would leave digits that nobody printed.
+    # The table has one decimal: without rounding, division would leave digits that were not printed.
     return round(float(percent) / 100, 4) if percent else None

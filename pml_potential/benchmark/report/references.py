@@ -1,4 +1,4 @@
-"""Which papers a run stands on, as BibTeX."""
+"""The papers that a run builds on, as BibTeX."""
 
 import re
 from functools import cache
@@ -25,7 +25,7 @@ _LOSSES = {
     "SoftTripleLoss": "qian2019softtriple",
     "TripletMarginLoss": "schroff2015facenet",
 }
-"""By the class of the loss; of a loss that is not here nothing is cited."""
+"""By the class of the loss; for other losses nothing is cited."""
 
 _DATASETS = {
     "cars196": "krause2013object",
@@ -46,7 +46,7 @@ _TRUNKS = {
     "clip": "radford2021learning",
     "siglip": "tschannen2025siglip",
 }
-"""By what the name of a network holds; several may be in one."""
+"""By a part of the network's name, which may contain several."""
 
 
 def loss_keys(name: str) -> list[str]:
@@ -80,7 +80,7 @@ def trunk_keys(name: str) -> list[str]:
 
 
 def keys_of(results: dict[str, Any]) -> list[str]:
-    """BibTeX keys of all that a run stands on, this package and its libraries first."""
+    """BibTeX keys of all papers that a run builds on, this package and its libraries first."""
     config = results["config"]
     protocol = config["protocol"]
     keys = [

@@ -1,4 +1,4 @@
-"""The results of a run as its ``results.json`` has them, checked before anybody relies on them."""
+"""The results of a run from its ``results.json``, checked before they are used."""
 
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,11 @@ from pml_potential.benchmark.evaluation import all_metrics
 from pml_potential.benchmark.files import read_json
 
 FORMAT = 2
-"""Number of the layout of ``results.json``; files before the number was written have the first."""
+"""Number of the layout of ``results.json``; files without the number have layout 1."""
 
 
 class _Layout(BaseModel):
-    """A part of the file: what is relied on must be there, and more may be."""
+    """A part of the file: what is used must be there, and more may be."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -137,10 +137,10 @@ def read_results(folder: Path) -> dict[str, Any]:
         folder: folder of the run.
 
     Returns:
-        What the run gathered at its end.
+        The results that the run collected at its end.
 
     Raises:
-        ConfigError: The run has not ended, or the file is damaged or of another version.
+        ConfigError: The run has not finished, or the file is damaged or of another version.
     """
     path = RunFolder(folder).results
     if not path.is_file():
@@ -158,13 +158,13 @@ def read_results(folder: Path) -> dict[str, Any]:
     if found != FORMAT:
         raise ConfigError(
             f"{path} has layout {found}, and this version of pml-potential reads layout {FORMAT}; the "
-            "command that made the run writes it anew, without training again"
+            "command that made the run rewrites it, without training again"
         )
     try:
         _Results.model_validate(results)
     except ValidationError as error:
         raise ConfigError(
-            f"{path} is damaged: {reason_of(error)}; the command that made the run writes it anew, "
+            f"{path} is damaged: {reason_of(error)}; the command that made the run rewrites it, "
             "without training again"
         ) from error
     return dict(results)
@@ -174,7 +174,7 @@ def run_config(folder: Path, results: dict[str, Any]) -> Config:
     """The configuration that a run was started with.
 
     Raises:
-        ConfigError: It is none of this version.
+        ConfigError: It does not fit this version.
     """
     return _config(folder, results["config"])
 
@@ -183,13 +183,13 @@ def best_config(folder: Path, results: dict[str, Any]) -> Config:
     """The configuration with the hyperparameters of the best trial, which the reproductions have.
 
     Raises:
-        ConfigError: It is none of this version.
+        ConfigError: It does not fit this version.
     """
     return _config(folder, results["best"]["config"])
 
 
 def embedding_kinds(results: dict[str, Any]) -> tuple[str, ...]:
-    """Which embeddings the tables of a run show: one model alone is its own concatenation.
+    """Which embeddings the tables of a run show: a single model is its own concatenation.
 
     Examples:
         >>> embedding_kinds({"config": {"protocol": {"folds": 1}}})

@@ -1,4 +1,4 @@
-"""What a trained model finds among the test images: neighbours of queries, scores of classes, a map."""
+"""Retrieval by a trained model among the test images: neighbours, scores of classes, a map."""
 
 from typing import Any
 
@@ -39,22 +39,22 @@ _PIXELS = 96
 def retrieval_of_run(
     run: RunFolder, results: dict[str, Any], ended: EndedRun | None = None
 ) -> dict[str, Any]:
-    """Read what was kept of a run's retrieval, or find it out with its first model, and keep it.
+    """Read a run's saved retrieval, or compute it with its first model and save it.
 
-    Once kept, in ``report/retrieval.json``, neither the images nor the models are needed again.
+    Once saved, in ``report/retrieval.json``, neither the images nor the models are needed again.
 
     Args:
         run: its folder.
-        results: what its ``results.json`` holds.
-        ended: the run, where it is open already. Default: it is opened if nothing was kept.
+        results: content of its ``results.json``.
+        ended: the run, if it is open already. Default: it is opened if nothing was saved.
 
     Returns:
-        What ``retrieval.json`` holds; or ``missing``, why there is nothing.
+        Content of ``retrieval.json``; or ``missing``, why there is none.
     """
     tried = enumerate(results["reproductions"])
     first = next((number for number, each in tried if "failure" not in each and each["folds"]), None)
     if first is None:
-        return {"missing": "no reproduction came to a result"}
+        return {"missing": "no reproduction succeeded"}
     judged = results["reproductions"][first]["folds"][0]
     model = {
         "data": results["data"]["sha256"],
@@ -70,9 +70,9 @@ def retrieval_of_run(
         with long_step("embedding the test images for the report"):
             found = _retrieval(ended or open_ended_run(run.path), first)
     except FileNotFoundError as error:
-        return {"missing": f"{error.filename} is gone"}
+        return {"missing": f"{error.filename} does not exist"}
     except (ConfigError, ImportError, OSError, RuntimeError) as error:
-        # A run keeps its report, whatever has become of its images, its models or the network's library.
+        # A run keeps its report, even without its images, its models or the network's library.
         return {"missing": " ".join(str(error).split())}
     found = {"format": FORMAT, "model": model, **found}
     write_json(path, found)
@@ -134,7 +134,7 @@ def _named(score: ClassScore, names: tuple[str, ...]) -> dict[str, Any]:
 def _row(
     ended: EndedRun, places: NDArray[np.int64], embeddings: Tensor, query: int, queries: int | None
 ) -> dict[str, Any]:
-    """A query with its nearest neighbours; where there is a gallery, they are sought there."""
+    """A query with its nearest neighbours; if there is a gallery, they are from the gallery."""
     images = ended.data.images
     likeness = embeddings @ embeddings[query]
     likeness[query] = -torch.inf
@@ -159,7 +159,7 @@ def _row(
 
 
 def _map(embeddings: Tensor, labels: NDArray[np.int64], names: tuple[str, ...]) -> dict[str, Any] | None:
-    """Places in the plane of embeddings at even distances, with the name of the class of each."""
+    """Positions of evenly sampled embeddings in the plane, with their class names."""
     count = min(len(embeddings), MOST_ON_MAP)
     if count < FEWEST:
         return None

@@ -1,4 +1,4 @@
-"""The instruments of ``pml_potential.analysis``, on the models that a run has trained."""
+"""Apply the measures of ``pml_potential.analysis`` to the models of a run."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -47,14 +47,14 @@ MEASURES = {
     "spectral_decay": "spectral decay",
     "hubness": "hubness",
 }
-"""What is measured, with its name in print. All but the first two are of the test embeddings."""
+"""The measures with their printed names. All but the first two are of the test embeddings."""
 
 _QUERIES = 6
 
 
 @dataclass(frozen=True)
 class _TrainedFold:
-    """One model of a reproduction, with what is known of its training."""
+    """One model of a reproduction, with its loss, training images and history."""
 
     reproduction: int
     models: dict[str, nn.Module]
@@ -64,13 +64,13 @@ class _TrainedFold:
 
 
 def analyze_run(folder: Path) -> dict[str, Any]:
-    """Measure every model that the reproductions of a run have left, and draw the first.
+    """Measure every model of a run's reproductions, and draw the first.
 
     Writes ``analysis/analysis.json``, ``retrieval_sheet.png`` and, for ``PotentialFieldLoss`` and
     ``CPMLLoss``, ``field.png`` into the folder of the run.
 
     Args:
-        folder: of a run that has ended, with its models.
+        folder: of a finished run, with its models.
 
     Returns:
         ``loss``, its name; ``measures``, for each of ``MEASURES`` the mean over the folds with its 95%
@@ -78,8 +78,8 @@ def analyze_run(folder: Path) -> dict[str, Any]:
         ``environment``.
 
     Raises:
-        ConfigError: The run has not ended, no reproduction came to a result, or the images or weights
-            are not those of the run.
+        ConfigError: The run has not finished, no reproduction succeeded, or the images or weights are
+            not those of the run.
         DamagedFileError: A model is damaged.
     """
     ended = open_ended_run(folder)
@@ -127,7 +127,7 @@ def _measure(config: Config, fold: _TrainedFold, data: FoldData) -> dict[str, fl
 
 
 def has_proxies(loss: nn.Module) -> bool:
-    """Whether ``proxies_of`` finds some in a loss."""
+    """Whether ``proxies_of`` finds proxies in a loss."""
     try:
         proxies_of(loss)
     except (TypeError, ValueError):
@@ -168,7 +168,7 @@ def _draw(folder: Path, config: Config, fold: _TrainedFold, data: FoldData) -> N
 
 
 def _telling_three(embeddings: Tensor, labels: Tensor) -> tuple[int, int, int]:
-    """Two members of the first class that are far from each other, and the stranger nearest to one."""
+    """The two members of class 0 that are farthest apart, and the nearest non-member of the first."""
     members, strangers = (torch.nonzero(labels == 0)[:, 0], torch.nonzero(labels != 0)[:, 0])
     apart = torch.cdist(embeddings[members], embeddings[members])
     first, second = divmod(int(apart.argmax()), len(members))

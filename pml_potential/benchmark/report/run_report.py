@@ -29,15 +29,15 @@ def write_report(
     audit: dict[str, Any] | None = None,
     retrieval: dict[str, Any] | None = None,
 ) -> Path:
-    """Write ``index.html``, self-contained, from the results of a run, and what goes into papers.
+    """Write the report of a run, a self-contained ``index.html``, and its files for papers.
 
     Beside it: ``tables.tex`` and a CSV for each table, ``methods.tex`` and ``references.bib``.
 
     Args:
-        results: what ``collect_results`` gathered, or ``results.json`` holds.
+        results: from ``collect_results`` or ``results.json``.
         folder: where the page goes.
-        audit: what ``audit_of_run`` read of the same images. Default: none was made.
-        retrieval: what ``retrieval_of_run`` found. Default: it is not shown.
+        audit: from ``audit_of_run``. Default: none was made.
+        retrieval: from ``retrieval_of_run``. Default: it is not shown.
 
     Returns:
         Path of the page.

@@ -26,7 +26,7 @@ class RunTable:
     """A table of a run.
 
     Attributes:
-        name: of its CSV, without the ending.
+        name: of its CSV, without the extension.
         caption: what it shows.
         text: as it is printed.
         rows: with all digits.
@@ -42,8 +42,8 @@ def run_tables(results: dict[str, Any], retrieval: dict[str, Any] | None) -> lis
     """The tables that a run has, in the order of its report.
 
     Args:
-        results: what ``collect_results`` gathered, or ``results.json`` holds.
-        retrieval: what ``retrieval_of_run`` found; None: nothing.
+        results: from ``collect_results`` or ``results.json``.
+        retrieval: from ``retrieval_of_run``; None: there is none.
     """
     found = [
         *([_scores(results), _reproductions(results)] if results["test"] else []),
@@ -195,7 +195,7 @@ def _cost(results: dict[str, Any]) -> RunTable:
         [row["stage"], *(f"{row[key]:,}" for key in keys[:-1]), duration(row["seconds"])] for row in rows
     ]
     columns = ["stage", "trials or reproductions", "folds trained", "epochs", "images seen", "time"]
-    caption = "What training took; the times of all folds are added up."
+    caption = "Cost of training; the times of all folds are added up."
     return RunTable("cost", caption, TextTable(columns, texts, 1), rows)
 
 

@@ -1,17 +1,17 @@
-"""Which test images are looked at, where a data set has more than can be."""
+"""Which test images are used if a data set has too many."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 MOST_IMAGES = 10_000
-"""Images whose embeddings are looked at; all pairs of a larger set would take hours."""
+"""Most images whose embeddings are used; all pairs of a larger set would take hours."""
 
 _MOST_OF_A_CLASS = 1_000
-"""Images of a class that are looked at in a larger set, so that ten classes fit at least."""
+"""Most images of a class that are used in a larger set, so that at least ten classes fit."""
 
 
 def sampled_images(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Places of the images to look at: all, or a part of each of as many classes as are allowed.
+    """Places of the images to use: all, or some of each of as many classes as fit.
 
     Args:
         labels: class of each image, (n,), integers from 0.
@@ -34,7 +34,7 @@ def sampled_images(labels: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def one_of_each_class(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Place of an image of each class, drawn at random and the same each time; by rising class.
+    """Place of an image of each class, drawn at random but the same each time; in order of class.
 
     Examples:
         >>> labels = np.array([1, 0, 1, 0])

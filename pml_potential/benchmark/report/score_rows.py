@@ -4,7 +4,7 @@ from typing import Any
 
 
 def reproduction_numbers(results: dict[str, Any]) -> list[int]:
-    """Numbers, from 1, of the reproductions that came to a result.
+    """Numbers, from 1, of the reproductions that succeeded.
 
     Examples:
         >>> reproduction_numbers({"reproductions": [{}, {"failure": "the loss is nan"}, {}]})

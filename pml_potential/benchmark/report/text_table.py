@@ -27,7 +27,7 @@ class TextTable:
 
     Attributes:
         columns: their headers.
-        rows: a cell a column.
+        rows: a cell for each column.
         text_columns: how many of the first columns are words; the others are numbers.
         bold: row and column, from 0, of the cells that LaTeX prints bold.
     """
@@ -81,10 +81,10 @@ class TextTable:
 
 
 def best_of_each(values: Sequence[Sequence[float | None]]) -> frozenset[tuple[int, int]]:
-    """Row and column of the highest number of each column; of all that are as high.
+    """Row and column of the highest number of each column; of all in a tie.
 
     Args:
-        values: a row of numbers a row of the table; None: it does not compete.
+        values: a row of numbers for each row of the table; None: it does not compete.
 
     Examples:
         >>> sorted(best_of_each([[0.5, 0.2], [0.4, None], [0.5, 0.1]]))
@@ -105,10 +105,10 @@ def in_markdown(text: str) -> str:
         >>> print(in_markdown("A_b (runs/*[x](y)), p < 0.001"))
         A_b (runs/\*[x]\(y)), p < 0.001
     """
-    # Inside of words an underscore is itself.
+    # Inside a word, an underscore needs no escape.
     signs = r"[\\|*`~]|(?<!\w)_|_(?!\w)|(?<=\])\("
     escaped = re.sub(signs, r"\\\g<0>", re.sub(r"&(?=#?\w+;)", "&amp;", _in_a_line(text)))
-    # What could begin an element of HTML; "< 0.001" does not.
+    # Escape what could begin an HTML element; "< 0.001" does not.
     return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", escaped)
 
 
@@ -127,5 +127,5 @@ def _in_a_line(text: str) -> str:
 
 
 def _unmistakable(row: str) -> str:
-    r"""A row of LaTeX that the ``\\`` before it does not take for an argument of its own."""
+    r"""A row of LaTeX that the ``\\`` before it does not take for its argument."""
     return f"{{}}{row}" if row.startswith(("[", "*")) else row

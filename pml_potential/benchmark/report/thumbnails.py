@@ -1,4 +1,4 @@
-"""Small pictures that lie inside a page."""
+"""Small pictures embedded in a page."""
 
 import base64
 import io
@@ -10,7 +10,7 @@ _SIDE = 192
 
 
 def thumbnail(picture: Image.Image, side: int = _SIDE) -> Markup:
-    """A picture as the address of an ``img`` element that loads nothing: a small JPEG.
+    """A picture as the address of an ``img`` element: a small JPEG in a data URL.
 
     Args:
         picture: of any size and mode.

@@ -1,4 +1,4 @@
-"""What a run shows, in a few sentences, and what would make it firmer."""
+"""What a run shows, in a few sentences, and what would make it more reliable."""
 
 from math import log
 from typing import Any
@@ -20,7 +20,7 @@ def verdict(results: dict[str, Any]) -> list[str]:
     """Two sentences: the test score against untrained models, and against published figures.
 
     Args:
-        results: what ``collect_results`` gathered, or ``results.json`` holds.
+        results: from ``collect_results`` or ``results.json``.
     """
     return [_against_untrained(results), _against_published(results)]
 
@@ -53,12 +53,12 @@ def why_validation_differs(results: dict[str, Any]) -> str | None:
     text = f"Validation MAP@R {found:.4f} and test MAP@R {tested:.4f} are not comparable: {why}."
     trials = sum(trial["validation_map_at_r"] is not None for trial in results["trials"])
     if trials > 1:
-        text += f" The validation score is also the best of {trials} trials, so it flatters."
+        text += f" The validation score is also the best of {trials} trials, so it is optimistic."
     return text
 
 
 def what_would_help(results: dict[str, Any]) -> str:
-    """One sentence: what this run lacks of what a firm result has, the weightiest first."""
+    """One sentence: what this run lacks for a reliable result, the most important first."""
     wanted = [
         *_more_reproductions(results),
         *_protocol(results),
@@ -82,7 +82,7 @@ def _scores(results: dict[str, Any], state: str) -> dict[str, Any]:
 def _against_untrained(results: dict[str, Any]) -> str:
     loss = results["config"]["loss"]["name"]
     if not results["test"]:
-        return f"{loss} has no test score: no reproduction came to a result."
+        return f"{loss} has no test score: no reproduction succeeded."
     trained, untrained = _scores(results, "trained"), _scores(results, "untrained")
     count = len(trained["values"])
     trials = len(results["trials"])
@@ -116,7 +116,7 @@ def _against_published(results: dict[str, Any]) -> str:
         mine = results["test"]["trained"]["separated"][metric]["mean"] if results["test"] else None
     rows = [row for row in published["rows"] if row["values"][metric] is not None]
     if mine is None or not rows:
-        return f"It has no score to hold against the figures {published['source']}."
+        return f"It has no score to compare with the figures {published['source']}."
     best = max(rows, key=lambda row: float(row["values"][metric]))
     above = sum(mine > row["values"][metric] for row in rows)
     text = (

@@ -1,4 +1,4 @@
-"""How an epoch's batches are drawn: of which images, each with a seed for its transform."""
+"""Draw the batches of an epoch: the images, each with a seed for its transform."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ Draw = tuple[int, int]
 
 
 def check_batches(config: Config, data: FoldData) -> None:
-    """Raise unless every training fold can fill every batch that the search can ask for.
+    """Raise unless every training fold can fill every batch that the search may ask for.
 
     Raises:
         ConfigError: One cannot, or a batch cannot hold a whole number of classes.
@@ -44,7 +44,7 @@ def check_batches(config: Config, data: FoldData) -> None:
 
 
 def images_of_a_class(config: Config) -> Sequence[int | None]:
-    """Every ``sampler.m`` that a run can come to.
+    """Every ``sampler.m`` that a run may use.
 
     Raises:
         ConfigError: With one of them, no whole number of classes fits a batch.
@@ -59,22 +59,22 @@ def images_of_a_class(config: Config) -> Sequence[int | None]:
     if odd := [m for m in reached if size % m]:
         raise ConfigError(
             f"search.sampler.m goes from {searched.low} to {searched.high}, and protocol.batch_size "
-            f"{size} is no multiple of {', '.join(map(str, odd[:3]))}; narrow the range, or make a run "
-            "for each sampler.m"
+            f"{size} is not a multiple of {', '.join(map(str, odd[:3]))}; narrow the range, or make a "
+            "run for each sampler.m"
         )
     return reached
 
 
 class BatchDraws(Sampler[Draw]):
-    """Draws one epoch at a time: what it draws depends on nothing but numpy's generator.
+    """Draws one epoch at a time; the draws depend only on numpy's generator.
 
     Args:
         labels: class of each image, (n,).
-        m: images of a class in a batch, as PML's ``MPerClassSampler`` draws them; None: images in the
-            order of chance, all of them before one comes again.
+        m: images of a class in a batch, as PML's ``MPerClassSampler`` draws them; None: images in random
+            order, all of them before any is drawn again.
         batch_size: images in a batch.
         batches: of an epoch.
-        processes: which draw the same, and take equal shares of each batch.
+        processes: number of processes, which draw the same and take equal shares of each batch.
         rank: number of this process, whose shares these are.
     """
 
@@ -97,7 +97,7 @@ class BatchDraws(Sampler[Draw]):
         return self._batches * self._size
 
     def __iter__(self) -> Iterator[Draw]:
-        """Draw the images of an epoch, of each batch the share of this process."""
+        """Draw the images of an epoch: this process's share of each batch."""
         drawn = self._drawn(self._batches * self._batch_size)
         seeds = np.random.randint(2**63, size=len(drawn), dtype=np.int64)
         draws = list(zip(drawn, seeds.tolist(), strict=True))
@@ -109,13 +109,13 @@ class BatchDraws(Sampler[Draw]):
             rounds = math.ceil(count / len(self._labels))
             shuffled = [np.random.permutation(len(self._labels)) for _ in range(rounds)]
             return [int(index) for index in np.concatenate(shuffled)[:count]]
-        # A new one each time: PML shuffles the classes in place, and would go on from that order.
+        # A new one each time: PML shuffles the classes in place, and would continue from that order.
         sampler = MPerClassSampler(self._labels, self._m, self._batch_size, count)
         return [int(index) for index in sampler]
 
 
 class DrawnImages(Dataset[tuple[Tensor, int]]):
-    """Images by draw: a transform gives the same in whatever process it runs, and after whatever.
+    """Images by draw: a transform gives the same in any process, whatever ran before.
 
     Args:
         images: the images.

@@ -1,4 +1,4 @@
-"""Where an interrupted fold goes on: its state after each epoch."""
+"""Checkpoints, from which an interrupted fold resumes: its state after each epoch."""
 
 import hashlib
 import warnings
@@ -18,10 +18,10 @@ _KEPT = 2
 
 
 def work_hash(config: Config, seed: int, *given: LabelledTensors | int | bool | None) -> str:
-    """Hash of what decides how a fold goes, so that no fold goes on from a checkpoint of another.
+    """Hash of all that decides a fold's training, so that no fold resumes from a checkpoint of another.
 
     Args:
-        config: what is trained, and how.
+        config: of the training.
         seed: of the fold.
         given: its data sets, of which the source and the labels count, and further arguments.
     """
@@ -39,7 +39,7 @@ class Checkpoints:
 
     Args:
         folder: of the fold.
-        work: hash of the work that they are of.
+        work: hash of their work.
     """
 
     def __init__(self, folder: Path, work: str) -> None:
@@ -47,7 +47,7 @@ class Checkpoints:
         self._work = work
 
     def write(self, epoch: int, state: dict[str, Any]) -> None:
-        """Write one, whole or not at all, and then delete those that are no longer needed."""
+        """Write one, whole or not at all, then delete those that are no longer needed."""
         write_state(self._path(epoch), state | {"work": self._work})
         for old in self._paths()[_KEPT:]:
             old.unlink()
@@ -56,7 +56,7 @@ class Checkpoints:
         """Read the latest good one; damaged ones are set aside, with a warning.
 
         Returns:
-            What was written; None if there is none of this work.
+            The state; None if there is none of this work.
         """
         for path in self._paths():
             try:
@@ -84,10 +84,10 @@ class Checkpoints:
 
 
 def remove_checkpoints(folder: Path) -> None:
-    """Delete the checkpoints of a fold that has ended, but for damaged ones."""
+    """Delete the checkpoints of a finished fold, except damaged ones."""
     checkpoints = folder / _NAME
     for path in checkpoints.glob("*.pt"):
         path.unlink(missing_ok=True)
-    # What was set aside keeps the folder there, if it is there at all.
+    # Files that were set aside keep the folder, which may not exist.
     with suppress(OSError):
         checkpoints.rmdir()

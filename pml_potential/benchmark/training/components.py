@@ -1,4 +1,4 @@
-"""Classes that a configuration names, with their arguments: found, checked and built."""
+"""Find, check and build the classes that a configuration names, with their arguments."""
 
 import inspect
 from collections.abc import Iterable, Sequence
@@ -17,10 +17,10 @@ def find_class(
 
     Args:
         name: of the class.
-        modules: where to look, the first one first.
+        modules: where to look, in order.
         base: what it must be a subclass of.
         keys: path of the section of the configuration that names it.
-        where: the modules in the error's words. Default: the name of the only one, and "has no".
+        where: the modules, for the error. Default: the name of the only one, and "has no".
 
     Raises:
         ConfigError: There is no such class; the message suggests the nearest name.
@@ -30,7 +30,7 @@ def find_class(
         found = getattr(module, name, None)
         if inspect.isclass(found) and issubclass(found, base):
             return found
-        # Not vars(), which lacks what a module imports only when it is asked for.
+        # Not vars(), which lacks what a module imports lazily.
         known += [each for each in dir(module) if _is_choice(getattr(module, each), base)]
     where = where or f"{modules[0].__name__} has no"
     raise ConfigError(

@@ -1,4 +1,4 @@
-"""A trained model as a folder that can be taken elsewhere, and back as a module."""
+"""Export a trained model to a self-contained folder, and load it as a module."""
 
 import hashlib
 import reprlib
@@ -29,10 +29,10 @@ from pml_potential.benchmark.models.weights import load_weights
 from pml_potential.functional.validation import check_embeddings
 
 ONNX_FILE = "model.onnx"
-"""The model as a graph, if it was exported as one, too."""
+"""The model as a graph, if it was also exported as one."""
 
 PREPROCESSING_FILE = "preprocessing.json"
-"""What the graph takes and gives."""
+"""Inputs and outputs of the graph."""
 
 _FORMAT: Literal["pml-potential model 1"] = "pml-potential model 1"
 
@@ -43,7 +43,7 @@ class _Hashes(Section):
 
 
 class Description(Section):
-    """What ``model.yaml`` holds."""
+    """Content of ``model.yaml``."""
 
     format: Literal["pml-potential model 1"]
     channels: Annotated[int, Field(ge=1)]
@@ -58,10 +58,10 @@ class EmbeddingModel(nn.Module):
     Args:
         trunk: from normalised pictures (n, channels, h, w) to features (n, features).
         embedder: from features to (n, embedding_size).
-        transform: from a picture to the trunk's numbers; None: it embeds vectors.
+        transform: from a picture to the trunk's input; None: it embeds vectors.
         embedding_size: width of the embedding.
-        channels: of the pictures that it was trained on, 1 for grey or 3 for colours; of vectors, how
-            many numbers each has.
+        channels: of the pictures that it was trained on, 1 for grey or 3 for colours; for vectors, their
+            width.
     """
 
     def __init__(
@@ -94,22 +94,22 @@ class EmbeddingModel(nn.Module):
         """Embed pictures, read as the benchmark reads them, in float32.
 
         A warning says which pictures were changed: turned upright, laid over white, cut to 8 bits and
-        the like. Give paths rather than pictures that were converted already: ``convert("RGB")`` of
-        Pillow drops transparency, and all but the darkest levels of 16 bits.
+        the like. Give paths rather than converted pictures: Pillow's ``convert("RGB")`` drops
+        transparency, and all but the darkest levels of 16 bits.
 
         Args:
-            images: paths, open files or pictures of Pillow. A model that sees whole images wants them in
-                one size. A model of vectors (``transform`` is None) wants a floating matrix, an array or
+            images: paths, open files or pictures of Pillow. A model that sees whole images needs them in
+                one size. A model of vectors (``transform`` is None) needs a floating matrix, an array or
                 a tensor, (n, channels).
-            batch_size: how many go through the network at a time.
+            batch_size: how many go through the network at once.
 
         Returns:
             (len(images), embedding_size), l2-normalised, on the model's device.
 
         Raises:
             RuntimeError: The model is in training mode, where BatchNorm would mix the pictures.
-            TypeError: ``images`` is a single picture, or holds what is none, or is no matrix.
-            UnreadableImageError: A file is missing, damaged or no image; the message names it.
+            TypeError: ``images`` is a single picture, holds something else, or is not a matrix.
+            UnreadableImageError: A file is missing, damaged or not an image; the message names it.
             ValueError: Sizes differ where they must not, or vectors have another width, NaN or infinity.
         """
         if self.training:
@@ -156,7 +156,7 @@ class EmbeddingModel(nn.Module):
         for start in range(0, len(vectors), batch_size):
             rows = vectors[start : start + batch_size]
             if not isinstance(rows, Tensor):
-                # A copy of these rows alone: the array may be mapped from a file.
+                # A copy of these rows only: the array may be mapped from a file.
                 rows = torch.from_numpy(np.array(rows))
             check_embeddings("images", rows, self.channels)
             parts.append(self(rows.float().to(device)))
@@ -171,18 +171,17 @@ def _some(names: Sequence[str]) -> str:
 def export_model(folder: Path, config: Config, trunk: nn.Module, embedder: nn.Module) -> None:
     """Write a trained model to a folder, for ``load_model``.
 
-    Each file is written whole or not at all, and ``model.yaml``, with the hashes of the others, is the
-    last: a folder in which two exports are mixed is refused when it is read. A graph of a former export
-    is removed.
+    Each file is written whole or not at all. ``model.yaml``, with the hashes of the others, comes last,
+    so a mixture of two exports is refused when it is read. A graph of a former export is removed.
 
     Args:
         folder: ``trunk.safetensors``, ``embedder.safetensors`` and ``model.yaml`` go there.
         config: what the model was trained with; its model and crop are needed to use it.
-        trunk: as ``build_models`` built it, and trained.
+        trunk: from ``build_models``, trained.
         embedder: likewise.
 
     Raises:
-        ValueError: The trunk has no weights, as where a frozen trunk's features stand in for it.
+        ValueError: The trunk has no weights, as when a frozen trunk's features replace it.
     """
     folder = Path(folder)
     if not trunk.state_dict() and not takes_vectors(config.model.trunk):
@@ -215,7 +214,7 @@ def load_model(folder: str | Path) -> EmbeddingModel:
         folder: where it is.
 
     Returns:
-        The model, in evaluation mode, on the processor. Pretrained weights are not needed again.
+        The model, in evaluation mode, on the CPU. Pretrained weights are not needed again.
 
     Raises:
         ConfigError: A file is missing, damaged or not of this export, or the library of the network
@@ -268,7 +267,7 @@ def read_description(folder: Path) -> Description:
 
 
 def _channels(model: Model, trunk: nn.Module, embedder: nn.Module) -> int:
-    """Colour channels of the data set, which only some trunks of whole images adapt to; or its width."""
+    """Colour channels of the data set, to which only some trunks of whole images adapt; or its width."""
     if takes_vectors(model.trunk):
         return int(next(embedder.parameters()).shape[1])
     if model.input is not None or not takes_any_channels(model.trunk):
@@ -278,7 +277,7 @@ def _channels(model: Model, trunk: nn.Module, embedder: nn.Module) -> int:
 
 def _write_weights(path: Path, module: nn.Module) -> str:
     library = import_library("safetensors.torch", "safetensors", "export_model")
-    # Inside torch.compile's wrapper; with a copy of each tensor, for some share their memory.
+    # Inside torch.compile's wrapper; with a copy of each tensor, as some share their memory.
     original: nn.Module = getattr(module, "_orig_mod", module)
     state = {
         name: value.detach().cpu().clone(memory_format=torch.contiguous_format)

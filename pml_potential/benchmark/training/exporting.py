@@ -1,4 +1,4 @@
-"""Taking a trained model out of a run."""
+"""Export a trained model from a run."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from pml_potential.benchmark.training.onnx_model import check_onnx_libraries, wr
 def export_from_run(
     run: RunFolder, config: Config, reproduction: int, fold: int, target: Path, onnx: bool = False
 ) -> None:
-    """Write one of the models of a run that has ended.
+    """Write one of the models of a finished run.
 
     Args:
         run: the run.
@@ -26,11 +26,11 @@ def export_from_run(
         reproduction: which of its reproductions, from 0.
         fold: which of the reproduction's models, from 0.
         target: folder of the model.
-        onnx: whether to write it as a graph for onnxruntime, too. Default: no.
+        onnx: whether to also write it as a graph for onnxruntime. Default: no.
 
     Raises:
         ConfigError: There is no such model, the weights of its frozen trunk have changed, or it cannot
-            be written as a graph, as one that takes vectors cannot.
+            be written as a graph, such as a model of vectors.
         DamagedFileError: Its file is damaged.
     """
     folder = fold_folder(run.reproduction(reproduction), fold)

@@ -1,4 +1,4 @@
-"""Training one fold, once, with everything that it leaves on disk."""
+"""Train one fold, once, with all its files."""
 
 import time
 import warnings
@@ -27,12 +27,12 @@ EpochReport = Callable[[int, float | None], None]
 
 @dataclass(frozen=True)
 class FoldResult:
-    """How one fold went.
+    """Result of one fold.
 
     Attributes:
         score: best validation MAP@R.
-        best_epoch: the epoch that had it.
-        history: an entry a validation, with ``epoch`` and every metric.
+        best_epoch: its epoch.
+        history: an entry for each validation, with ``epoch`` and every metric.
         seconds: wall time.
     """
 
@@ -46,7 +46,7 @@ _RESULT = TypeAdapter(FoldResult)
 
 
 def finished_fold(folder: Path) -> FoldResult | None:
-    """Read the result of a fold that was trained to its end; None without one, or if it is damaged."""
+    """Read the result of a finished fold; None if there is none, or if it is damaged."""
     try:
         result = _RESULT.validate_python(read_json(folder / "result.json"))
         best = next(entry for entry in result.history if entry["epoch"] == result.best_epoch)
@@ -71,22 +71,23 @@ def train_fold(
     keep_models: bool = False,
     queries: int | None = None,
 ) -> FoldResult:
-    """Train a model on one fold until validation stops to improve, and record everything.
+    """Train a model on one fold until validation stops improving, and record everything.
 
-    A fold whose folder already holds a result is not trained again. One that was interrupted goes on
-    from its last checkpoint, and ends as if nothing had happened. What cannot be used, being damaged or
-    of another configuration, is kept under another name, with a warning. If another process trains the
-    fold, this one waits for it.
+    A fold whose folder already holds a result is not trained again. An interrupted one resumes from its
+    last checkpoint, with the same result as without the interruption. Files that are damaged or of
+    another configuration are kept under another name, with a warning. If another process is training
+    the fold, this one waits for it.
 
     Args:
         config: what to train, and how.
         train: images of the training classes.
         validation: images of the validation classes, none of them a training class.
-        folder: where records, models, checkpoints and the result go.
+        folder: for records, models, checkpoints and the result.
         seed: decides initial weights and batches.
         report: called after each epoch.
         keep_models: save the models of the best epoch, and the loss, under ``models``.
-        queries: so many of the first validation images look among the others; None: all among all.
+        queries: number of validation images, from the first, that are queries; the others are the
+            gallery. None: each image is a query among all others.
 
     Returns:
         The result, also written to ``result.json``.
@@ -94,7 +95,7 @@ def train_fold(
     Raises:
         DivergedError: The loss or the embeddings became NaN or infinite.
         ConfigError: The configuration names a loss or an optimizer that cannot be built.
-        OSError: Something cannot be written, as on a full disk; the same call goes on later.
+        OSError: Something cannot be written, as on a full disk; the same call resumes later.
     """
     result = finished_fold(folder)
     if result is None:
@@ -159,7 +160,7 @@ def _train(
             trainer.train_epoch()
             if keep_models and trainer.has_validated and trainer.best["epoch"] == trainer.epoch:
                 save_best(trainer.modules, folder)
-            # Last, for a checkpoint says that all before it is on the disk.
+            # Last, as a checkpoint says that all before it is on the disk.
             state = {"records": save_records(keeper, folder), "trainer": trainer.state()}
             checkpoints.write(trainer.epoch, state | {"seconds": time.perf_counter() - start})
             score = trainer.history[-1][PRIMARY_METRIC] if trainer.has_validated else None
@@ -181,7 +182,7 @@ def _set_damaged_result_aside(folder: Path) -> None:
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """Hold a lock on a folder that may not be there yet, or not any more."""
+    """Hold a lock on a folder that may not exist yet, or any more."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = NamedLock(folder.with_name(f".{folder.name}.lock"))
     try:

@@ -1,4 +1,4 @@
-"""The networks of a fold: as they are before training, and as the best epoch left them on disk."""
+"""The networks of a fold: before training, and as saved at the best epoch."""
 
 from pathlib import Path
 from typing import cast
@@ -22,18 +22,18 @@ LOSS = "metric_loss"
 """Name of the loss among the modules of a fold, as PML's trainers call it."""
 
 _MOST_FOR_HEAD = 100_000
-"""Images whose features a head starts in, so that those of a large data set need not be in memory."""
+"""Most images from whose features a head starts, so those of a large data set need not fit in memory."""
 
 
 def fold_models(
     config: Config, channels: int, width: int | None, pretrained: bool = True
 ) -> dict[str, nn.Module]:
-    """Trunk and embedder; on features of a trunk the embedder alone, and from a block on a ``CutTrunk``.
+    """Trunk and embedder; on features of a trunk only the embedder, and from a block on a ``CutTrunk``.
 
     Args:
         config: names the networks.
         channels: colour channels of the images.
-        width: of the features, where the embedder is trained on features; else None.
+        width: of the features, if the embedder is trained on features; else None.
         pretrained: whether to load pretrained weights.
     """
     block = config.model.freeze_until
@@ -51,17 +51,17 @@ def untrained_models(config: Config, train: LabelledTensors, seed: int) -> dict[
     """The models as ``train_fold`` has them before its first step with the same seed.
 
     Args:
-        config: names the networks, and where the embedder starts.
+        config: names the networks, and the start of the embedder.
         train: the training images.
-        seed: decides whatever weights are random.
+        seed: decides all random weights.
     """
     seed_everything(seed)
     models = _on_device(fold_models(config, train.channels, train.width))
     if isinstance(models["trunk"], CutTrunk) and config.model.weights is None:
-        # The seed of the fold must not draw other layers than those that computed the activations.
+        # The layers must be those that computed the activations, not drawn by the seed of the fold.
         models["trunk"].network.load_state_dict(frozen_trunk(config, train).state_dict())
     if config.model.head.start == "pca":
-        # Without a trace in the generator: what is random besides is the same behind any head.
+        # Without a trace in the generator, so other random numbers are the same with any head.
         with torch.random.fork_rng(devices=[]):
             judged = train if train.as_judged is None else train.as_judged
             count = min(len(judged), _MOST_FOR_HEAD)
@@ -89,8 +89,8 @@ def best_models(config: Config, channels: int, folder: Path) -> dict[str, nn.Mod
         folder: of the fold.
 
     Raises:
-        DamagedFileError: A file of theirs is damaged.
-        FileNotFoundError: A file of theirs is gone.
+        DamagedFileError: One of their files is damaged.
+        FileNotFoundError: One of their files is missing.
     """
     states = {name: read_state(_path(folder, name)) for name in ("trunk", "embedder")}
     width = int(states["embedder"]["weight"].shape[1]) if uses_features(config) else None

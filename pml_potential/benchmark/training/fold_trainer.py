@@ -47,9 +47,9 @@ class DivergedError(RuntimeError):
 
 
 class FoldTrainer:
-    """Trains the models of one fold epoch by epoch, and validates and records as it goes.
+    """Trains the models of one fold epoch by epoch, with validations and records.
 
-    What an epoch does depends on nothing but the seed, the epoch's number and ``state()`` before it.
+    An epoch depends only on the seed, its number and ``state()`` before it.
 
     Args:
         config: what to train, and how.
@@ -58,11 +58,12 @@ class FoldTrainer:
         validation: images of the validation classes.
         seed: of the fold.
         record_keeper: where losses, metrics and hyperparameters go; None for a trainer that follows.
-        queries: so many of the first validation images look among the others; None: all among all.
+        queries: number of validation images, from the first, that are queries; the others are the
+            gallery. None: each image is a query among all others.
 
     Attributes:
-        epoch: epochs that are behind.
-        history: an entry a validation, with ``epoch`` and every metric.
+        epoch: number of finished epochs.
+        history: an entry for each validation, with ``epoch`` and every metric.
         modules: the models and the loss.
     """
 
@@ -111,7 +112,7 @@ class FoldTrainer:
             models["trunk"].to(memory_format=torch.channels_last)
         if model.compile:
             models["trunk"].compile()
-        # On features the trunk has nothing to train, and needs no optimizer that PML could miss.
+        # On features the trunk has nothing to train, so PML must not warn of its missing optimizer.
         logging.getLogger("PML").addFilter(_is_not_about_the_trunk)
         self._trainer = PMLTrainer(
             model.amp,
@@ -152,14 +153,14 @@ class FoldTrainer:
 
     @property
     def is_done(self) -> bool:
-        """Whether validation has stopped to improve, or the protocol allows no further epoch."""
+        """Whether validation has stopped improving, or the protocol allows no further epoch."""
         protocol = self._config.protocol
         if self.history and self.history[-1]["epoch"] - self.best["epoch"] > protocol.patience:
             return True
         return self.epoch >= protocol.max_epochs
 
     def train_epoch(self) -> None:
-        """Train the next epoch, and validate if it is time to.
+        """Train the next epoch, and validate if one is due.
 
         Raises:
             DivergedError: The loss, its parameters or the embeddings became NaN or infinite.
@@ -186,7 +187,7 @@ class FoldTrainer:
             self._iterate()
 
     def state(self) -> dict[str, Any]:
-        """All that the epochs to come depend on."""
+        """All that the next epochs depend on."""
         stateful: dict[str, dict[str, Any]] = {
             "modules": self.modules,
             "optimizers": self._optimizers,
@@ -200,7 +201,7 @@ class FoldTrainer:
         return states | {"epoch": self.epoch, "history": self.history, "scaler": scaler}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from where a trainer with the same arguments was."""
+        """Resume from the state of a trainer with the same arguments."""
         self.epoch, self.history = state["epoch"], state["history"]
         for name, module in self.modules.items():
             module.load_state_dict(state["modules"][name])
@@ -235,7 +236,7 @@ class FoldTrainer:
         }
 
     def _clip_gradients(self) -> None:
-        """Clip the gradients of everything that is trained, or of the network alone."""
+        """Clip the gradients of everything in training, or only of the network."""
         training = self._config.training
         parameters = [
             parameter
@@ -250,7 +251,7 @@ class FoldTrainer:
             nn.utils.clip_grad_norm_(parameters, training.clip_norm)
 
     def _end_warm_up(self) -> None:
-        """Begin to train the trunk, if the epochs in which it stayed as it was are over."""
+        """Begin to train the trunk, if the epochs in which it was frozen are over."""
         model = self._config.model
         if not model.freeze_trunk and self.epoch >= model.warm_up_epochs:
             self._trainer.freeze_these = ()
@@ -260,7 +261,7 @@ class FoldTrainer:
         labels = torch.from_numpy(self._train.labels).to(self._device)
         with long_step(f"initializing the proxies from the embeddings of {len(labels):,} images"):
             self._loss.initialize_proxies(embed(self._models, self._train, self._device), labels)
-        # Its moments belong to the proxies as they were.
+        # The optimizer's moments belong to the former proxies.
         self._optimizers[_LOSS_OPTIMIZER].state.pop(self._loss.proxies, None)
 
     def _iterate(self) -> None:
@@ -270,7 +271,7 @@ class FoldTrainer:
 
     @contextmanager
     def _checks(self) -> Iterator[None]:
-        # Before anybody normalises them: an overflow would leave zeros that look like embeddings.
+        # Before they are normalised: an overflow would leave zeros that look like embeddings.
         checked = self._models["embedder"].register_forward_hook(self._checked_embeddings)
         try:
             yield
@@ -281,7 +282,7 @@ class FoldTrainer:
 
     def _checked_embeddings(self, embedder: nn.Module, _inputs: Any, embeddings: Tensor) -> Tensor:
         if embedder.training:
-            # First those of the others: a process that raised alone would leave them waiting.
+            # First gather those of the others: a process that raised alone would leave them waiting.
             embeddings = whole_batch(embeddings)
         check_embeddings("embeddings", embeddings, self._config.model.embedding_size)
         return embeddings

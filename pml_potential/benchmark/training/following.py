@@ -1,4 +1,4 @@
-"""What a process does that helps rank 0 to train: its share of each batch, and nothing else."""
+"""A process that helps rank 0 to train: it computes its share of each batch, and nothing else."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -28,20 +28,20 @@ def announce_fold(config: Config, cache: Path, fold: int, seed: int) -> None:
 
 
 def follow() -> None:
-    """Train with rank 0 until it says that the run has ended."""
+    """Train with rank 0 until it says that the run is finished."""
     data: FoldData | None = None
     trainer: FoldTrainer | None = None
     with without_progress_bars():
         while (message := told_by_leader()) is not None:
             if _FOLD in message:
-                # Its memory goes before the next one takes some.
+                # Free its memory before the next one is built.
                 trainer = None
                 config = Config.model_validate_json(message["config"])
-                # Rank 0 has loaded them, and has left what takes long in its cache.
+                # Rank 0 has loaded them already, and cached what takes long.
                 data = data or load_fold_data(config, Path(message["cache"]))
                 trainer = _trainer(config, data, message)
             elif trainer is not None:
-                # Rank 0 has found the same, and says why the fold failed.
+                # Rank 0 gets the same error, and says why the fold failed.
                 with suppress(DivergedError):
                     trainer.follow_epoch(message)
 

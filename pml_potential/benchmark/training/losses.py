@@ -19,7 +19,7 @@ COMPONENTS = {
     "miner": miners,
     "reducer": reducers,
 }
-"""What goes with a loss, by its key in the configuration, and where its classes are."""
+"""Parts of a loss, by their keys in the configuration, and the modules of their classes."""
 
 
 def loss_class(name: str) -> Any:
@@ -33,7 +33,7 @@ def loss_class(name: str) -> Any:
 
 
 def component_class(loss: Loss, kind: str) -> Any:
-    """The class of one of ``COMPONENTS`` of a loss, None if the loss goes without.
+    """The class of one of ``COMPONENTS`` of a loss; None if the loss has none.
 
     Raises:
         ConfigError: PML has none of this name.
@@ -49,12 +49,12 @@ def build_loss(loss: Loss, num_classes: int, embedding_size: int) -> BaseMetricL
 
     Args:
         loss: name, arguments and optimizer.
-        num_classes: classes of the training set, handed to losses that take it.
-        embedding_size: width of the embedding, handed to losses that take it.
+        num_classes: classes of the training set, passed to losses that take it.
+        embedding_size: width of the embedding, passed to losses that take it.
 
     Raises:
-        ConfigError: There is no such loss, a value is outside its range, or the optimizer does not go
-            with it.
+        ConfigError: There is no such loss, a value is outside its range, or the optimizer does not fit
+            it.
     """
     named = loss_class(loss.name)
     sizes = {"num_classes": num_classes, "embedding_size": embedding_size}
@@ -80,7 +80,7 @@ def build_loss(loss: Loss, num_classes: int, embedding_size: int) -> BaseMetricL
 
 
 def build_miner(loss: Loss) -> BaseMiner | None:
-    """Build the miner of PML that goes with a loss, if one does.
+    """Build the PML miner of a loss, if it has one.
 
     Raises:
         ConfigError: There is no such miner, or a value is outside its range.

@@ -1,4 +1,4 @@
-"""Whether everything that a configuration names exists: what its schema cannot know."""
+"""Check that everything that a configuration names exists, which its schema cannot know."""
 
 import inspect
 

@@ -21,16 +21,16 @@ from pml_potential.benchmark.training.exported_model import (
 )
 
 TOLERANCE = 1e-4
-"""Largest difference of a number in a vector of onnxruntime from that of torch."""
+"""Largest difference between an element of onnxruntime's vectors and of torch's."""
 
 _LARGEST = 2**31 - 2**20
-"""Bytes of weights that fit into an ONNX file, with its graph."""
+"""Most bytes of weights that fit into an ONNX file, with its graph."""
 
 _INPUT, _OUTPUT = "pixels", "embeddings"
 
 
 def check_onnx_libraries() -> None:
-    """Raise unless all that writes a graph is installed.
+    """Raise unless all libraries that write a graph are installed.
 
     Raises:
         ConfigError: A library is not; the message has the pip line.
@@ -44,8 +44,8 @@ def write_onnx(folder: Path, height: int, width: int) -> None:
 
     The graph takes ``pixels``, uint8 of shape (n, height, width, channels), red, green and blue or
     grey, for any n, and gives ``embeddings``, float32 of shape (n, embedding_size), l2-normalised. It
-    scales the pixels itself; cutting pictures to height and width is left to who serves it, and
-    ``preprocessing.json`` says how. Before it is written, onnxruntime has given the vectors of
+    scales the pixels itself; pictures must be cut to height and width before, as
+    ``preprocessing.json`` describes. It is only written if onnxruntime gives the vectors of
     ``load_model(folder)``.
 
     Args:
@@ -69,10 +69,10 @@ def write_onnx(folder: Path, height: int, width: int) -> None:
 
 
 def onnx_graph(network: nn.Module, example: Tensor) -> bytes:
-    """Turn a network into an ONNX graph, and see that onnxruntime computes the same.
+    """Turn a network into an ONNX graph, and check that onnxruntime computes the same.
 
     Args:
-        network: in evaluation mode, on the processor; from a batch to vectors.
+        network: in evaluation mode, on the CPU; from a batch to vectors.
         example: a batch of at least 2. The graph takes batches of any length.
 
     Returns:
@@ -115,7 +115,7 @@ def onnx_graph(network: nn.Module, example: Tensor) -> bytes:
 
 
 class _FromPixels(nn.Module):
-    """A model with all that comes between the pixels and its vectors."""
+    """A model with all steps from the pixels to its vectors."""
 
     def __init__(self, model: nn.Module, normalised: Normalisation) -> None:
         super().__init__()
@@ -129,7 +129,7 @@ class _FromPixels(nn.Module):
 
 
 def _difference(content: bytes, network: nn.Module, example: Tensor) -> float:
-    """Largest between a number of onnxruntime's and of torch's, for one picture and for all."""
+    """Largest difference between onnxruntime's and torch's elements, for one picture and for all."""
     library = import_library("onnxruntime", "onnxruntime", "export --onnx")
     session = library.InferenceSession(content, providers=["CPUExecutionProvider"])
     with torch.no_grad():
@@ -143,7 +143,7 @@ def _preprocessing(description: Description, height: int, width: int) -> dict[st
     taken, crop, channels = description.model.input, description.crop, description.channels
     colours = "RGB" if channels == 3 else "grey"
     resize = None
-    # Whole images come as they are, and leave as [-1, 1].
+    # Whole images are taken as they are, and scaled to [-1, 1].
     numbers: dict[str, Any] = {"channels": colours, "white": 1.0}
     numbers |= {name: [0.5] * channels for name in ("mean", "std")}
     if taken is not None:

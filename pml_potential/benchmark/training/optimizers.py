@@ -26,7 +26,7 @@ def build_optimizer(optimizer: Optimizer, parameters: Iterable[nn.Parameter]) ->
     """Build an optimizer of ``torch.optim`` by its name.
 
     Raises:
-        ConfigError: There is no such optimizer, or it does not take an argument or its value.
+        ConfigError: There is no such optimizer, or it refuses an argument or its value.
     """
     named = optimizer_class(optimizer.name)
     try:
@@ -40,7 +40,7 @@ def build_schedule(schedule: Component, optimizer: torch.optim.Optimizer) -> LRS
     """Build a schedule of ``torch.optim.lr_scheduler`` by its name.
 
     Raises:
-        ConfigError: There is no such schedule, or it does not take an argument or its value.
+        ConfigError: There is no such schedule, or it refuses an argument or its value.
     """
     named = find_class(schedule.name, (lr_scheduler,), LRScheduler, ("training", "schedule"))
     try:

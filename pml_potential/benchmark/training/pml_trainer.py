@@ -1,4 +1,4 @@
-"""PML's trainer, with mixed precision and with names for what a profiler shows."""
+"""PML's trainer, with mixed precision and with names for a profiler."""
 
 import warnings
 from typing import Any, Literal
@@ -18,7 +18,7 @@ class PMLTrainer(MetricLossOnly):
     Args:
         dtype: of the network's arithmetic; None is full precision, as in PML. With float16 gradients
             are scaled, and a step whose gradients overflow is skipped.
-        chunk_size: images that the network sees at a time; None: the whole batch.
+        chunk_size: images that the network sees at once; None: the whole batch.
         **kwargs: those of ``MetricLossOnly``.
     """
 
@@ -34,7 +34,7 @@ class PMLTrainer(MetricLossOnly):
         self.scaler = torch.amp.GradScaler(self.data_device.type, enabled=dtype == "float16")
 
     def train_epoch(self, epoch: int) -> None:
-        """Train one epoch, with a data loader of its own: what it loaded ahead ends with the epoch."""
+        """Train one epoch, with its own data loader: prefetched batches end with the epoch."""
         self.train(start_epoch=epoch, num_epochs=epoch)
         # Ends the processes that loaded images.
         self.dataloader_iter = None
@@ -50,15 +50,15 @@ class PMLTrainer(MetricLossOnly):
         half = torch.autocast(self.data_device.type, self._dtype, enabled=self._dtype is not None)
         with record_function("network"), half:
             embeddings: Tensor = self._network()(data.to(self.data_device))
-        # PML's losses would change the type of their own parameters to that of a half.
+        # PML's losses would convert their own parameters to half precision.
         return embeddings if self._dtype is None else embeddings.float()
 
     def _network(self) -> Any:
-        """What embeds a batch, at once or in chunks."""
+        """The network that embeds a batch, at once or in chunks."""
         if self._chunk_size is None:
             return super().compute_embeddings
         network = nn.Sequential(self.models["trunk"], self.models["embedder"])
-        # The loss of the embeddings is taken by PML's trainer: here they are only handed on.
+        # PML's trainer computes the loss of the embeddings: here they are only passed on.
         return GradientCache(network, lambda embeddings: embeddings, self._chunk_size)
 
     def maybe_get_metric_loss(self, embeddings: Tensor, labels: Tensor, indices_tuple: Any) -> Tensor:
@@ -87,9 +87,9 @@ class PMLTrainer(MetricLossOnly):
         super().clip_gradients()
 
     def step_lr_schedulers(self, end_of_epoch: bool = False) -> None:
-        """Step the schedules, those of a trunk that does not train yet included."""
+        """Step the schedules, including that of a trunk that does not train yet."""
         with warnings.catch_warnings():
-            # Its optimizer has taken no step, which torch takes for a mistake.
+            # Its optimizer has taken no step, of which torch warns.
             warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step", UserWarning)
             super().step_lr_schedulers(end_of_epoch)
 

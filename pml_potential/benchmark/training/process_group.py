@@ -1,8 +1,8 @@
-"""Processes that torchrun started to train one network on large batches, each with a GPU of its own.
+"""Processes that torchrun started to train one network on large batches, each with its own GPU.
 
 Rank 0 leads: it searches, records, validates and writes as a single process does. The others follow:
 they take its state before each epoch, and their share of each batch. Every process computes the loss of
-the whole batch, so that losses and miners do as in one.
+the whole batch, so losses and miners work as in a single process.
 """
 
 import io
@@ -19,10 +19,10 @@ from torch import Tensor, distributed, nn
 from pml_potential.benchmark.config.schema import Config, ConfigError
 
 _LONGEST_STEP = timedelta(minutes=30)
-"""Until the others are given up: the first step of a fold waits for the slowest to load the data."""
+"""Timeout of a step: the first step of a fold waits for the slowest process to load the data."""
 
 _LONGEST_PAUSE = timedelta(days=7)
-"""Between epochs rank 0 validates, and may wait for other workers. Ends show at once."""
+"""Timeout between epochs, in which rank 0 validates and may wait for others. Ends show at once."""
 
 _messages: distributed.ProcessGroup | None = None
 
@@ -45,14 +45,14 @@ def process_group() -> Iterator[None]:
                 f"torchrun started {here} processes on a machine with {gpus} GPUs; each needs its own"
             )
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    # Its functions would have the group of all processes for a default, and keep it after the end.
+    # Imported later, its functions would keep the group of all processes as a default after the end.
     import_module("torch.distributed.nn.functional")
     distributed.init_process_group("nccl" if on_gpus else "gloo", timeout=_LONGEST_STEP)
     global _messages
-    # Of their own, for the pauses, and since what they say is read on the processor.
+    # A separate group, for the long pauses, and because messages are read on the CPU.
     _messages = _new_group(_LONGEST_PAUSE)
     yield
-    # After an error nobody would listen: torchrun ends the others.
+    # Not after an error: torchrun ends the others.
     tell_followers(None)
     distributed.destroy_process_group()
     # A group ends its threads with its last reference; if Python ends before them, they crash.
@@ -79,8 +79,8 @@ def tell_followers(message: Any) -> None:
     """Send tensors, numbers and text from rank 0 to all others; elsewhere this does nothing.
 
     Args:
-        message: of tensors, numbers and text, in dictionaries and lists. No code can be in it: a
-            process reads nothing else of what another one sent.
+        message: of tensors, numbers and text, in dictionaries and lists. Receivers refuse anything else,
+            such as code.
     """
     if number_of_processes() > 1 and rank() == 0:
         buffer = io.BytesIO()
@@ -91,7 +91,7 @@ def tell_followers(message: Any) -> None:
 
 
 def told_by_leader() -> Any:
-    """Wait for what rank 0 has to say; its tensors arrive in the processor's memory."""
+    """Wait for a message of rank 0; its tensors arrive on the CPU."""
     length = torch.tensor(0)
     distributed.broadcast(length, src=0, group=_messages)
     content = torch.empty(int(length), dtype=torch.uint8)
@@ -100,10 +100,10 @@ def told_by_leader() -> Any:
 
 
 def whole_batch(share: Tensor) -> Tensor:
-    """Put the shares of all processes together, in the order of the batch.
+    """Concatenate the shares of all processes, in the order of the batch.
 
-    The gradient of a loss of the whole batch reaches the own share alone; ``sum_gradients`` adds up what
-    the shares find for the network.
+    The gradient of a loss of the whole batch reaches only this process's share; ``sum_gradients`` adds
+    up the network's gradients of all shares.
     """
     if number_of_processes() == 1:
         return share
@@ -114,7 +114,7 @@ def whole_batch(share: Tensor) -> Tensor:
 
 
 def mean_of_processes(value: Tensor) -> Tensor:
-    """Mean of a tensor that is the same everywhere but for rounding: the same to the bit."""
+    """Mean over processes of a tensor that differs only by rounding: bitwise the same in all."""
     if number_of_processes() == 1:
         return value
     mean = value.detach().clone()
@@ -123,7 +123,7 @@ def mean_of_processes(value: Tensor) -> Tensor:
 
 
 def sum_gradients(network: Iterable[nn.Parameter], loss: Iterable[nn.Parameter]) -> None:
-    """Add up the gradients of the network, and let no rounding drive those of the loss apart.
+    """Add up the gradients of the network, and keep those of the loss equal despite rounding.
 
     Args:
         network: its parameters, of which each process has the gradient by its share.
@@ -144,7 +144,7 @@ def sum_gradients(network: Iterable[nn.Parameter], loss: Iterable[nn.Parameter])
 
 
 def synchronize_batchnorm(trunk: nn.Module) -> nn.Module:
-    """Let BatchNorm take its statistics from the whole batch; the weights keep their names."""
+    """Make BatchNorm take its statistics from the whole batch; the weights keep their names."""
     if number_of_processes() == 1 or not torch.cuda.is_available():
         return trunk
     # Not torch's, which would drop the activations that timm's layers hold.
@@ -158,8 +158,8 @@ def check_shared(config: Config, trunk: nn.Module) -> None:
     """Raise unless the processes can share each batch of a configuration.
 
     Raises:
-        ConfigError: The batch is not divisible, would be embedded in chunks, or BatchNorm would see a
-            share of it only.
+        ConfigError: The batch is not divisible, would be embedded in chunks, or BatchNorm would see only
+            a share of it.
     """
     processes, model = number_of_processes(), config.model
     if config.protocol.batch_size % processes:
@@ -182,7 +182,7 @@ def check_shared(config: Config, trunk: nn.Module) -> None:
 
 
 def check_fold_processes(fold_processes: int) -> None:
-    """Raise if folds are to be trained side by side by processes that train each fold together.
+    """Raise if folds are to be trained in parallel by processes that train each fold together.
 
     Raises:
         ConfigError: They are.

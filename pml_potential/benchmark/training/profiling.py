@@ -21,7 +21,7 @@ STAGES = {
     "optimizers": "optimizer steps",
     "evaluation": "embedding and scoring the validation set",
 }
-"""The stages of training that are told apart, and what they are."""
+"""The stages of training, with what they are."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Profile:
 
     Attributes:
         seconds: of each of ``STAGES``.
-        images: that were trained on.
+        images: number of images trained on.
     """
 
     seconds: dict[str, float]
@@ -52,14 +52,14 @@ def profile_training(config: Config, cache: Path) -> Profile:
 
     Args:
         config: what to train, and how.
-        cache: folder for what frozen layers give, which is computed before the clock starts.
+        cache: folder for the output of frozen layers, which is computed before the clock starts.
     """
     protocol = config.protocol.model_copy(update={"max_epochs": 1, "validation_interval": 1})
     config = config.model_copy(update={"protocol": protocol})
     data = load_fold_data(config, cache)
     check_batches(config, data)
     data.prepare(config)
-    # Or the profiler writes lines of its own, and complains of a GPU that is not there.
+    # Otherwise the profiler prints its own lines, and warns of a missing GPU.
     os.environ.setdefault("KINETO_LOG_LEVEL", "6")
     activities = [ProfilerActivity.CPU]
     if torch.cuda.is_available():

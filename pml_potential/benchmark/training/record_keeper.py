@@ -1,4 +1,4 @@
-"""The record-keeper of a fold: what PML's hooks log, in SQLite, CSV and TensorBoard's events."""
+"""The record-keeper of a fold: logs of PML's hooks, in SQLite, CSV and TensorBoard's events."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from pml_potential.benchmark.files import errors_that_name
 
 
 class _ScalarKeeper(RecordKeeper):
-    """A record-keeper that leaves whole parameters out, which it would turn into lists and not write."""
+    """A record-keeper that skips whole parameters, which it would turn into lists and not write."""
 
     def append_data(self, group_name: str, series_name: str, value: Any, iteration: int) -> None:
         if not isinstance(value, Tensor) or value.numel() == 1:

@@ -34,7 +34,7 @@ def save_records(keeper: Any, folder: Path) -> RecordPosition:
 
 
 def cut_back(folder: Path, position: RecordPosition) -> None:
-    """Take away the records that a fold wrote after a position, since it will write them again.
+    """Remove the records that a fold wrote after a position, since it will write them again.
 
     Raises:
         DamagedFileError: Records before the position are missing.
@@ -82,7 +82,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _synced(path: Path) -> int:
-    """Bring a file to the disk, lest a checkpoint outlive the records before it; its length."""
+    """Flush a file to disk, so no checkpoint outlives the records before it; return its length."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
         return os.fstat(file.fileno()).st_size

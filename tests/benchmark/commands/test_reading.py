@@ -94,7 +94,7 @@ def test_the_readme_of_something_else_is_not_overwritten(ended: Path, tmp_path: 
     (tmp_path / "README.md").write_text("# My project\n")
     result = command("export", ended, tmp_path)
     assert result.exit_code == 2
-    assert re.fullmatch(r"error: .*README\.md is no model card of .* own\n", result.stderr)
+    assert re.fullmatch(r"error: .*README\.md is not a model card of .* own\n", result.stderr)
     assert (tmp_path / "README.md").read_text() == "# My project\n"
     assert not (tmp_path / "model.yaml").exists()
 

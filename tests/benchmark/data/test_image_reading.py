@@ -304,7 +304,7 @@ def test_heic_is_named_with_what_reads_it(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(HEIC)
     for source in (path, io.BytesIO(HEIC)):
-        with pytest.raises(UnreadableImageError, match=r"it is HEIC; `pip install pillow-heif` lets it"):
+        with pytest.raises(UnreadableImageError, match=r"it is HEIC; `pip install pillow-heif` to read"):
             read_image(source)
 
 

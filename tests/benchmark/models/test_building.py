@@ -19,7 +19,7 @@ def test_an_embedder_goes_with_the_trunk(name: str, side: int, features: int) ->
 def test_weights_are_not_loaded_for_callers_that_have_their_own() -> None:
     model = model_of("small_cnn", weights="nowhere.pth")
     assert build_models(model, channels=3, pretrained=False)["trunk"].training
-    with pytest.raises(WeightsError, match=r"there is no file of weights 'nowhere\.pth'"):
+    with pytest.raises(WeightsError, match=r"there is no weights file 'nowhere\.pth'"):
         build_models(model, channels=3)
 
 

@@ -161,15 +161,15 @@ def test_a_wrong_name_says_which_blocks_there_are(name: str, block: str, blocks:
     with pytest.raises(ConfigError, match=blocks) as raised:
         CutTrunk(trunk_of(name), block)
     assert raised.value.keys == ("model", "freeze_until")
-    assert "it has none of this name" in str(raised.value)
+    assert "it has no block of this name" in str(raised.value)
 
 
 @pytest.mark.parametrize(
     ("name", "block", "reason"),
     [
-        ("timm/resnet18", "conv1", "nothing that could be frozen lies before it"),
-        ("timm/resnet18", "layer1.0.conv2", "what comes behind it takes more than the block does"),
-        ("timm/resnet18", "", "it has none of this name"),
+        ("timm/resnet18", "conv1", "there are no weights before it to freeze"),
+        ("timm/resnet18", "layer1.0.conv2", "later layers also take outputs from before it"),
+        ("timm/resnet18", "", "it has no block of this name"),
         ("torchvision/resnet18", "layer1.0.relu", "it is called 2 times"),
     ],
 )
@@ -197,8 +197,8 @@ class _Deciding(_Twice):
 @pytest.mark.parametrize(
     ("network", "reason"),
     [
-        (_Twice(), "what lies before it has weights that come again behind it"),
-        (_Deciding(), "its code cannot be followed to there"),
+        (_Twice(), "layers before it share weights with later ones"),
+        (_Deciding(), "its code cannot be traced to there"),
     ],
 )
 def test_a_network_that_cannot_be_taken_apart_is_told(network: Any, reason: str) -> None:

@@ -103,8 +103,8 @@ def test_a_long_list_is_cut_short(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    assert "there is no file of weights" in refusal(tmp_path / "nowhere.pth")
-    assert "there is no file of weights" in refusal(tmp_path)
+    assert "there is no weights file" in refusal(tmp_path / "nowhere.pth")
+    assert "there is no weights file" in refusal(tmp_path)
 
 
 def test_code_in_a_file_is_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

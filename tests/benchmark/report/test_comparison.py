@@ -197,7 +197,7 @@ def test_a_run_with_fewer_than_two_results_is_refused(experiment: Experiment, tm
     failed = {"failure": "fold 2: the loss is nan", "folds": []}
     other["reproductions"] = [other["reproductions"][0], failed, failed]
     rewrite(folders[1], other)
-    with pytest.raises(ConfigError, match="1 of 3 reproductions came to a result") as caught:
+    with pytest.raises(ConfigError, match="1 of 3 reproductions succeeded") as caught:
         compare_runs(folders)
     assert str(folders[1]) in str(caught.value)
     assert "fold 2: the loss is nan" in str(caught.value)

@@ -29,7 +29,7 @@ def changed(experiment: Experiment, folder: Path, file: str, **values: object) -
 
 def test_a_run_without_a_model_is_refused(experiment: Experiment, tmp_path: Path) -> None:
     folder = changed(experiment, tmp_path, "report/results.json", test={})
-    with pytest.raises(ConfigError, match="no reproduction came to a result"):
+    with pytest.raises(ConfigError, match="no reproduction succeeded"):
         open_ended_run(folder)
 
 

@@ -114,7 +114,7 @@ def test_a_run_whose_reproductions_failed_claims_no_score(
     results["test"] = {}
     results["reproductions"][1] = {"folds": results["reproductions"][1]["folds"][:1], "failure": "x"}
     text = card_of(tmp_path, config, results)
-    assert "No reproduction of the run came to a result." in text
+    assert "No reproduction of the run succeeded." in text
     read: Any = ModelCard(text).data
     assert read.eval_results is None
     assert "MAP@R of" not in text
@@ -141,7 +141,7 @@ def test_it_says_how_pictures_are_seen(
     text = card_of(tmp_path, cut, results)
     assert f"Pictures are read as in the run: {words}." in text
     assert "| pretrained weights | my.pt, SHA-256 of the trunk abc |" in text
-    assert "pretrained weights, whose licence applies, too." in text
+    assert "pretrained weights, whose licence also applies." in text
 
 
 @pytest.mark.parametrize(
@@ -189,5 +189,5 @@ def test_only_a_card_is_overwritten(tmp_path: Path, config: Config, results: dic
     card_of(tmp_path, config, results)
     check_place_for_card(tmp_path)
     (tmp_path / "README.md").write_text("# My project\n\nlibrary_name: pml-potential\n")
-    with pytest.raises(ConfigError, match=r"README\.md is no model card of pml-potential, and would be"):
+    with pytest.raises(ConfigError, match=r"README\.md is not a model card of pml-potential, and"):
         check_place_for_card(tmp_path)

@@ -176,7 +176,7 @@ def test_the_first_reproduction_that_came_to_a_result_is_shown(ended: RunFolder)
     results["reproductions"][0] |= {"failure": "the loss is nan", "folds": []}
     assert retrieval_of_run(ended, results)["model"]["reproduction"] == 2
     results["reproductions"][1] |= {"failure": "the loss is nan", "folds": []}
-    assert retrieval_of_run(ended, results) == {"missing": "no reproduction came to a result"}
+    assert retrieval_of_run(ended, results) == {"missing": "no reproduction succeeded"}
 
 
 def test_small_sets_have_fewer_neighbours_and_no_map(tmp_path: Path) -> None:

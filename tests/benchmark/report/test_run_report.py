@@ -157,7 +157,7 @@ def test_a_failed_reproduction_is_shown_with_its_reason(
         results["test"] = {}
     text = page_of(results, tmp_path).text
     assert "the loss is nan" in text
-    assert ("No reproduction came to a result." in text) == all_failed
+    assert ("No reproduction succeeded." in text) == all_failed
 
 
 def test_a_run_without_search_has_a_page(experiment: Experiment, tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_published_validation_scores_stand_beside_the_best_validation_score(
         in text
     )
     assert "arXiv 2003.08505" in text
-    assert "they are no test scores" in text
+    assert "they are not test scores" in text
     test_scores = experiment.results["test"]["trained"]["separated"]
     assert not [score for score in test_scores.values() if interval(score) in text]
 

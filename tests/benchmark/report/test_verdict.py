@@ -76,9 +76,7 @@ def test_what_the_test_finds_is_said(trained: list[float], untrained: list[float
 def test_a_run_without_a_score_says_so() -> None:
     failed = results([], [])
     failed["reproductions"] = [{"failure": "the loss is nan", "folds": []}] * 2
-    assert verdict(failed)[0] == (
-        "PotentialFieldLoss has no test score: no reproduction came to a result."
-    )
+    assert verdict(failed)[0] == "PotentialFieldLoss has no test score: no reproduction succeeded."
     assert why_validation_differs(failed) is None
     assert "2 of 2 reproductions failed and should be repaired" in what_would_help(failed)
 
@@ -113,7 +111,7 @@ def test_a_recall_on_the_test_classes_is_held_against_published_ones_with_what_d
 def test_a_run_without_a_score_is_not_held_against_published_ones() -> None:
     found = published("traditional")
     found["test"] = {}
-    assert verdict(found)[1].startswith("It has no score to hold against the figures Bhatnagar")
+    assert verdict(found)[1].startswith("It has no score to compare with the figures Bhatnagar")
 
 
 def test_the_best_hyperparameters_are_named() -> None:
@@ -127,7 +125,7 @@ def test_the_validation_score_is_explained_by_the_numbers_of_classes() -> None:
     assert why_validation_differs(results([0.303, 0.303], [0.1, 0.1])) == (
         "Validation MAP@R 0.4890 and test MAP@R 0.3030 are not comparable: each validation set "
         "has 25 classes and the test set 100, and among fewer classes a query finds its own more "
-        "easily. The validation score is also the best of 2 trials, so it flatters."
+        "easily. The validation score is also the best of 2 trials, so it is optimistic."
     )
 
 
@@ -146,7 +144,7 @@ def test_the_explanation_has_the_numbers_of_the_run(validation: list[int], said:
     text = why_validation_differs(found)
     assert text is not None
     assert said in text
-    assert "flatters" not in text
+    assert "optimistic" not in text
 
 
 def test_one_fold_has_no_validation_classes_to_explain() -> None:

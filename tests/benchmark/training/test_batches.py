@@ -41,7 +41,7 @@ class NoisyImages(LabelledTensors):
             ["search.sampler.m={low: 2, high: 4}"],
             "from 2 to 4, and protocol.batch_size 8 is no .* 3",
         ),
-        (["search.sampler.m={low: 4, high: 8}"], "is no multiple of 5, 6, 7; narrow the range"),
+        (["search.sampler.m={low: 4, high: 8}"], "is not a multiple of 5, 6, 7; narrow the range"),
         (["search.sampler.m={choices: [4, 1]}"], "8 with sampler.m 1 takes 8 classes"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Looking through a data set for what makes its labels contradict each other, or its scores too high."""
+"""Audit a data set for contradicting labels and for copies that raise scores."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Group:
     Attributes:
         images: Their places in the data set.
         kind: One of `KINDS`.
-        bits: In how many of 256 the looks of a near pair differ; None for equal pictures.
+        bits: In how many of 256 bits the looks of a near pair differ; None for equal pictures.
     """
 
     images: tuple[int, ...]
@@ -45,7 +45,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Audit:
-    """What an audit found.
+    """The results of an audit.
 
     Attributes:
         images: The data set.
@@ -53,7 +53,7 @@ class Audit:
             too few classes to be divided.
         equal: Groups of pictures with the same pixels, those of the worst kind first.
         near: Pairs of pictures that look nearly the same, the worst kind and the nearest first.
-        near_count: How many such pairs there are, if more than are listed.
+        near_count: How many such pairs there are; `near` holds the nearest of them.
         labels: The names of each class that is written in several ways.
         files: What differs from the published data set, in words.
     """
@@ -76,7 +76,7 @@ class Audit:
         lines = [f"{self.images.name}: {counted(len(self.images.labels), len(self.images.class_names))}"]
         if self.parts is None:
             lines.append(
-                "Too few classes for a test, so that no border of training and test is looked at."
+                "Too few classes for a test set, so copies across training and test are not looked for."
             )
         else:
             parts = Counter(self.parts.tolist())
@@ -115,13 +115,13 @@ def in_words(counts: Mapping[str, int]) -> str:
 
 
 def audit(images: Images, entry: DatasetEntry, folds: int | None, cache: Path) -> Audit:
-    """Looks for equal and near pictures, labels in two spellings, and files that were not published.
+    """Looks for equal and near pictures, labels in two spellings, and differences from published files.
 
     Args:
         images: The data set.
         entry: Its entry in the catalogue.
-        folds: Of the protocol whose border of training and test is meant. None: cross-validation, whose
-            border is the same for any number of folds; or else training and test classes alone.
+        folds: Of the protocol, which decide the border of training and test. None: cross-validation,
+            whose border is the same for any number of folds; if that is impossible, one fold.
         cache: Folder for the hashes of the pictures.
 
     Raises:
@@ -150,7 +150,7 @@ def audit(images: Images, entry: DatasetEntry, folds: int | None, cache: Path) -
 
 
 def _parts(images: Images, entry: DatasetEntry, folds: int | None) -> NDArray[np.str_] | None:
-    """What each image is for; the border of any two folds is that of any more."""
+    """The part of each image; the border is the same for two folds as for more."""
     for tried in (2, 1) if folds is None else (folds,):
         try:
             splits = splits_of(images.labels, images.division, tried, entry.mlrc_halves)

@@ -81,7 +81,7 @@ def _original_lists(root: Path) -> tuple[list[int], list[Path], dict[int, str]]:
                 f"{root / ORIGINAL_LIST} has an image of class {number}, but names for classes 1 to "
                 f"{len(names)}; get it again"
             )
-    # The copy has a folder a class, and no folder can be called "Ram C/V Cargo Van".
+    # The copy has a folder for each class, and no folder can have the name "Ram C/V Cargo Van".
     return numbers, paths, {number: names[number - 1].replace("/", "-") for number in numbers}
 
 

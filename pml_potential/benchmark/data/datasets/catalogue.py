@@ -1,4 +1,4 @@
-"""Which data sets there are: the entry of each, by its name in configurations."""
+"""The catalogue of data sets: the entry of each, by its name in configurations."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def entry_of(name: str) -> DatasetEntry:
         name: As in a configuration.
 
     Returns:
-        What is known of it.
+        Its entry.
 
     Raises:
         ConfigError: If there is no such data set.
@@ -68,8 +68,8 @@ def load_images(dataset: Dataset) -> Images:
         The data set, in memory or in files.
 
     Raises:
-        ConfigError: If there is no such data set, a key does not go with it, or its files are not there
-            or are HEIC where pillow-heif is not installed (a `LayoutError`).
+        ConfigError: If there is no such data set, a key does not fit it, or its files are missing, or
+            are HEIC and pillow-heif is not installed (a `LayoutError`).
 
     Examples:
         >>> len(load_images(Dataset(name="digits")).labels)
@@ -108,7 +108,7 @@ def _refuse_unused(entry: DatasetEntry, dataset: Dataset) -> None:
 
 
 def _refuse_heic(images: ImageFiles) -> None:
-    """Refuses what cannot be read here before hours go by, and before others are read without it."""
+    """Refuses HEIC at once if it cannot be read here, not after hours of work."""
     heic = [path for path in images.paths if path.suffix.lower() in HEIC_SUFFIXES]
     if heic and not reads_heic():
         raise LayoutError(

@@ -1,4 +1,4 @@
-"""Looking a data set through before days of training depend on it."""
+"""Check a data set before days of training depend on it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class Report:
-    """What a check found.
+    """The results of a check.
 
     Attributes:
         name: Of the data set.
@@ -52,14 +52,14 @@ class Report:
         classes: How many classes.
         division: For each of train, test, query and gallery, how many images and classes.
         sha256: The hash of the data set, if no file is missing.
-        layout: What is wrong with its lists or folders, so that it cannot be loaded at all.
+        layout: What is wrong with its lists or folders, if it cannot be loaded at all.
         counts: Each difference from the published counts and sizes, in words.
         missing: Files that are listed but not there.
-        unreadable: Files that are no image or damaged, each with the reason, in words.
+        unreadable: Files that are damaged or not images, each with the reason, in words.
         changed: For each change that reading made to images, as `read_image` words it, their files.
         strangers: Files that do not belong to the data set. They do no harm, since nothing reads them.
-        runs: What the protocols can do with it, if it could be loaded.
-        facts: What else decides which runs are possible, in words.
+        runs: Which protocols can be run on it, if it could be loaded.
+        facts: Other facts that decide which runs are possible, in words.
     """
 
     name: str
@@ -136,11 +136,11 @@ def check(dataset: Dataset, console: Console | None = None) -> Report:
         console: Where progress is shown; None shows nothing.
 
     Returns:
-        What was found.
+        The results.
 
     Raises:
-        ConfigError: If a key does not go with the data set, so that there is nothing to look at. A
-            folder that is missing or of another layout is a finding.
+        ConfigError: If a key does not fit the data set. A folder that is missing or of another layout
+            is a result, not an error.
 
     Examples:
         >>> check(Dataset(name="digits")).good
@@ -200,7 +200,7 @@ def _hash(images: Images) -> str | None:
 
 @dataclass
 class _Files:
-    """What reading every file has found."""
+    """The results of reading every file."""
 
     missing: list[Path] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
@@ -233,7 +233,7 @@ def _read_all(images: ImageFiles) -> _Files:
                 else:
                     files.unreadable.append(str(changes))
         except KeyboardInterrupt:
-            # Or the pool would first read all that is left.
+            # Otherwise the pool would first read all remaining files.
             pool.shutdown(cancel_futures=True)
             raise
     return files
@@ -242,7 +242,7 @@ def _read_all(images: ImageFiles) -> _Files:
 def _strangers(images: ImageFiles, root: Path, anything: bool) -> Iterator[Path]:
     """Finds files below the root that the data set does not list.
 
-    Published data sets bring many texts along, so only their images count, unless `anything` does.
+    Published data sets contain many text files, so only images count, unless `anything` is true.
     """
     listed = {os.path.abspath(path) for path in images.paths}
     for folder, folders, files in os.walk(root):

@@ -1,4 +1,4 @@
-"""The data set `digits`: 1797 handwritten digits that scikit-learn brings along."""
+"""The data set `digits`: 1797 handwritten digits that come with scikit-learn."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def load_digits() -> ImageArrays:
         >>> digits.images.shape, digits.class_names[:2]
         ((1797, 8, 8), ('0', '1'))
     """
-    # Importing scikit-learn takes a second that the other data sets need not wait for.
+    # Importing scikit-learn takes a second, which the other data sets avoid.
     from sklearn.datasets import load_digits as load_from_sklearn
 
     arrays = load_from_sklearn()

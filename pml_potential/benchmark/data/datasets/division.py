@@ -1,4 +1,4 @@
-"""What people call the parts of a data set that comes divided, and what each is for."""
+"""Common names of the parts of a data set that comes divided, and their meaning."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PARTS = {
 
 
 def part_called(name: str) -> str | None:
-    """Gives the part of a division that a name stands for, whatever its case.
+    """Gives the part of a division that a name stands for, in any case.
 
     Args:
         name: Of a folder, or in the cell of a table.
@@ -44,8 +44,8 @@ def division_of(names: Sequence[str], where: Path) -> NDArray[np.str_] | None:
         where: The folder or table, for the warning.
 
     Returns:
-        For each image one of `DIVISION`; or None if all are for training, so that the classes
-        themselves have to be divided.
+        For each image one of `DIVISION`; or None if all are for training, so the classes themselves
+        have to be divided.
 
     Raises:
         KeyError: If a name stands for no part.

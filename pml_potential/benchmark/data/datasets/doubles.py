@@ -16,9 +16,9 @@ _WHOLE_NUMBER = re.compile(r"(-?\d+)\.0*")
 
 
 def refuse_doubles(images: Images) -> None:
-    """Raises if a picture or a class is there under two names.
+    """Raises if a picture or a class appears under two names.
 
-    A picture that is there twice is its own nearest neighbour. Two names lead to one picture by a link,
+    A picture that appears twice is its own nearest neighbour. Two names lead to one picture by a link,
     by a relative and an absolute path, or by two ways to write an accented letter; a class has two as
     ``1`` and ``1.0``. Copies of a file are not looked for: ``pml-potential datasets check`` lists them.
 
@@ -54,17 +54,17 @@ def _class(name: str) -> str:
 
 
 def _identities(path: Path) -> Iterator[object]:
-    """By what two paths are known to be one file: its place on the disk, and its name."""
+    """What tells that two paths are one file: its name, and its place on the disk."""
     yield unicodedata.normalize("NFC", os.path.abspath(path))
     try:
         found = path.stat()
     except (OSError, ValueError):
-        # Missing, or of a name that no file can have, which is said when it is read.
+        # Missing, or of a name that no file can have; the error comes when it is read.
         return
     if found.st_ino:
         yield found.st_dev, found.st_ino
 
 
 def _shown(path: Path) -> str:
-    """The path, with letters that look the same told apart."""
+    """The path, escaped so that letters that look the same differ."""
     return str(path) if path.as_posix().isascii() else ascii(str(path))

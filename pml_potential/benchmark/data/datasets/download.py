@@ -31,7 +31,7 @@ CHUNK = 1 << 18
 
 
 class DownloadError(RuntimeError):
-    """A download that failed; the message says why and what to do. Nothing half is left in place."""
+    """A download that failed; the message says why and what to do. Nothing incomplete is left behind."""
 
 
 def download(
@@ -44,15 +44,15 @@ def download(
 ) -> bool:
     """Fetches a data set, unless it is there already.
 
-    The archive is fetched into a hidden folder beside the root, verified, unpacked and looked
-    through there; the root appears by renaming, when all is complete. After a kill, the next call
-    clears away what was left, but uses an archive that had arrived whole.
+    The archive is fetched into a hidden folder beside the root, verified, unpacked and checked
+    there; the root appears by renaming, when all is complete. After a kill, the next call removes
+    what was left, but uses a complete archive.
 
     Args:
         name: As in a configuration.
         root: Where to. Default: ``data/NAME`` in the working folder.
         url: Of an archive to fetch instead of the published one, a mirror's for example: zip or tar.
-        checksum: What the archive must have, as ``sha256:...`` or ``md5:...``. Default: that of the
+        checksum: Of the archive, as ``sha256:...`` or ``md5:...``. Default: that of the
             published archive, if it is known and `url` is not given.
         console: Where progress is shown; None shows nothing.
 
@@ -72,7 +72,7 @@ def download(
         raise ConfigError(f"{name!r} cannot be downloaded: {entry.advice}", ("dataset", "name"))
     if not address.startswith(("http://", "https://")):
         raise ConfigError(f"url is {address!r}; it must begin with http:// or https://")
-    # Resolved so that a root that is a link to another disk is filled over there.
+    # Resolved so that a root that links to another disk is filled there.
     target = (default_root(name) if root is None else root).resolve()
     say = _Speaker(console)
     if _is_complete(name, target):
@@ -149,12 +149,12 @@ def _fetch(url: str, archive: Path, checksum: str | None, say: _Speaker) -> None
             f"{url} cannot be fetched: {reason_of(error)}; try again, or give another address with --url"
         ) from error
     except ValueError as error:
-        # pooch's words for a wrong checksum, or for one of an unknown kind.
+        # pooch's message about a wrong checksum, or one of an unknown kind.
         raise DownloadError(f"{url} is refused: {error}") from error
 
 
 def _say_checksum(name: str, archive: Path, checksum: str | None, say: _Speaker) -> None:
-    """Says how far the archive can be trusted."""
+    """Says whether the archive is verified."""
     published = entry_of(name).checksum
     if checksum is not None:
         say(f"Verified: {checksum}")
@@ -196,7 +196,7 @@ def _check_complete(name: str, root: Path) -> None:
 
 
 def _clear(staging: Path, keep: Path) -> None:
-    """Removes what a download left behind, but for an archive that is whole."""
+    """Removes what a download left behind, except a complete archive."""
     if not staging.exists():
         return
     for path in staging.iterdir():
@@ -210,7 +210,7 @@ def _clear(staging: Path, keep: Path) -> None:
 
 @contextmanager
 def _quiet(logger: logging.Logger) -> Iterator[None]:
-    """Silences pooch, whose words are about its own arguments."""
+    """Silences pooch, whose messages are about its own arguments."""
     level = logger.level
     logger.setLevel(logging.WARNING)
     try:
@@ -220,7 +220,7 @@ def _quiet(logger: logging.Logger) -> Iterator[None]:
 
 
 class _Bar:
-    """What pooch wants of a progress bar, shown by rich."""
+    """The progress bar that pooch expects, shown by rich."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -251,7 +251,7 @@ class _Bar:
 
 
 class _Speaker:
-    """Prints what happens, if anyone listens."""
+    """Prints messages, if there is a console."""
 
     def __init__(self, console: Console | None) -> None:
         self._console = console

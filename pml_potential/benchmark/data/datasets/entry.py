@@ -1,4 +1,4 @@
-"""What the benchmark knows of a data set: the form of each entry of the catalogue."""
+"""What the benchmark knows about a data set: the form of each entry of the catalogue."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ class DatasetEntry:
 
     Attributes:
         name: As in a configuration.
-        title: What it is called.
+        title: Its printed name.
         source: Where its files come from: "packaged" with a library, "download", "on request" or
             "your own".
         load: Loads it, as a configuration's ``dataset`` says where it is.
         takes: Keys of ``dataset`` that it reads: "root", or "file" and "columns", or none.
-        images: How many images were published, or None for data sets of one's own.
+        images: How many images were published, or None for your own data.
         classes: How many classes were published, or None.
         division: For "train", "test", "query" and "gallery", how many images and classes were
             published, where the data set comes divided.
-        size: Width and height of every published picture, where all have one.
+        size: Width and height of every published picture, if all are of one size.
         other_sizes: What pictures of another size are likely to be, and where the right ones are.
         mlrc_halves: Whether cross-validation takes the halves of the sorted classes, as "A Metric
             Learning Reality Check" did for this data set, rather than the published division.
         paper: Where it was published.
         home: Its page.
-        licence: What its page says of its use.
+        licence: What its page says about its use.
         url: The archive to download, if there is one.
         checksum: The archive's, as ``md5:...`` or ``sha256:...``, if it is known for certain.
-        advice: What to do to get it where it cannot be downloaded.
-        holds_vectors: Whether it holds vectors in place of images.
+        advice: How to get it, if it cannot be downloaded.
+        holds_vectors: Whether it holds vectors instead of images.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""A data set of one's own: vectors that any encoder has computed, with their labels."""
+"""Your own vectors, from any encoder, with their labels."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from pml_potential.benchmark.data.matrix_file import (
 )
 
 LABEL, SPLIT, ID = "label", "split", "id"
-"""What the labels, the parts and the ids are called, in every kind of file."""
+"""Names of the labels, the parts and the ids, in every kind of file."""
 
 
 def load_features(file: Path) -> FeatureRows:
     """Loads a matrix of vectors, a row for each example, with their labels.
 
-    The matrix is called ``vector`` in npz, safetensors and Parquet (a column of lists), and is all that
-    npy holds. Labels are called ``label``, integers or text; optional are ``split`` (train, test, query
-    or gallery) and ``id`` (a different name for each row). They are in the same file, or in a table
-    beside it that has its name: the labels of ``songs.npy`` in ``songs.csv`` or ``songs.parquet``, row
-    by row. The matrix itself stays in its file.
+    The matrix is ``vector`` in npz, safetensors and Parquet (a column of lists), and the whole of an npy
+    file. Labels are ``label``, integers or text; optional are ``split`` (train, test, query or gallery)
+    and ``id`` (a different name for each row). They are in the same file, or in a table beside it with
+    the same name: the labels of ``songs.npy`` in ``songs.csv`` or ``songs.parquet``, row by row. The
+    matrix itself stays in its file.
 
     Args:
         file: Ending in one of ``MATRIX_SUFFIXES``.
@@ -82,7 +82,7 @@ def load_features(file: Path) -> FeatureRows:
 
 
 def _columns(file: Path) -> tuple[Path, dict[str, list[Any]]]:
-    """The file that holds the labels, and what it holds beside vectors."""
+    """The file that holds the labels, and its columns other than the vectors."""
     names = (LABEL, SPLIT, ID)
     if file.suffix.lower() in PARQUET_SUFFIXES:
         return file, _of_table(file)
@@ -137,7 +137,7 @@ def _parts(where: Path, names: list[str]) -> list[str]:
 
 def _ids(where: Path, names: list[str]) -> tuple[str, ...]:
     if repeated := [name for name, times in Counter(names).items() if times > 1]:
-        raise MatrixError(f"{where}: the {ID!r} {repeated[0]!r} is there twice; each row has its own")
+        raise MatrixError(f"{where}: the {ID!r} {repeated[0]!r} appears twice; each row needs its own")
     return tuple(names)
 
 

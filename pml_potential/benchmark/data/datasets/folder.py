@@ -1,4 +1,4 @@
-"""A data set of one's own: a folder of images for each class."""
+"""Your own images: a folder for each class."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ TITLE = "a folder of images for each class"
 ADVICE = "give the folder that holds a folder of images for each class by --root, or as dataset.root"
 
 _LEFT_BEHIND = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
-"""Folders that systems and archives leave beside those of people."""
+"""Folders that operating systems and archivers create."""
 
 
 def load_folder(root: Path) -> ImageFiles:
-    """Loads images that lie in one folder a class, named after the class.
+    """Loads images from one folder for each class, named after the class.
 
-    If folders below the root are called "train", "test", "query" or "gallery", in capitals or not, and
-    hold folders themselves, these are the division, and the classes are one level deeper:
+    If folders below the root are named "train", "test", "query" or "gallery", in any case, and hold
+    folders themselves, these are the division, and the classes are one level deeper:
     ``ROOT/train/cat/1.jpg``. "val", "valid" and "validation" are part of "train". With "train" alone
-    there is no division. Query and gallery must come together. A class that lies in several of them
+    there is no division. Query and gallery must come together. A class that appears in several of them
     is one class.
 
-    Hidden files, files whose suffix is no image's, and folders that systems leave behind, such as
-    ``__MACOSX``, are passed over; pictures of a kind that is not read are too, with a warning.
+    Hidden files, files without the suffix of an image, and system folders, such as ``__MACOSX``, are
+    skipped; so are pictures in formats that are not supported, with a warning.
 
     Args:
         root: The folder.
@@ -39,7 +39,7 @@ def load_folder(root: Path) -> ImageFiles:
 
     Raises:
         LayoutError: If there is no class, a class has no image, an image lies deeper or less deep than
-            the others, or a folder may not be read.
+            the others, or a folder cannot be read.
 
     Examples:
         >>> load_folder(Path("nowhere"))

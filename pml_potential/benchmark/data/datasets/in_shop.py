@@ -41,7 +41,7 @@ def load_in_shop(root: Path) -> ImageFiles:
     """
     list_path = root / "Eval" / LIST if is_there(root / "Eval" / LIST) else root / LIST
     require_files(root, [list_path.relative_to(root).as_posix()], TITLE, ADVICE)
-    # Asked for first because "img" and "Img" are one folder to some file systems.
+    # Checked first because "img" and "Img" are one folder to some file systems.
     is_nested = any(is_there(root / "Img" / pictures) for pictures in ("img", "img_highres"))
     base = root / "Img" if is_nested else root
     if is_there(base / "img_highres") and not is_there(base / "img"):

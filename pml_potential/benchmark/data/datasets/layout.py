@@ -12,23 +12,23 @@ from pml_potential.benchmark.config.schema import ConfigError
 
 
 class LayoutError(ConfigError):
-    """Files that are missing, or not as the layout of the data set wants them."""
+    """Files that are missing, or not in the layout of the data set."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, ("dataset", "root"))
 
 
 def require_files(root: Path, files: Sequence[str], title: str, advice: str) -> None:
-    """Checks that a folder has the files by which a data set is known.
+    """Checks that a folder has the files of a data set.
 
     Args:
         root: The folder.
         files: Paths below it, of files or folders.
-        title: What the data set is called.
+        title: Name of the data set.
         advice: How to get the data set.
 
     Raises:
-        LayoutError: If the folder or a file is missing, or may not be looked at; the message names it.
+        LayoutError: If the folder or a file is missing or cannot be accessed; the message names it.
 
     Examples:
         >>> require_files(Path("nowhere"), ["images.txt"], "Some Birds", "ask the author")
@@ -56,7 +56,7 @@ def is_there(path: Path) -> bool:
         Whether it does.
 
     Raises:
-        LayoutError: If nobody can tell: a folder above it may not be entered, or the name is too long.
+        LayoutError: If that is unknown: a folder above it cannot be entered, or the name is too long.
     """
     try:
         path.stat()
@@ -68,10 +68,10 @@ def is_there(path: Path) -> bool:
 
 
 def refuse_unreadable(path: Path, error: OSError) -> NoReturn:
-    """Says in words why the system does not give a file or folder.
+    """Says in words why a file or folder cannot be read.
 
     Args:
-        path: Of the file or folder, where the error names none.
+        path: Of the file or folder, if the error names none.
         error: Of the system.
 
     Raises:
@@ -94,17 +94,17 @@ def refuse_unreadable(path: Path, error: OSError) -> NoReturn:
 
 @contextmanager
 def reading(root: Path, title: str) -> Iterator[None]:
-    """Turns whatever goes wrong in reading a data set's lists into one kind of error.
+    """Turns all errors in reading a data set's lists into one kind.
 
     Args:
         root: The folder.
-        title: What the data set is called.
+        title: Name of the data set.
 
     Yields:
         Nothing.
 
     Raises:
-        LayoutError: If a file cannot be opened, or holds something unexpected. Missing rights are named.
+        LayoutError: If a file cannot be opened (missing permissions are named), or is unexpected.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""What a run on a data set could do, and what it could not."""
+"""Which runs on a data set are possible, and why others are not."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _PRESET_M = (1, 4)
 
 @dataclass(frozen=True)
 class PossibleRuns:
-    """What the protocols can do with some images.
+    """Which protocols can be run on some images.
 
     Attributes:
-        cross_validated: Numbers of folds, from 2 on, by which a run could be judged.
-        why_not_cross_validated: Why not by those of the presets; None if it could.
-        why_not_traditional: Why not by training and test classes alone; None if it could.
-        fewest_classes: Classes of the smallest part that something would be trained on.
+        cross_validated: Numbers of folds, from 2 on, with which a run can be evaluated.
+        why_not_cross_validated: Why not with that of the presets; None if it can.
+        why_not_traditional: Why not with training and test classes only; None if it can.
+        fewest_classes: Number of classes of the smallest training set.
     """
 
     cross_validated: tuple[int, ...]
@@ -72,8 +72,8 @@ def possible_runs(images: Images, mlrc_halves: bool) -> PossibleRuns:
     """Tries the protocols on a data set.
 
     Args:
-        images: The data set; its files are not looked at.
-        mlrc_halves: Whether cross-validation takes the halves of the sorted classes in place of the
+        images: The data set; its files are not read.
+        mlrc_halves: Whether cross-validation takes the halves of the sorted classes instead of the
             division, as a `DatasetEntry` says.
     """
     tried = {folds: _tried(images, folds, mlrc_halves) for folds in range(1, _MOST_FOLDS + 1)}
@@ -88,7 +88,7 @@ def possible_runs(images: Images, mlrc_halves: bool) -> PossibleRuns:
 
 
 def describe_classes(labels: NDArray[np.int64], division: NDArray[np.str_] | None) -> list[str]:
-    """Says how many images the classes have, and which are for what.
+    """Says how many images the classes have, and how they are divided.
 
     Examples:
         >>> describe_classes(np.array([0, 0, 0, 1, 1]), None)[0]
@@ -111,8 +111,8 @@ def describe_duplicates(names: Sequence[str], hashes: Sequence[str], kind: str =
 
     Args:
         names: Of the files.
-        hashes: Of what each holds.
-        kind: What they are, if no files.
+        hashes: Of their contents.
+        kind: What they are, if not files.
 
     Examples:
         >>> describe_duplicates(["a", "b"], ["x", "y"])

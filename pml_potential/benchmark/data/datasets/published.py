@@ -21,7 +21,7 @@ def count_division(images: Images) -> dict[str, tuple[int, int]]:
 
 
 def wrong_counts(images: Images, published: DatasetEntry) -> Iterator[str]:
-    """Each difference from the published counts, in words; none for data sets of one's own."""
+    """Each difference from the published counts, in words; none for your own data."""
     if published.images is None or published.classes is None:
         return
     found, wanted = (len(images.labels), len(images.class_names)), (published.images, published.classes)
@@ -35,10 +35,10 @@ def wrong_counts(images: Images, published: DatasetEntry) -> Iterator[str]:
 
 
 def wrong_sizes(images: ImageFiles, published: DatasetEntry) -> Iterator[str]:
-    """What is said of pictures that have another size than the published ones, which all have one.
+    """Describe pictures of another size than that of the published ones, if these have one size.
 
     Raises:
-        UnreadableImageError: A file is missing or no image.
+        UnreadableImageError: A file is missing or not an image.
     """
     if published.size is None:
         return

@@ -1,4 +1,4 @@
-"""One class that is written in several ways."""
+"""Classes that are spelled in several ways."""
 
 import re
 import unicodedata
@@ -10,10 +10,10 @@ _NO_WIDTH = {"Cf", "Cc"}
 
 
 def spelled_in_several_ways(names: Sequence[str]) -> list[tuple[str, ...]]:
-    """Find names that differ in case, spaces, underscores, hyphens and forms of Unicode alone.
+    """Find names that differ only in case, spaces, underscores, hyphens and forms of Unicode.
 
-    Single characters are told apart by case, as classes of letters are; and numbers by what stands
-    between their digits, and by their sign.
+    Single characters that differ in case stay distinct, as classes of letters do; and so do numbers that
+    differ in their sign, or in where separators stand between their digits.
 
     Args:
         names: of the classes.

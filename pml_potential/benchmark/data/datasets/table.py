@@ -1,4 +1,4 @@
-"""A data set of one's own: a table with a row for each image."""
+"""Your own images: a table with a row for each."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}
 def load_table(file: Path, columns: Columns | None = None) -> ImageFiles:
     """Loads the images that a CSV or Parquet file lists.
 
-    A CSV file is in UTF-8 and has the names of the columns in its first line. Between its cells are
-    commas, semicolons or tabs: what divides the first line into the columns that are wanted, or what
-    a line ``sep=;`` before it says. Labels that are all plain integers are sorted by number, all
-    others as text. Paths are relative to the folder of the table, or absolute. Splits may be in
-    capitals; "val", "valid" and "validation" are part of "train".
+    A CSV file is in UTF-8 and has the names of the columns in its first line. Its cells are separated
+    by commas, semicolons or tabs: whichever divides the first line into the columns that are wanted, or
+    the one that a line ``sep=;`` before it names. Labels that are all plain integers are sorted by
+    number, all others as text. Paths are relative to the folder of the table, or absolute. Splits may
+    be in capitals; "val", "valid" and "validation" are part of "train".
 
     Args:
         file: The table, ending in ``.csv``, ``.tsv``, ``.parquet`` or ``.pq``.
-        columns: Which column is what; by default "path" and "label", with no split.
+        columns: Names of the columns; by default "path" and "label", with no split.
 
     Returns:
-        The images, sorted by their paths so that the order of the rows makes no difference.
+        The images, sorted by their paths, so the order of the rows makes no difference.
 
     Raises:
         ConfigError: If there is no such file, it is of another kind, or a column is missing.
@@ -68,7 +68,7 @@ def load_table(file: Path, columns: Columns | None = None) -> ImageFiles:
 
 
 class _Row:
-    """The checked cells of a row, and where it stands."""
+    """The checked cells of a row, and its place."""
 
     def __init__(self, file: Path, place: str, names: dict[str, str], cells: dict[str, Any]) -> None:
         self.file = file
@@ -106,7 +106,7 @@ class _Row:
 def _check(rows: Iterable[_Row]) -> None:
     places: dict[str, _Row] = {}
     for row in rows:
-        # An image that is there twice is its own nearest neighbour, and every score too good.
+        # An image that appears twice is its own nearest neighbour, which raises every score.
         first = places.setdefault(row.path, row)
         if first is not row:
             raise row.error("path", f"is {row.path!r}, as in {first.place}; list every image once")
@@ -122,13 +122,12 @@ def read_cells(
 
     Args:
         file: The table.
-        wanted: Names of columns that it must have, by what they are for.
-        optional: Names of columns that are read, too, if it has them.
-        key: Of the configuration that says which columns are wanted, for errors.
+        wanted: Names of required columns, by their roles.
+        optional: Names of columns that are also read if present.
+        key: Of the configuration that names the columns, for errors.
 
     Returns:
-        For each row what to call it in an error, and its cells by their columns. Cells of a CSV file are
-        text.
+        For each row its name in errors, and its cells by their columns. Cells of a CSV file are text.
 
     Raises:
         ConfigError: If there is no such file, it is of another kind, or a column is missing.
@@ -186,7 +185,7 @@ def _read_csv(file: Path, wanted: dict[str, str], key: str) -> list[tuple[str, d
 
 
 def _separator(header: str, wanted: dict[str, str]) -> str:
-    """Gives what divides the first line into the columns that are wanted, or else into most columns."""
+    """Gives the separator of the first line that yields the wanted columns, or else most columns."""
 
     def found(separator: str) -> tuple[bool, int]:
         names = [name.strip() for name in next(csv.reader([header], delimiter=separator), [])]

@@ -1,4 +1,4 @@
-"""Unpacking an archive from elsewhere, without letting it write elsewhere."""
+"""Unpack a downloaded archive, without letting it write outside its folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 MOST_EXPANSION = 200
-"""Photographs hardly shrink in an archive: what grows more than this is made to fill a disk."""
+"""Photographs hardly shrink in an archive: one that grows more than this is made to fill a disk."""
 
 
 DAMAGED = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError)
@@ -22,7 +22,7 @@ CHUNK = 1 << 20
 
 
 class ArchiveError(ValueError):
-    """An archive that is damaged, no archive, or would write where it must not."""
+    """An archive that is damaged, is not an archive, or would write where it must not."""
 
 
 class DiskFullError(ArchiveError):
@@ -37,11 +37,11 @@ def unpack(archive: Path, folder: Path) -> None:
     disk has no room. What was unpacked before the refusal stays, inside the folder.
 
     Args:
-        archive: The archive. What it is shows in its contents, not its name.
+        archive: The archive. Its type is read from its contents, not its name.
         folder: An empty folder, which must exist.
 
     Raises:
-        DiskFullError: If the disk has not enough room.
+        DiskFullError: If the disk does not have enough room.
         ArchiveError: If the archive is refused, damaged or cut off.
     """
     allowed = _Allowance(archive, folder)
@@ -119,7 +119,7 @@ def _unpack_tar(archive: Path, folder: Path, allowed: _Allowance) -> None:
                 )
             size += member.size
             allowed.check(size)
-            # The size of all is only known at the end, so that there is no better moment.
+            # The total size is only known at the end, so each member is checked.
             allowed.check_room(member.size)
             opened.extract(member, folder, filter="data")
         # A compressed archive has its checksum at the very end, where tarfile does not look.

@@ -1,4 +1,4 @@
-"""Many runs that differ in one value: how scores fall under label noise, what a hyperparameter does."""
+"""Studies of runs that differ in one value: the label noise or a hyperparameter."""
 
 from pml_potential.benchmark.experiments.studies.ablation import run_ablation
 from pml_potential.benchmark.experiments.studies.label_noise import run_label_noise

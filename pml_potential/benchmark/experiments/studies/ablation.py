@@ -1,4 +1,4 @@
-"""What one value of a configuration does, with all others as they are."""
+"""Vary one value of a configuration, with all others fixed."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,19 +28,19 @@ def run_ablation(
     """Train a configuration with each of several values in one place, without a search.
 
     The reproductions of the protocol give the error bars: each value is trained with the same seeds.
-    Choose by the validation classes; the test classes are there to see whether the choice holds. Runs
-    that have ended are not run again.
+    Choose by the validation classes; the test classes show whether the choice holds. Finished runs are
+    not repeated.
 
     Args:
         config: all other values.
         path: dotted path of the value.
-        values: what to put there, each once. With 0 proxies per class the loss has nothing to train, and
-            goes without its optimizer.
-        folder: where the runs go, ``PATH=VALUE`` each.
-        console: told how far the runs are.
-        sharing: how the work of each run is shared out.
+        values: the values to try, each once. With 0 proxies per class the loss has no parameters, so its
+            optimizer is left out.
+        folder: of the runs, ``PATH=VALUE`` each.
+        console: shows the progress.
+        sharing: how the work of each run is distributed.
         series: name of the line. Default: name of the loss.
-        after_each: called with what there is after every run.
+        after_each: called with the study so far after every run.
 
     Returns:
         The study: MAP@R by value, on validation and test classes.
@@ -55,7 +55,7 @@ def run_ablation(
             f"the values of {path} are {', '.join(names) or 'none'}; give each of them once"
         )
     fixed = with_values(config, {"protocol.study": None, "search": {}})
-    # All of them before the first is trained.
+    # Check all of them before the first is trained.
     configs = [_with_value(fixed, path, value) for value in values]
     for each in configs:
         check_runnable(each)

@@ -1,4 +1,4 @@
-"""How losses fall when a share of the training labels is wrong."""
+"""How scores fall when a share of the training labels is wrong."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,20 +23,20 @@ def run_label_noise(
     sharing: Sharing | None = None,
     after_each: Callable[[Study], None] = lambda _study: None,
 ) -> Study:
-    """Train losses with wrong labels, with the hyperparameters that suit them on right ones.
+    """Train losses with wrong labels, with the hyperparameters that are best on clean ones.
 
     Each loss is run on clean labels first, with the search that its configuration asks for. With the
     best hyperparameters of that search it is then trained at every other level, without a search; the
-    seeds are the same at all levels. Validation and test labels stay clean. Runs that have ended are
-    not run again.
+    seeds are the same at all levels. Validation and test labels stay clean. Finished runs are not
+    repeated.
 
     Args:
-        configs: what to run for each loss, by the name of its folders and its line.
-        folder: where the runs go, ``NAME-LEVEL`` each.
-        console: told how far the runs are.
+        configs: configuration of each loss, by the name of its folders and its line.
+        folder: of the runs, ``NAME-LEVEL`` each.
+        console: shows the progress.
         levels: shares of wrong training labels, each in [0, 1]; the clean run is made in any case.
-        sharing: how the work of each run is shared out.
-        after_each: called with what there is after every run.
+        sharing: how the work of each run is distributed.
+        after_each: called with the study so far after every run.
 
     Returns:
         The study: separated MAP@R by level, for each loss.
@@ -44,7 +44,7 @@ def run_label_noise(
     Raises:
         ConfigError: No loss is given, a configuration cannot be run or has noise already, or a folder
             holds another run.
-        SearchFailedError: The first trials of a search failed, all of them.
+        SearchFailedError: All of the first trials of a search failed.
     """
     if not configs:
         raise ConfigError("a study of label noise needs at least one loss")
@@ -57,7 +57,7 @@ def run_label_noise(
             raise ConfigError(
                 f"{PATH} is {config.dataset.label_noise} for {name}; the study sets it, leave it at 0"
             )
-        # All of them before the first is trained.
+        # Check all of them before the first is trained.
         for level in all_levels:
             with_values(config, {PATH: level})
     series: dict[str, list[Point]] = {name: [] for name in configs}

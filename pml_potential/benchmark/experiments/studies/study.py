@@ -1,4 +1,4 @@
-"""What a study found: scores along one value, as data, as a table and as a figure."""
+"""Results of a study: scores along one value, as data, as a table and as a figure."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _LINES = ("-", "--", ":")
 
 @dataclass(frozen=True)
 class Point:
-    """What came of one run of a study.
+    """Result of one run of a study.
 
     Attributes:
-        value: what the run has where the others differ.
+        value: the varied value in this run.
         validation: MAP@R on the validation classes, the mean over the folds: mean and 95% interval over
             the reproductions, as ``confidence_interval`` has them. None where all failed.
         test: the same of the separated MAP@R on the test classes.
-        failures: why reproductions, or the whole run, came to no result.
+        failures: why reproductions failed.
     """
 
     value: Any
@@ -82,7 +82,7 @@ class Study:
         return cls(content["path"], series, content["environment"])
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, in a form that JSON can hold."""
+        """All of it, JSON-serialisable."""
         return {"format": FORMAT, **asdict(self)}
 
     def table(self, judged_on: str) -> TextTable:
@@ -154,7 +154,7 @@ def _values(series: dict[str, list[Point]]) -> list[str]:
 
 
 def _places(values: Sequence[Any]) -> dict[str, float]:
-    """Where on the horizontal axis each value stands: a number at itself, others in their order."""
+    """Position of each value on the horizontal axis: a number at itself, others in order."""
     if all(_is_number(value) for value in values):
         return {number(value): float(value) for value in values}
     return {name: float(place) for place, name in enumerate(dict.fromkeys(map(number, values)))}

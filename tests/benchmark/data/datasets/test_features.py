@@ -89,7 +89,7 @@ def test_a_matrix_without_labels_takes_those_of_the_table_beside_it(suffix: str,
         ({"label": NAMES, "split": PARTS[:-1]}, r"has 23 rows of 'split'"),
         ({"label": [*NAMES[:-1], " "]}, r"'label' of row 24 is ' '; it must be an integer or text"),
         ({"label": NAMES, "split": ["left", *PARTS[1:]]}, r"'split' of row 1 is 'left'; .* train, test"),
-        ({"label": NAMES, "id": ["a", "a", *NAMES[2:]]}, r"the 'id' 'a' is there twice"),
+        ({"label": NAMES, "id": ["a", "a", *NAMES[2:]]}, r"the 'id' 'a' appears twice"),
         ({"lable": NAMES}, r"has no labels; give an array 'label' in it, or a table vectors.csv"),
     ],
 )
