@@ -82,15 +82,11 @@ def floors_of(rooms: Sequence[Room]) -> dict[str, int]:
 
 
 def import_table(rooms: Sequence[Room]) -> str:
-    """The imports as a table in Markdown; no room imports upwards, so one half of it is empty."""
-    names = [room.name for room in rooms]
-    lines = [
-        f"| imports from | {' | '.join(f'`{name}`' for name in names)} |",
-        "|---" * (len(names) + 1) + "|",
-    ]
+    """The imports as a table in Markdown, the outermost room first."""
+    lines = ["| room | imports from |", "|---|---|"]
     for room in rooms:
-        cells = ["●" if name in room.imports else "" for name in names]
-        lines.append(f"| `{room.name}` | {' | '.join(cells)} |")
+        names = [f"`{other.name}`" for other in rooms if other.name in room.imports]
+        lines.append(f"| `{room.name}` | {', '.join(names) or 'no other room'} |")
     return "\n".join(lines)
 
 

@@ -25,8 +25,8 @@ GAP = 8
 
 SCROLLS = """
 () => document.documentElement.scrollWidth > innerWidth
-  || [...document.querySelectorAll("table")].some((each) => {
-    const box = each.parentElement;
+  || [...document.querySelectorAll("table")].some((table) => {
+    const box = table.closest(".md-typeset__scrollwrap") ?? table.parentElement;
     return box.scrollWidth > box.clientWidth + 1;
   })
 """

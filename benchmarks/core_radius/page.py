@@ -153,8 +153,7 @@ def _scale_table(results: Results) -> str:
                 share = entry.get("share_of_gradient_beyond_clip")
                 rows.append(
                     [
-                        data,
-                        replicate,
+                        f"{data}, {replicate}",
                         f"{REGIME['weight_decay']:g}" if weight_decay else "0",
                         "U" if plain_sum else "U / n",
                         f"at {REGIME['clip_value']:g}" if clip else "no",
@@ -163,8 +162,8 @@ def _scale_table(results: Results) -> str:
                     ]
                 )
     beyond = f"beyond {REGIME['clip_value']:g}"
-    titles = ["data", "random numbers", "weight decay", "loss", "clipping", "MAP@R / P@1", beyond]
-    return TextTable(titles, rows, 5).to_markdown()
+    titles = ["data", "weight decay", "loss", "clipping", "MAP@R / P@1", beyond]
+    return TextTable(titles, rows, 4).to_markdown()
 
 
 if __name__ == "__main__":

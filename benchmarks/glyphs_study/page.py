@@ -140,19 +140,20 @@ def _noise(results: dict[str, Any]) -> str:
 
 
 def _analysis(results: dict[str, Any]) -> str:
+    """Two tables, of distances and of spread: one would be wider than a screen."""
+    shown = [name for name in MEASURES if name != "epochs_to_95_percent"]
+    return "\n\n".join(_measures(results, names) for names in (shown[:4], shown[4:]))
+
+
+def _measures(results: dict[str, Any], names: list[str]) -> str:
     rows = [
         [
             results["runs"][preset]["loss"],
-            *(
-                "–" if found[name] is None else f"{found[name]['mean']:.3f}"
-                for name in MEASURES
-                if name != "epochs_to_95_percent"
-            ),
+            *("–" if found[name] is None else f"{found[name]['mean']:.3f}" for name in names),
         ]
         for preset, found in results["analysis"].items()
     ]
-    titles = [title for name, title in MEASURES.items() if name != "epochs_to_95_percent"]
-    return _markdown(["loss", *titles], rows, 1)
+    return _markdown(["loss", *(MEASURES[name] for name in names)], rows, 1)
 
 
 def _convergence(results: dict[str, Any]) -> str:
