@@ -13,6 +13,7 @@ import pytest
 from jinja2 import Environment, StrictUndefined
 
 from pml_potential.benchmark.files import write_json, write_text
+from pml_potential.benchmark.report.formatting import listed
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
@@ -107,12 +108,20 @@ def page(rows: list[Row]) -> str:
     for group in GROUPS:
         own = [row for row in rows if row["group"] == group]
         notes = [(row["name"], row["note"]) for row in own if row["note"]]
-        whole = sum(set(row["cells"].values()) == {WORKS} for row in own)
-        count = (
-            f"{'All' if whole == len(own) else whole or 'None'} of {len(own)} work with all five losses"
-        )
-        groups.append((group, count, outcomes(own, reasons(rows)), notes))
+        groups.append((group, _summary(own), outcomes(own, reasons(rows)), notes))
     return template.render(groups=groups, losses=LOSSES, reasons=reasons(rows)) + "\n"
+
+
+def _summary(rows: list[Row]) -> str:
+    """How many of a group work with all losses, with some and with none."""
+    found = [set(row["cells"].values()) for row in rows]
+    whole = sum(outcomes == {WORKS} for outcomes in found)
+    if whole == len(rows):
+        return f"All of {len(rows)} work with all five losses"
+    some = sum(WORKS in outcomes for outcomes in found) - whole
+    counts = {"all five losses": whole, "some": some, "none": len(rows) - whole - some}
+    told = ", ".join(f"{count} with {losses}" for losses, count in counts.items() if count)
+    return f"{len(rows)} tested: {told}"
 
 
 def outcomes(rows: list[Row], numbered: list[str]) -> list[tuple[list[str], str]]:
