@@ -13,7 +13,6 @@ import pytest
 from jinja2 import Environment, StrictUndefined
 
 from pml_potential.benchmark.files import write_json, write_text
-from pml_potential.benchmark.report.formatting import listed
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
@@ -120,8 +119,8 @@ def _summary(rows: list[Row]) -> str:
         return f"All of {len(rows)} work with all five losses"
     some = sum(WORKS in outcomes for outcomes in found) - whole
     counts = {"all five losses": whole, "some": some, "none": len(rows) - whole - some}
-    told = ", ".join(f"{count} with {losses}" for losses, count in counts.items() if count)
-    return f"{len(rows)} tested: {told}"
+    told = ", ".join(f"with {losses}: {count}" for losses, count in counts.items() if count)
+    return f"Tested: {len(rows)}. Working {told}"
 
 
 def outcomes(rows: list[Row], numbered: list[str]) -> list[tuple[list[str], str]]:
