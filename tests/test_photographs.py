@@ -142,7 +142,7 @@ def judged(preset: str, number: int, score: float, **changes: Any) -> dict[str, 
 
 
 @pytest.mark.parametrize(
-    ("score", "verdict"), [(0.2, "holds"), (0.1, "not told apart"), (0.05, "does not hold")]
+    ("score", "verdict"), [(0.2, "holds"), (0.1, "undecided"), (0.05, "does not hold")]
 )
 def test_a_claim_is_judged_by_a_test_of_the_difference(score: float, verdict: str) -> None:
     rows = {
@@ -159,7 +159,7 @@ def test_a_claim_is_judged_by_a_test_of_the_difference(score: float, verdict: st
     assert found["PFML beats losses of pairs and of proxies (PFML, Section 4.2)"] == verdict
     assert found["A force that decays beats one that grows (PFML, Section 4.2)"] == verdict
     assert found["PFML stands wrong labels best (PFML, Section 4.3): 20% wrong"] == verdict
-    assert found["Mean-field losses converge faster (mean-field paper)"] == "not told apart"
+    assert found["Mean-field losses converge faster (mean-field paper)"] == "undecided"
 
 
 def test_a_published_optimum_is_judged_by_the_grid() -> None:

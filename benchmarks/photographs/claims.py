@@ -176,7 +176,7 @@ def _verdict(first: Sequence[float], second: Sequence[float]) -> str:
     """Whether the first is larger, by Welch's t at 5%."""
     found = pairwise_differences({"first": first, "second": second})[0]
     if not found.is_significant:
-        return "not told apart"
+        return "undecided"
     return "holds" if found.first == "first" else "does not hold"
 
 
