@@ -10,6 +10,9 @@ import yaml
 from benchmarks import gradient_cache, loss_step, proxy_start, proxy_start_pretrained
 from benchmarks.core_radius import page as core_radius
 from benchmarks.glyphs_study import page as glyphs_study
+from benchmarks.photographs import headline
+from benchmarks.photographs.cells import read_part
+from benchmarks.photographs.page import PLANNED
 from pml_potential import __all__ as public_names
 from pml_potential.benchmark.files import read_json, write_json
 from pml_potential.benchmark.report.comparison import compare_runs
@@ -22,11 +25,17 @@ QUICK_RUNS = [
 ]
 
 
-def test_readme_shows_the_committed_results() -> None:
-    assert result_table(QUICK_RUNS) in (ROOT / "README.md").read_text()
+def test_readme_shows_what_the_study_on_photographs_found() -> None:
+    parts = {part: read_part(part) for part in PLANNED}
+    assert headline.table(parts).strip() in (ROOT / "README.md").read_text()
+    assert " ".join(headline.sentences(parts)) in words_of("README.md")
 
 
-def test_readme_says_of_the_runs_what_their_comparison_finds(tmp_path: Path) -> None:
+def test_the_page_on_the_benchmark_shows_the_committed_runs() -> None:
+    assert result_table(QUICK_RUNS) in (ROOT / "docs" / "benchmark.md").read_text()
+
+
+def test_the_page_on_the_benchmark_says_what_their_comparison_finds(tmp_path: Path) -> None:
     for run in QUICK_RUNS:
         write_json(tmp_path / run["config"]["loss"]["name"] / "report" / "results.json", run)
     found = compare_runs(sorted(tmp_path.iterdir()))
@@ -34,7 +43,7 @@ def test_readme_says_of_the_runs_what_their_comparison_finds(tmp_path: Path) -> 
     behind = [each for each in found.differences if each.second == "PotentialFieldLoss"]
     assert all(each.is_significant for each in behind)
     values = " and ".join(f"{each.corrected_p:.3f}" for each in behind)
-    assert f"the other two by more than chance (corrected p {values})" in words_of("README.md")
+    assert f"the other two by more than chance (corrected p {values})" in words_of("docs/benchmark.md")
 
 
 def words_of(page: str) -> str:

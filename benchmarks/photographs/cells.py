@@ -84,7 +84,7 @@ class Laboratory:
     def measure_untrained(self, cell: Cell) -> None:
         """Judge the network of a cell before its first step."""
         if cell.name not in read_part(cell.part):
-            config, data = self._set_up(cell)
+            config, data = self.set_up(cell)
             train, validation = data.fold(config, FOLD)
             models = untrained_models(config, train, cell.seed)
             test = data.test(config)
@@ -92,7 +92,7 @@ class Laboratory:
             self._keep(cell, {name: _judged(models, images) for name, images in parts.items()})
 
     def _trained(self, cell: Cell, folder: Path) -> dict[str, Any]:
-        config, data = self._set_up(cell)
+        config, data = self.set_up(cell)
         train, validation = data.fold(config, FOLD)
         try:
             found = train_fold(
@@ -112,7 +112,8 @@ class Laboratory:
             row["test"] = _judged(models, data.test(config))
         return row
 
-    def _set_up(self, cell: Cell) -> tuple[Config, FoldData]:
+    def set_up(self, cell: Cell) -> tuple[Config, FoldData]:
+        """The configuration of a cell, and its images."""
         changes = {**cell.changes, "seed": cell.seed}
         root = self._folder / cell.images
         config = with_values(base_config(cell.preset, cell.images, str(root)), changes)

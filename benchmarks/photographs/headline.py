@@ -1,13 +1,14 @@
 """The study in a table and a few sentences: what README and the page say first."""
 
 from collections.abc import Mapping, Sequence
+from statistics import mean
 from typing import Any
 
 from benchmarks.photographs.settings import CANDIDATES, SEEDS, WRONG_LABELS
 from pml_potential.benchmark.evaluation import PRIMARY_METRIC
 from pml_potential.benchmark.report.formatting import interval, listed
 from pml_potential.benchmark.report.intervals import confidence_interval
-from pml_potential.benchmark.report.pairwise_tests import pairwise_differences
+from pml_potential.benchmark.report.pairwise_tests import LEVEL, holm, pairwise_differences
 from pml_potential.benchmark.report.text_table import TextTable
 
 Parts = Mapping[str, Mapping[str, Any]]
@@ -52,22 +53,46 @@ def table(parts: Parts) -> str:
 
 
 def sentences(parts: Parts) -> list[str]:
-    """How ``PotentialFieldLoss`` stands at each share of wrong labels."""
-    return [
-        f"With {_called(share)} `{CANDIDATES[_OURS].title}` is {_stands(scores)}."
-        for share, scores in complete_scores(parts).items()
-    ]
+    """How ``PotentialFieldLoss`` stands at each share of wrong labels, and which loss loses least."""
+    scores = complete_scores(parts)
+    found = [_stands(share, each) for share, each in scores.items()]
+    if len(scores) > 1:
+        found.append(_losing(scores[0.0], *list(scores.items())[-1]))
+    return found
 
 
-def _stands(scores: Mapping[str, Sequence[float]]) -> str:
-    ahead, behind, neither = [], [], []
-    for each in pairwise_differences(scores):
-        if _OURS in (each.first, each.second):
-            other = each.second if each.first == _OURS else each.first
-            groups = ahead if each.first == _OURS else behind
-            (groups if each.is_significant else neither).append(f"`{CANDIDATES[other].title}`")
-    told = {"ahead of": ahead, "behind": behind, "not told apart from": neither}
-    return listed([f"{words} {listed(names)}" for words, names in told.items() if names])
+def _stands(share: float, scores: Mapping[str, Sequence[float]]) -> str:
+    """By Welch's t of ours against each other loss, corrected by Holm's method for their number."""
+    others = [preset for preset in scores if preset != _OURS]
+    pairs = [{_OURS: scores[_OURS], preset: scores[preset]} for preset in others]
+    found = [pairwise_differences(pair)[0] for pair in pairs]
+    corrected = holm([1.0 if each.p is None else each.p for each in found])
+    ahead, behind = [], []
+    for preset, each, p in zip(others, found, corrected, strict=True):
+        if p < LEVEL:
+            (ahead if each.first == _OURS else behind).append(_code(preset))
+    told = {"ahead of": ahead, "behind": behind}
+    parts = [f"{words} {listed(names)}" for words, names in told.items() if names]
+    if not parts:
+        return f"With {_called(share)} no other loss differs from {_code(_OURS)} by more than chance."
+    is_rest = len(others) > len(ahead) + len(behind)
+    rest = "; its differences from the others are within chance" if is_rest else ""
+    return f"With {_called(share)} {_code(_OURS)} is {listed(parts)}{rest}."
+
+
+def _losing(
+    right: Mapping[str, Sequence[float]], share: float, wrong: Mapping[str, Sequence[float]]
+) -> str:
+    kept = {preset: mean(wrong[preset]) / mean(right[preset]) for preset in right}
+    order = sorted(kept, key=lambda preset: -kept[preset])
+    shown = dict.fromkeys((_OURS, order[-1]))
+    others = listed([f"{_code(preset)} {kept[preset]:.0%}" for preset in shown if preset != order[0]])
+    first = f"{_code(order[0])} keeps {kept[order[0]]:.0%} of its score"
+    return f"With {_called(share)} {first}, {others}."
+
+
+def _code(preset: str) -> str:
+    return f"`{CANDIDATES[preset].title}`"
 
 
 def _called(share: float) -> str:

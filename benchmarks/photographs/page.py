@@ -22,6 +22,7 @@ from benchmarks.photographs.settings import (
     SEEDS,
     TRIALS,
     VARIANTS,
+    WRONG_LABEL_SETTINGS,
     WRONG_LABELS,
     base_config,
 )
@@ -45,6 +46,10 @@ PLANNED = {
     "search": ("Search", TRIALS * len(CANDIDATES)),
     "comparison": ("Comparison with right labels", len(SEEDS) * len(CANDIDATES)),
     "wrong_labels": ("Wrong labels", len(SEEDS) * plan.MOST_ROBUST * len(WRONG_LABELS)),
+    "wrong_label_settings": (
+        "Settings of PotentialFieldLoss with wrong labels",
+        len(SEEDS) * len(WRONG_LABEL_SETTINGS),
+    ),
     "questions": ("Settings of PotentialFieldLoss", len(SEEDS) * NUMBER_OF_QUESTIONS),
     "few_images": ("Many classes of three pictures", len(SEEDS) * (len(FEW_IMAGES) + 1)),
     "from_scratch": (
@@ -86,6 +91,8 @@ def page() -> str:
         comparison=_comparison(parts["comparison"]) if _is_comparable(parts["comparison"]) else "",
         differences=_differences(parts["comparison"]),
         noise=_noise(parts),
+        pull=read_part("pull"),
+        noise_settings=_noise_settings(parts),
         search=_search(parts["search"]),
         questions=_questions(parts),
         few_images=_few_images(parts["few_images"]),
@@ -231,6 +238,32 @@ def _kept(line: figures.Line) -> str:
     return f"{line[max(line)]['mean'] / line[min(line)]['mean']:.0%}" if len(line) > 1 else "–"
 
 
+def _noise_settings(parts: Mapping[str, Rows]) -> str:
+    """Test scores of PotentialFieldLoss with wrong labels, in several settings."""
+    share = WRONG_LABELS[0]
+    groups = {"as above": [row for row in parts["wrong_labels"].values() if _is_ours(row, share)]}
+    for name in WRONG_LABEL_SETTINGS:
+        rows = parts["wrong_label_settings"]
+        groups[name] = [rows[f"{name}-{seed}"] for seed in SEEDS if f"{name}-{seed}" in rows]
+    lines = [
+        [
+            name,
+            interval(confidence_interval([row["validation"] for row in rows])),
+            interval(confidence_interval(_of(rows, PRIMARY_METRIC))),
+            str(len(rows)),
+        ]
+        for name, rows in groups.items()
+        if rows
+    ]
+    shown = sorted(lines, key=lambda line: line[1], reverse=True)
+    columns = ["setting", "validation MAP@R", "test MAP@R", "seeds"]
+    return _markdown(columns, shown) if len(lines) > 1 else ""
+
+
+def _is_ours(row: Mapping[str, Any], share: float) -> bool:
+    return row["preset"] == "potential_field" and row["changes"]["dataset.label_noise"] == share
+
+
 def _search(rows: Rows) -> str:
     best = _best(rows)
     lines = [
@@ -261,9 +294,7 @@ def _questions(parts: Mapping[str, Rows]) -> dict[str, str]:
         ]
         found[f"`{path}`"] = _markdown(["value", "validation MAP@R", "seeds"], lines)
     if lines := _variants(parts):
-        found["What other people's code does differently"] = _markdown(
-            ["variant", "validation MAP@R", "seeds"], lines
-        )
+        found["Several values at once"] = _markdown(["variant", "validation MAP@R", "seeds"], lines)
     return found
 
 
@@ -275,7 +306,7 @@ def _variants(parts: Mapping[str, Rows]) -> list[list[str]]:
     }
     as_it_is = [row for row in parts["comparison"].values() if row["preset"] == "potential_field"]
     lines = []
-    for title, found in {"none: U / n of all points": as_it_is, **groups}.items():
+    for title, found in {"as above": as_it_is, **groups}.items():
         scores = [row["validation"] for row in found if "validation" in row]
         if scores:
             lines.append([title, interval(confidence_interval(scores)), str(len(scores))])

@@ -16,6 +16,7 @@ from benchmarks.photographs.settings import (
     TINY,
     TRIALS,
     VARIANTS,
+    WRONG_LABEL_SETTINGS,
     WRONG_LABELS,
     trial,
 )
@@ -65,6 +66,16 @@ def _with_shares(part: str, shares: Sequence[float]) -> Iterator[Cell]:
                 changed = {**changes, "dataset.label_noise": share}
                 name = f"{preset}-{share:g}-{seed}"
                 yield Cell(part, name, preset, changed, seed, is_judged=True)
+
+
+def wrong_label_settings() -> Iterator[Cell]:
+    """Other settings of PotentialFieldLoss with wrong labels."""
+    best = best_trials().get("potential_field")
+    for seed in SEEDS if best else ():
+        for name, values in WRONG_LABEL_SETTINGS.items():
+            changes = {**best, **values, "dataset.label_noise": WRONG_LABELS[0]}
+            cell = f"{name}-{seed}"
+            yield Cell("wrong_label_settings", cell, "potential_field", changes, seed, is_judged=True)
 
 
 def questions() -> Iterator[Cell]:
@@ -136,7 +147,7 @@ def with_wrong_labels() -> dict[str, Mapping[str, Any]]:
 
 
 AT_ONCE: tuple[Part, ...] = (search, comparison, wrong_labels)
-SEED_BY_SEED: tuple[Part, ...] = (questions, few_images, from_scratch)
+SEED_BY_SEED: tuple[Part, ...] = (wrong_label_settings, questions, few_images, from_scratch)
 """Parts that get their first seed before one of them gets a second."""
 
 PARTS = (*AT_ONCE, *SEED_BY_SEED, few_wrong_labels)
