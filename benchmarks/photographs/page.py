@@ -292,7 +292,8 @@ def _questions(parts: Mapping[str, Rows]) -> dict[str, str]:
             [_shown(path, value), interval(confidence_interval(scores)), str(len(scores))]
             for value, scores in answers(parts, path).items()
         ]
-        found[f"`{path}`"] = _markdown(["value", "validation MAP@R", "seeds"], lines)
+        if lines:
+            found[f"`{path}`"] = _markdown(["value", "validation MAP@R", "seeds"], lines)
     if lines := _variants(parts):
         found["Several values at once"] = _markdown(["variant", "validation MAP@R", "seeds"], lines)
     return found
