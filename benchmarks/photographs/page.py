@@ -86,7 +86,7 @@ def page() -> str:
             start: {name: f"{scores[name][PRIMARY_METRIC]:.3f}" for name in ("validation", "test")}
             for start, scores in read_part("untrained").items()
         },
-        headline=headline.sentences(parts) if headline.table(parts) else [],
+        headline=" ".join(headline.sentences(parts)) if headline.table(parts) else "",
         claims=_claims(parts),
         comparison=_comparison(parts["comparison"]) if _is_comparable(parts["comparison"]) else "",
         differences=_differences(parts["comparison"]),
@@ -105,7 +105,7 @@ def page() -> str:
         longest=protocol.max_epochs,
         minutes=_minutes(parts.values()),
         plan=_plan(parts),
-        files=[f"{part}.json" for part in ("untrained", *PLANNED) if read_part(part)],
+        files=[f"{part}.json" for part in ("untrained", *PLANNED, "pull") if read_part(part)],
     )
     return rendered
 
