@@ -7,6 +7,7 @@ dark. A line says how many screens the page fills on a desktop, and at which wid
 
 import argparse
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
 from playwright.sync_api import Browser, ViewportSize
@@ -16,7 +17,7 @@ from documentation.chromium import chromium
 SCREENS = {"desktop": (1366, 768, 700), "tablet": (768, 1024, 460), "phone": (390, 844, 300)}
 """Width and height of a screen, and width of its column in the picture."""
 
-SCHEMES = ("light", "dark")
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 LONGEST = 2000
 """Where a column is cut."""

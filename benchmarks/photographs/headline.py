@@ -67,7 +67,8 @@ def _stands(share: float, scores: Mapping[str, Sequence[float]]) -> str:
     pairs = [{_OURS: scores[_OURS], preset: scores[preset]} for preset in others]
     found = [pairwise_differences(pair)[0] for pair in pairs]
     corrected = holm([1.0 if each.p is None else each.p for each in found])
-    ahead, behind = [], []
+    ahead: list[str] = []
+    behind: list[str] = []
     for preset, each, p in zip(others, found, corrected, strict=True):
         if p < LEVEL:
             (ahead if each.first == _OURS else behind).append(_code(preset))

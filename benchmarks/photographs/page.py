@@ -261,7 +261,7 @@ def _noise_settings(parts: Mapping[str, Rows]) -> str:
 
 
 def _is_ours(row: Mapping[str, Any], share: float) -> bool:
-    return row["preset"] == "potential_field" and row["changes"]["dataset.label_noise"] == share
+    return bool(row["preset"] == "potential_field" and row["changes"]["dataset.label_noise"] == share)
 
 
 def _search(rows: Rows) -> str:

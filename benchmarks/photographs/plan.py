@@ -71,7 +71,9 @@ def _with_shares(part: str, shares: Sequence[float]) -> Iterator[Cell]:
 def wrong_label_settings() -> Iterator[Cell]:
     """Other settings of PotentialFieldLoss with wrong labels."""
     best = best_trials().get("potential_field")
-    for seed in SEEDS if best else ():
+    if best is None:
+        return
+    for seed in SEEDS:
         for name, values in WRONG_LABEL_SETTINGS.items():
             changes = {**best, **values, "dataset.label_noise": WRONG_LABELS[0]}
             cell = f"{name}-{seed}"
@@ -92,8 +94,9 @@ def questions() -> Iterator[Cell]:
                     changes |= {"loss.optimizer": None, "loss.initialize_proxies_after_epoch": None}
                 name = f"{path.rpartition('.')[2]}={value}-{seed}"
                 yield Cell("questions", name, "potential_field", changes, seed)
-        for name, (_title, changes) in VARIANTS.items():
-            yield Cell("questions", f"variant={name}-{seed}", "potential_field", best | changes, seed)
+        for variant, (_title, several) in VARIANTS.items():
+            changes = {**best, **several}
+            yield Cell("questions", f"variant={variant}-{seed}", "potential_field", changes, seed)
 
 
 def few_images() -> Iterator[Cell]:

@@ -21,4 +21,4 @@ class EmbeddingEnergyLoss(PotentialFieldLoss):
 
 def register() -> None:
     """Let configurations name the variant."""
-    pml_potential.EmbeddingEnergyLoss = EmbeddingEnergyLoss  # type: ignore[attr-defined]
+    pml_potential.EmbeddingEnergyLoss = EmbeddingEnergyLoss
