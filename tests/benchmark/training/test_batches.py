@@ -39,7 +39,7 @@ class NoisyImages(LabelledTensors):
         (["sampler.m=1"], "sampler.m 1 takes 8 classes"),
         (
             ["search.sampler.m={low: 2, high: 4}"],
-            "from 2 to 4, and protocol.batch_size 8 is no .* 3",
+            "from 2 to 4, and protocol.batch_size 8 is not .* 3",
         ),
         (["search.sampler.m={low: 4, high: 8}"], "is not a multiple of 5, 6, 7; narrow the range"),
         (["search.sampler.m={choices: [4, 1]}"], "8 with sampler.m 1 takes 8 classes"),
@@ -100,7 +100,7 @@ def test_noise_takes_two_classes(tmp_path: Path) -> None:
         np.repeat(["train", "test"], [2, 4]),
     )  # fmt: skip
     config = tiny_config("dataset.label_noise=0.5", "protocol.folds=1", "protocol.study=null")
-    with pytest.raises(ConfigError, match=r"dataset.label_noise is 0.5: labels hold the class"):
+    with pytest.raises(ConfigError, match=r"dataset.label_noise is 0.5: labels hold only the class"):
         check_batches(config, divide(config, images, tmp_path))
 
 
