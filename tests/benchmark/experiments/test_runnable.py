@@ -28,7 +28,9 @@ def test_the_ends_and_all_choices_of_the_search_are_built(assignment: str, messa
 
 
 def test_a_value_between_the_ends_is_looked_at() -> None:
-    with pytest.raises(ConfigError, match=r"search.sampler.m goes from 1 to 4, and .* not a multiple of 3"):
+    with pytest.raises(
+        ConfigError, match=r"search.sampler.m goes from 1 to 4, and .* not a multiple of 3"
+    ):
         check_runnable(tiny_config("search.sampler.m={low: 1, high: 4}"))
 
 
