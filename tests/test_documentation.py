@@ -50,6 +50,18 @@ def words_of(page: str) -> str:
     return " ".join((ROOT / page).read_text().split())
 
 
+def test_the_page_on_audits_has_the_counts_of_its_results() -> None:
+    lines = (ROOT / "docs" / "guides" / "data_audit.md").read_text().splitlines()
+    found = read_json(ROOT / "docs" / "results" / "data_audit.json")["counts"]
+    for each in found.values():
+        (row,) = [line for line in lines if line.startswith("|") and f"{each['images']:,} " in line]
+        _, _, equal, near, seconds, _ = row.split("|")
+        classes = each["equal"]["classes"]
+        assert equal.strip().startswith(f"{classes} " if classes else "none")
+        assert near.strip().split(",")[0] == str(each["near_count"])
+        assert seconds.strip() == f"{each['seconds']}"
+
+
 def test_committed_runs_differ_in_nothing_but_the_loss() -> None:
     for part in ("protocol", "dataset", "model", "seed"):
         assert all(run["config"][part] == QUICK_RUNS[0]["config"][part] for run in QUICK_RUNS)

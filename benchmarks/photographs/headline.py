@@ -73,12 +73,12 @@ def _stands(share: float, scores: Mapping[str, Sequence[float]]) -> str:
         if p < LEVEL:
             (ahead if each.first == _OURS else behind).append(_code(preset))
     told = {"ahead of": ahead, "behind": behind}
-    parts = [f"{words} {listed(names)}" for words, names in told.items() if names]
-    if not parts:
+    outcomes = [f"{words} {listed(names)}" for words, names in told.items() if names]
+    if not outcomes:
         return f"With {_called(share)} no other loss differs from {_code(_OURS)} by more than chance."
     is_rest = len(others) > len(ahead) + len(behind)
     rest = "; its differences from the others are within chance" if is_rest else ""
-    return f"With {_called(share)} {_code(_OURS)} is {listed(parts)}{rest}."
+    return f"With {_called(share)} {_code(_OURS)} is {listed(outcomes)}{rest}."
 
 
 def _losing(
