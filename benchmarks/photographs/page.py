@@ -318,15 +318,20 @@ def _few_images(rows: Rows) -> str:
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows.values():
         proxies = row["changes"].get("loss.params.proxies_per_class")
-        title = TITLES[row["preset"]] + (f", {proxies} proxies a class" if proxies else "")
+        noun = "proxy" if proxies == 1 else "proxies"
+        title = TITLES[row["preset"]] + (f", {proxies} {noun} a class" if proxies else "")
         groups.setdefault(title, []).append(row)
     lines = [
-        [title, *(interval(confidence_interval(_of(found, metric))) for metric in METRICS)]
+        [
+            title,
+            *(interval(confidence_interval(_of(found, metric))) for metric in METRICS),
+            str(len(_of(found, PRIMARY_METRIC))),
+        ]
         for title, found in groups.items()
         if _of(found, PRIMARY_METRIC)
     ]
     lines.sort(key=lambda line: line[1], reverse=True)
-    columns = ["loss", *(metric.title for metric in METRICS.values())]
+    columns = ["loss", *(metric.title for metric in METRICS.values()), "seeds"]
     return _markdown(columns, lines) if lines else ""
 
 
@@ -345,7 +350,8 @@ def _from_scratch(rows: Rows) -> str:
                 if row["preset"] == preset and row["changes"]["dataset.label_noise"] == share
             ]
             scores = _of(found, PRIMARY_METRIC)
-            cells.append(interval(confidence_interval(scores)) if scores else "–")
+            single = " (one seed)" if len(scores) == 1 else ""
+            cells.append(f"{interval(confidence_interval(scores))}{single}" if scores else "–")
         lines.append([TITLES[preset], *cells])
     columns = ["loss", *(f"{share:.0%}" for share in FROM_SCRATCH_WRONG_LABELS)]
     return _markdown(columns, lines) if rows else ""
