@@ -287,13 +287,19 @@ def _trials_of(preset: str, rows: Rows) -> Iterable[str]:
 
 def _questions(parts: Mapping[str, Rows]) -> dict[str, str]:
     found = {}
-    for path in QUESTIONS if parts["questions"] else ():
-        lines = [
-            [_shown(path, value), interval(confidence_interval(scores)), str(len(scores))]
-            for value, scores in answers(parts, path).items()
+    lines = [
+        [
+            path.rpartition(".")[2],
+            _shown(path, value),
+            interval(confidence_interval(scores)),
+            str(len(scores)),
         ]
-        if lines:
-            found[f"`{path}`"] = _markdown(["value", "validation MAP@R", "seeds"], lines)
+        for path in (QUESTIONS if parts["questions"] else ())
+        for value, scores in answers(parts, path).items()
+    ]
+    if lines:
+        columns = ["key", "value", "validation MAP@R", "seeds"]
+        found["One value at a time"] = _markdown(columns, lines)
     if lines := _variants(parts):
         found["Several values at once"] = _markdown(["variant", "validation MAP@R", "seeds"], lines)
     return found
